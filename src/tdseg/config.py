@@ -1,0 +1,77 @@
+"""Model configuration: validated, immutable, stored inside every checkpoint."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tdseg.errors import ConfigError
+
+
+class FrozenConfig(BaseModel):
+    """Base of all configurations: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], *, where: str) -> Any:
+        """Validate `values`; `where` names their origin in the error.
+
+        Raises:
+            ConfigError: a value is missing, unknown, of the wrong type, or contradicts another.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"]) or "the combination of fields"
+            raise ConfigError(
+                f"{where}: {field} = {first['input']!r}" if first["loc"] else f"{where}: contradicting fields",
+                expected=first["msg"],
+                do=f"correct {field}; {cls.__name__} knows {', '.join(cls.model_fields)}",
+            ) from None
+
+
+class ModelConfig(FrozenConfig):
+    """Everything needed to build a TDNet again, without its weights."""
+
+    name: str = Field(description="Name of the architecture, as listed by tdseg.list_models().")
+    subnet: Literal["lite0"] = Field(description="Kind of sub-network that turns an image into a sub-feature map z.")
+    paths: int = Field(ge=1, le=16, description="Number of paths m that take turns; 1 is a per-frame model.")
+    shared_paths: bool = Field(
+        False, description="One set of weights serves every path: no flicker by phase, 1/m of the parameters."
+    )
+    num_classes: int = Field(ge=1, le=255, description="Number of classes; 255 is left free for 'ignore'.")
+    classes: tuple[str, ...] = Field((), description="Class names by index; empty where unknown.")
+    palette: tuple[tuple[int, int, int], ...] = Field((), description="RGB colour of each class; empty for a default.")
+    size: tuple[int, int] = Field(description="Default (height, width) of the network's input, pixels.")
+    mean: tuple[float, float, float] = Field(description="RGB mean subtracted from images in 0..255.")
+    std: tuple[float, float, float] = Field(description="RGB divisor after the mean, in units of 0..255.")
+    d_k: int = Field(64, ge=1, description="Channels of queries and keys.")
+    d_v: int = Field(128, ge=1, description="Channels of values; also what the head reads.")
+    head_channels: int = Field(128, ge=1, description="Hidden channels of the head.")
+    memory_stride: int = Field(4, ge=1, description="Spatial subsampling n of what later frames keep of a frame.")
+    norm: Literal["layer", "instance", "none"] = Field(
+        "none",
+        description="Normalisation of the merged features over the spatial axes: 'layer' has an affine of shape (h, w) "
+        "as the paper, 'instance' one per channel, 'none' is the identity.",
+    )
+    norm_size: tuple[int, int] | None = Field(None, description="Stored (h, w) of the 'layer' norm's affine.")
+    warmup: Literal["independent", "partial", "full"] = Field(
+        "independent",
+        description="What a frame with fewer than m-1 predecessors uses: its own values alone, the memory there is, or "
+        "a memory filled by running the other paths on the first frame.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelConfig:
+        for field in ("classes", "palette"):
+            length = len(getattr(self, field))
+            if length not in (0, self.num_classes):
+                raise ValueError(f"{field} has {length} entries but num_classes is {self.num_classes}")
+        if (self.norm == "layer") != (self.norm_size is not None):
+            raise ValueError("norm_size belongs to norm='layer', and norm='layer' needs it")
+        if self.shared_paths and self.paths == 1:
+            raise ValueError("shared_paths=True needs paths of 2 or more")
+        return self

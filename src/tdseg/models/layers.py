@@ -1,0 +1,72 @@
+"""Small layers that every network here is made of."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+
+class ConvNorm(nn.Module):
+    """Convolution, batch norm, activation.
+
+    Args:
+        same: pad as TensorFlow's "SAME" does (bottom and right first), for weights trained there; otherwise (k-1)/2
+            on every side. Only strided convolutions differ.
+        act: activation, None for none.
+        eps, momentum: of the batch norm.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 1,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+        same: bool = False,
+        act: nn.Module | None = None,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.same = same and stride > 1
+        padding = 0 if self.same else kernel // 2
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, groups=groups, bias=bias)
+        self.norm: nn.Module = nn.BatchNorm2d(out_channels, eps=eps, momentum=momentum)
+        self.act = act if act is not None else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, h, w) -> (B, out_channels, ceil(h / stride), ceil(w / stride))."""
+        if self.same:
+            x = pad_same(x, self.conv.kernel_size[0], self.conv.stride[0])
+        return self.act(self.norm(self.conv(x)))  # type: ignore[no-any-return]
+
+    def fuse(self) -> None:
+        """Fold the batch norm into the convolution, in place. Inference only."""
+        if isinstance(self.norm, nn.BatchNorm2d):
+            self.conv = fuse_conv_bn_eval(self.conv, self.norm)
+            self.norm = nn.Identity()
+
+
+def separable(in_channels: int, out_channels: int, kernel: int = 3) -> nn.Sequential:
+    """Depthwise then pointwise convolution, each with batch norm and ReLU."""
+    return nn.Sequential(
+        ConvNorm(in_channels, in_channels, kernel, groups=in_channels, act=nn.ReLU(inplace=True)),
+        ConvNorm(in_channels, out_channels, act=nn.ReLU(inplace=True)),
+    )
+
+
+def pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
+    """Zero-pad (B, C, h, w) as TensorFlow's "SAME" does: output ceil(size / stride), odd pixel at bottom and right."""
+    total_h, total_w = (max((-(-n // stride) - 1) * stride + kernel - n, 0) for n in x.shape[-2:])
+    return F.pad(x, (total_w // 2, total_w - total_w // 2, total_h // 2, total_h - total_h // 2))
+
+
+def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear resize of (B, C, h, w) to `size` = (height, width) with aligned corners, as everywhere in TDNet."""
+    if x.shape[-2:] == size:
+        return x
+    return F.interpolate(x, size, mode="bilinear", align_corners=True)

@@ -1,0 +1,27 @@
+"""What a TDNet remembers of earlier frames: plain named tuples of tensors, so they stack, move and export."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class FrameMemory(NamedTuple):
+    """What later frames need of one frame, subsampled by the memory stride to n = h'·w' positions."""
+
+    query: Tensor
+    """(B, n, d_k)"""
+    key: Tensor
+    """(B, n, d_k)"""
+    value: Tensor
+    """(B, n, d_v)"""
+
+
+class TDNetState(NamedTuple):
+    """State between two frames of one video. It holds all there is: a step is a pure function of frame and state."""
+
+    path: int
+    """Path that runs on the next frame, 0 … m-1."""
+    memory: tuple[FrameMemory, ...]
+    """At most m-1 earlier frames, oldest first."""

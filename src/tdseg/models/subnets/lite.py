@@ -1,0 +1,62 @@
+"""lite0: EfficientNet-Lite0, a light pyramid context at 1/32 and a top-down fusion to 1/8."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tdseg.models.backbones.efficientnet_lite import EfficientNetLite0
+from tdseg.models.layers import ConvNorm, resize, separable
+from tdseg.models.subnets.base import SubFeature, SubNetwork
+
+
+class PyramidContext(nn.Module):
+    """Average-pool to a few coarse grids, project each, and join them with the input (Zhao et al., PSPNet, 2017)."""
+
+    def __init__(self, in_channels: int, channels: int, bins: tuple[int, ...] = (1, 2, 3, 6)) -> None:
+        super().__init__()
+        self.bins = bins
+        self.reduce = ConvNorm(in_channels, channels, act=nn.ReLU(inplace=True))
+        part = channels // len(bins)
+        self.levels = nn.ModuleList(nn.Conv2d(channels, part, 1) for _ in bins)
+        self.join = ConvNorm(channels + part * len(bins), channels, act=nn.ReLU(inplace=True))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, h, w) -> (B, channels, h, w)."""
+        x = self.reduce(x)
+        size = (x.shape[-2], x.shape[-1])
+        pooled = [
+            resize(F.relu(level(F.adaptive_avg_pool2d(x, grid))), size)
+            for grid, level in zip(self.bins, self.levels, strict=True)
+        ]
+        return self.join(torch.cat([x, *pooled], dim=1))  # type: ignore[no-any-return]
+
+
+class LiteSubNetwork(SubNetwork):
+    """EfficientNet-Lite0 with context and fusion: 128 channels at 1/8 of the input, any input of 64 px and more."""
+
+    channels = 128
+    aux_channels = 112
+    stride = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = EfficientNetLite0()
+        c8, c16, c32 = self.backbone.channels
+        self.context = PyramidContext(c32, self.channels)
+        self.lateral16 = ConvNorm(c16, self.channels)
+        self.lateral8 = ConvNorm(c8, self.channels)
+        self.fuse16 = separable(self.channels, self.channels)
+        self.fuse8 = nn.Sequential(separable(self.channels, self.channels, 5), separable(self.channels, self.channels))
+
+    def forward(self, x: Tensor) -> SubFeature:
+        """(B, 3, H, W), normalised -> z (B, 128, ceil(H/8), ceil(W/8)), aux (B, 112, ceil(H/16), ceil(W/16))."""
+        s8, s16, s32 = self.backbone(x)
+        y = self.context(s32)
+        y = self.fuse16(_add_upsampled(self.lateral16(s16), y))
+        return SubFeature(self.fuse8(_add_upsampled(self.lateral8(s8), y)), s16)
+
+
+def _add_upsampled(fine: Tensor, coarse: Tensor) -> Tensor:
+    return fine + resize(coarse, (fine.shape[-2], fine.shape[-1]))

@@ -1,0 +1,271 @@
+"""TDNet: sub-networks that take turns on the frames of a video and share what they saw by attention.
+
+Hu et al., "Temporally Distributed Networks for Fast Video Semantic Segmentation", CVPR 2020,
+doi:10.1109/CVPR42600.2020.00884.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from tdseg.config import ModelConfig
+from tdseg.errors import ConfigError
+from tdseg.models.attention import Encoder, Propagation
+from tdseg.models.layers import ConvNorm, resize, separable
+from tdseg.models.norm import make_norm
+from tdseg.models.state import FrameMemory, TDNetState
+from tdseg.models.subnets import SUBNETS
+
+MIN_SIZE = 64
+
+
+class Encoded(NamedTuple):
+    """One frame as its own path sees it."""
+
+    query: Tensor | None
+    """Q, (B, d_k, h, w); None in a per-frame model."""
+    value: Tensor
+    """V, (B, d_v, h, w)."""
+    memory: FrameMemory | None
+    """What later frames need of it; None in a per-frame model."""
+    aux: Tensor
+    """(B, aux_channels, h', w'), for the auxiliary head in training."""
+
+
+class ClipOutput(NamedTuple):
+    """What `TDNet.forward_clip` gives for a clip of T frames, of which S are scored (T, or 1 for score="last")."""
+
+    logits: Tensor
+    """(B, S, C, H, W) at the input's size."""
+    state: TDNetState
+    """State after the last frame."""
+    sub_logits: Tensor | None = None
+    """(B, S, C, h, w) of each frame without propagation, at 1/stride; in training only."""
+    aux_logits: Tensor | None = None
+    """(B, S, C, h', w') of the auxiliary head, at its own stride; in training only."""
+
+
+class Path(nn.Module):
+    """One path: its sub-network, its query/key/value encoder, its propagation hops, its norm and head.
+
+    In a per-frame model (m = 1) there is nothing to propagate, and the head reads the sub-feature itself.
+    """
+
+    def __init__(self, config: ModelConfig, *, aux: bool) -> None:
+        super().__init__()
+        self.subnet = SUBNETS[config.subnet]()
+        width = config.d_v if config.paths > 1 else self.subnet.channels
+        if config.paths > 1:
+            self.encoder = Encoder(self.subnet.channels, config.d_k, config.d_v, config.memory_stride)
+            self.propagation = Propagation(config.d_v, config.paths - 1)
+        self.norm = make_norm(config.norm, width, config.norm_size)
+        self.head = Head(width, config.head_channels, config.num_classes)
+        self.aux_head = Head(self.subnet.aux_channels, 64, config.num_classes) if aux else None
+        self.temporal = config.paths > 1
+
+    def encode(self, x: Tensor) -> Encoded:
+        """(B, 3, H, W), normalised -> Encoded."""
+        z, aux = self.subnet(x)
+        if not self.temporal:
+            return Encoded(None, z, None, aux)
+        query, value, memory = self.encoder(z)
+        return Encoded(query, value, memory, aux)
+
+    def score(self, encoded: Encoded, memory: tuple[FrameMemory, ...]) -> Tensor:
+        """Merge a frame with the memory and classify: (B, C, h, w). An empty memory means its own values alone."""
+        merged = encoded.value
+        if memory:
+            assert encoded.query is not None
+            merged = merged + self.propagation(encoded.query, memory)
+        return self.head(self.norm(merged))  # type: ignore[no-any-return]
+
+
+class Head(nn.Module):
+    """Separable 3x3 convolution, then a 1x1 convolution to classes."""
+
+    def __init__(self, in_channels: int, channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.hidden = separable(in_channels, channels)
+        self.dropout = nn.Dropout2d(0.1)
+        self.classify = nn.Conv2d(channels, num_classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, h, w) -> (B, num_classes, h, w)."""
+        return self.classify(self.dropout(self.hidden(x)))  # type: ignore[no-any-return]
+
+
+class TDNet(nn.Module):
+    """A temporally distributed network of m paths; m = 1 is a per-frame model with the same interface.
+
+    Frame t runs path t mod m. The module holds weights only: state goes in and comes out, so one model serves any
+    number of videos, from any number of threads.
+
+    Args:
+        config: the architecture.
+        aux: add the auxiliary heads that training uses; checkpoints leave them out.
+    """
+
+    def __init__(self, config: ModelConfig, *, aux: bool = False) -> None:
+        super().__init__()
+        self.config = config
+        self.paths = nn.ModuleList(Path(config, aux=aux) for _ in range(1 if config.shared_paths else config.paths))
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """uint8 RGB images (..., 3, H, W) -> float network input of the same shape, on the model's device."""
+        weight = next(self.parameters())
+        constants = torch.tensor([self.config.mean, self.config.std], device=weight.device, dtype=weight.dtype)
+        mean, std = constants[:, :, None, None]
+        return (images.to(weight.device, weight.dtype) - mean) / std
+
+    def initial_state(self, path: int | None = None) -> TDNetState:
+        """An empty memory whose first frame runs `path` (0 … m-1; None: 0)."""
+        path = path or 0
+        if not 0 <= path < self.config.paths:
+            raise ConfigError(
+                f"path={path} for {self.config.name}",
+                expected=f"0 … {self.config.paths - 1}",
+                do="start from a path the model has",
+            )
+        return TDNetState(path, ())
+
+    def advance(self, x: Tensor, state: TDNetState | None = None) -> tuple[Tensor, TDNetState]:
+        """One frame, at the resolution of the features.
+
+        Args:
+            x: (B, 3, H, W), normalised, H and W of at least 64.
+            state: what the previous call returned; None starts anew.
+
+        Returns:
+            Logits (B, C, ceil(H/8), ceil(W/8)), and the state for the next frame. The state given is unchanged.
+
+        Raises:
+            ConfigError: x has another shape, or the state belongs to another batch or frame size.
+        """
+        state = self.initial_state() if state is None else state
+        self._check_frames(x, 4)
+        encoded = self._path(state.path).encode(x)
+        memory = state.memory or self._warm(x, state.path, encoded)
+        return self._score(encoded, state.path, memory), self._next(state.path, memory, encoded)
+
+    def step(self, x: Tensor, state: TDNetState | None = None) -> tuple[Tensor, TDNetState]:
+        """One frame: `advance`, with the logits (B, C, H, W) resized to the size of x."""
+        logits, state = self.advance(x, state)
+        return resize(logits, (x.shape[-2], x.shape[-1])), state
+
+    forward = step
+
+    def forward_clip(
+        self,
+        frames: Tensor,
+        state: TDNetState | None = None,
+        score: Literal["all", "last"] = "all",
+        *,
+        batch_paths: bool = False,
+    ) -> ClipOutput:
+        """T frames in a row; equal to T calls of `step`.
+
+        Args:
+            frames: (B, T, 3, H, W), normalised.
+            state: as in `step`.
+            score: compute logits for all frames, or for the newest only.
+            batch_paths: run the frames that share a path's weights as one batch: the same result, faster, for more
+                memory. In training, batch norm then sees them together.
+        """
+        self._check_frames(frames, 5)
+        path, memory = self.initial_state() if state is None else state
+        count = frames.shape[1]
+        encodings = self._encode_clip(frames, path, batch_paths)
+        memory = memory or self._warm(frames[:, 0], path, encodings[0])
+        logits, sub, aux = [], [], []
+        for t, encoded in enumerate(encodings):
+            if score == "all" or t == count - 1:
+                logits.append(self._score(encoded, path, memory))
+                if self.training:
+                    sub.append(self._path(path).score(encoded, ()))
+                    aux_head = self._path(path).aux_head
+                    if aux_head is not None:
+                        aux.append(aux_head(encoded.aux))
+            path, memory = self._next(path, memory, encoded)
+        size = (frames.shape[-2], frames.shape[-1])
+        full = torch.stack([resize(x, size) for x in logits], 1)
+        return ClipOutput(full, TDNetState(path, memory), *(torch.stack(x, 1) if x else None for x in (sub, aux)))
+
+    def fuse(self) -> TDNet:
+        """A copy for inference with the same outputs up to rounding: batch norms folded, channels-last weights."""
+        fused = copy.deepcopy(self).eval().requires_grad_(False)
+        for module in fused.modules():
+            if isinstance(module, ConvNorm):
+                module.fuse()
+        return fused.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def _path(self, path: int) -> Path:
+        module = self.paths[path % len(self.paths)]
+        assert isinstance(module, Path)
+        return module
+
+    def _encode_clip(self, frames: Tensor, first: int, batch_paths: bool) -> list[Encoded]:
+        batch, count = frames.shape[:2]
+        if not batch_paths:
+            return [self._path(first + t).encode(frames[:, t]) for t in range(count)]
+        encodings: dict[int, Encoded] = {}
+        period = len(self.paths)
+        for offset in range(min(period, count)):
+            times = range(offset, count, period)
+            together = self._path(first + offset).encode(frames[:, offset::period].transpose(0, 1).flatten(0, 1))
+            encodings.update(zip(times, _split(together, batch, len(times)), strict=True))
+        return [encodings[t] for t in range(count)]
+
+    def _warm(self, x: Tensor, path: int, encoded: Encoded) -> tuple[FrameMemory, ...]:
+        """The memory that the first frame after a reset meets."""
+        m = self.config.paths
+        if self.config.warmup != "full" or m == 1:
+            return ()
+        period = len(self.paths)
+        seen = {path % period: encoded}
+        for other in range(path + 1, path + m):
+            if other % period not in seen:
+                seen[other % period] = self._path(other).encode(x)
+        slots = (seen[other % period].memory for other in range(path + 1, path + m))
+        return tuple(slot for slot in slots if slot is not None)
+
+    def _score(self, encoded: Encoded, path: int, memory: tuple[FrameMemory, ...]) -> Tensor:
+        if len(memory) < self.config.paths - 1 and self.config.warmup == "independent":
+            memory = ()
+        if memory and encoded.memory is not None and memory[-1].key.shape != encoded.memory.key.shape:
+            raise ConfigError(
+                f"a state for memory of shape {tuple(memory[-1].key.shape)} with a frame that gives "
+                f"{tuple(encoded.memory.key.shape)}",
+                expected="frames of one batch and size between two resets",
+                do="start from state=None when the batch or the frame size changes",
+            )
+        return self._path(path).score(encoded, memory)
+
+    def _next(self, path: int, memory: tuple[FrameMemory, ...], encoded: Encoded) -> TDNetState:
+        m = self.config.paths
+        if encoded.memory is None:
+            return TDNetState(0, ())
+        return TDNetState((path + 1) % m, (*memory, encoded.memory)[-(m - 1) :])
+
+    def _check_frames(self, x: Tensor, dims: int) -> None:
+        if x.ndim != dims or x.shape[-3] != 3 or min(x.shape[-2:]) < MIN_SIZE or not x.is_floating_point():
+            layout = "(B, T, 3, H, W)" if dims == 5 else "(B, 3, H, W)"
+            raise ConfigError(
+                f"frames of shape {tuple(x.shape)} and {x.dtype}",
+                expected=f"normalised floats {layout}, H and W of at least {MIN_SIZE}",
+                do="use model.normalize on uint8 RGB images, and resize smaller ones",
+            )
+
+
+def _split(encoded: Encoded, batch: int, times: int) -> list[Encoded]:
+    """Undo the batching of `times` frames of `batch` images each."""
+    query, value, memory, aux = encoded
+    queries = query.split(batch) if query is not None else [None] * times
+    slots = zip(*(x.split(batch) for x in memory), strict=True) if memory is not None else [None] * times
+    return [
+        Encoded(q, v, FrameMemory(*s) if s is not None else None, a)
+        for q, v, s, a in zip(queries, value.split(batch), slots, aux.split(batch), strict=True)
+    ]
