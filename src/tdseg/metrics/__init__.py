@@ -1,0 +1,1 @@
+"""Measures of segmentation: accuracy against labels, steadiness over time."""

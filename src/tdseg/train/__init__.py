@@ -1,0 +1,1 @@
+"""Training: recipe in, checkpoints and a packaged model out."""
