@@ -1,3 +1,72 @@
 """tdseg: fast, stateful video semantic segmentation with Temporally Distributed Networks."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tdseg.config import ModelConfig
+    from tdseg.errors import ConfigError, DataError, OutputError, TdsegError, VideoError, WeightsError
+    from tdseg.models.state import FrameMemory, TDNetState
+    from tdseg.models.tdnet import ClipOutput, TDNet
+    from tdseg.pipeline import segment, segment_to
+    from tdseg.stream import Result, Stream
+    from tdseg.zoo import create_model, list_models, load
+
 __version__ = "0.1.0"
+
+_HOME = {
+    "ClipOutput": "tdseg.models.tdnet",
+    "ConfigError": "tdseg.errors",
+    "DataError": "tdseg.errors",
+    "FrameMemory": "tdseg.models.state",
+    "ModelConfig": "tdseg.config",
+    "OutputError": "tdseg.errors",
+    "Result": "tdseg.stream",
+    "Stream": "tdseg.stream",
+    "TDNet": "tdseg.models.tdnet",
+    "TDNetState": "tdseg.models.state",
+    "TdsegError": "tdseg.errors",
+    "VideoError": "tdseg.errors",
+    "WeightsError": "tdseg.errors",
+    "create_model": "tdseg.zoo",
+    "list_models": "tdseg.zoo",
+    "load": "tdseg.zoo",
+    "segment": "tdseg.pipeline",
+    "segment_to": "tdseg.pipeline",
+}
+
+__all__ = [
+    "ClipOutput",
+    "ConfigError",
+    "DataError",
+    "FrameMemory",
+    "ModelConfig",
+    "OutputError",
+    "Result",
+    "Stream",
+    "TDNet",
+    "TDNetState",
+    "TdsegError",
+    "VideoError",
+    "WeightsError",
+    "create_model",
+    "list_models",
+    "load",
+    "segment",
+    "segment_to",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that importing tdseg costs nothing."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'tdseg' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

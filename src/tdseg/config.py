@@ -51,6 +51,12 @@ class ModelConfig(FrozenConfig):
     d_k: int = Field(64, ge=1, description="Channels of queries and keys.")
     d_v: int = Field(128, ge=1, description="Channels of values; also what the head reads.")
     head_channels: int = Field(128, ge=1, description="Hidden channels of the head.")
+    head_upscale: int = Field(
+        1,
+        ge=1,
+        le=4,
+        description="Sub-pixel factor: the head gives logits on a grid this much finer than its features.",
+    )
     memory_stride: int = Field(4, ge=1, description="Spatial subsampling n of what later frames keep of a frame.")
     norm: Literal["layer", "instance", "none"] = Field(
         "none",

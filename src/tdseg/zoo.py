@@ -45,11 +45,12 @@ _LITE = {
     "mean": efficientnet_lite.MEAN,
     "std": efficientnet_lite.STD,
     "d_v": 128,
+    "head_upscale": 2,
 }
 _MODELS: dict[str, dict[str, Any]] = {
     "lite0": {**_LITE, "paths": 1},
-    "td2-lite0": {**_LITE, "paths": 2},
-    "td4-lite0": {**_LITE, "paths": 4},
+    "td2-lite0": {**_LITE, "paths": 2, "shared_paths": True, "warmup": "full"},
+    "td4-lite0": {**_LITE, "paths": 4, "shared_paths": True, "warmup": "full"},
 }
 
 

@@ -5,6 +5,7 @@ Brostow, Fauqueur & Cipolla, "Semantic object classes in video", Pattern Recogni
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -33,8 +34,6 @@ class CamVid:
         DataError: the layout is another, an image lacks its label, or a label is out of range.
     """
 
-    classes = CAMVID_CLASSES
-
     def __init__(self, root: str | Path, split: Split, *, length: int = 1) -> None:
         self.root = Path(root)
         folder = self.root / "images" / split
@@ -47,8 +46,13 @@ class CamVid:
             )
         self.length = length
         runs = [self.images[i : i + length] for i in range(len(self.images) - length + 1)]
-        self.clips = [run for run in runs if len({sequence_of(path) for path in run}) == 1]
+        self.clips = [run for run in runs if len({_sequence(path) for path in run}) == 1]
         self._cache: dict[Path, tuple[np.ndarray, np.ndarray]] = {}
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """Names of the 11 classes."""
+        return CAMVID_CLASSES
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -56,6 +60,10 @@ class CamVid:
     def __getitem__(self, index: int) -> Clip:
         frames, labels = zip(*(self._load(path) for path in self.clips[index]), strict=True)
         return Clip(torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2), torch.from_numpy(np.stack(labels)))
+
+    def sequence(self, index: int) -> str:
+        """The video that a clip was taken from, such as "0016E5"."""
+        return _sequence(self.clips[index][-1])
 
     def _load(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
         if path not in self._cache:
@@ -74,6 +82,6 @@ class CamVid:
         return self._cache[path]
 
 
-def sequence_of(path: Path) -> str:
-    """The video that a frame was taken from: "0016E5" of "0016E5_07959.jpg"."""
+def _sequence(path: Path) -> str:
+    """ "0016E5" of "0016E5_07959.jpg"."""
     return path.stem.split("_")[0]

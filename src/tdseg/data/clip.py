@@ -23,7 +23,10 @@ class Clip(NamedTuple):
 class ClipDataset(Protocol):
     """A sequence of Clips that all have the same number of frames."""
 
-    classes: Sequence[str]
+    @property
+    def classes(self) -> Sequence[str]:
+        """Class names by index."""
+        ...
 
     def __len__(self) -> int: ...
 

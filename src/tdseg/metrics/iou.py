@@ -29,7 +29,8 @@ class ConfusionMatrix:
         """(C,) percent: TP / (TP + FP + FN); NaN for classes in neither labels nor predictions."""
         hits = np.diag(self.counts).astype(float)
         union = self.counts.sum(0) + self.counts.sum(1) - hits
-        return 100 * np.divide(hits, union, out=np.full_like(hits, np.nan), where=union > 0)
+        iou: np.ndarray = np.divide(hits, union, out=np.full_like(hits, np.nan), where=union > 0)
+        return 100 * iou
 
     @property
     def miou(self) -> float:

@@ -71,13 +71,13 @@ class Propagation(nn.Module):
         Returns:
             A: (B, d_v, h, w).
         """
-        size = query.shape[-2:]
         queries = [slot.query for slot in memory[1:]] + [tokens(query)]
         propagated: Tensor | float = 0.0
         for slot, hop_query, phi in zip(memory, queries, self.phi[-len(memory) :], strict=True):
+            assert isinstance(phi, nn.Linear)
             propagated = self._hop(hop_query, slot.key, propagated + slot.value, phi)
         assert isinstance(propagated, Tensor)
-        return propagated.transpose(1, 2).unflatten(2, size)  # (B, d_v, h, w)
+        return propagated.transpose(1, 2).reshape(len(query), -1, *query.shape[-2:])  # (B, d_v, h, w)
 
     def _hop(self, query: Tensor, key: Tensor, value: Tensor, phi: nn.Linear) -> Tensor:
         drop = self.dropout if self.training else 0.0

@@ -44,7 +44,7 @@ class ClipOutput(NamedTuple):
     state: TDNetState
     """State after the last frame."""
     sub_logits: Tensor | None = None
-    """(B, S, C, h, w) of each frame without propagation, at 1/stride; in training only."""
+    """(B, S, C, h, w) of each frame without propagation, at the resolution of the head; in training only."""
     aux_logits: Tensor | None = None
     """(B, S, C, h', w') of the auxiliary head, at its own stride; in training only."""
 
@@ -63,7 +63,7 @@ class Path(nn.Module):
             self.encoder = Encoder(self.subnet.channels, config.d_k, config.d_v, config.memory_stride)
             self.propagation = Propagation(config.d_v, config.paths - 1)
         self.norm = make_norm(config.norm, width, config.norm_size)
-        self.head = Head(width, config.head_channels, config.num_classes)
+        self.head = Head(width, config.head_channels, config.num_classes, config.head_upscale)
         self.aux_head = Head(self.subnet.aux_channels, 64, config.num_classes) if aux else None
         self.temporal = config.paths > 1
 
@@ -85,17 +85,22 @@ class Path(nn.Module):
 
 
 class Head(nn.Module):
-    """Separable 3x3 convolution, then a 1x1 convolution to classes."""
+    """Separable 3x3 convolution, then a 1x1 convolution to classes, at `upscale` times the resolution of its input.
 
-    def __init__(self, in_channels: int, channels: int, num_classes: int) -> None:
+    Poles and signs are narrower than a cell of 8 pixels. A finer grid of logits costs only more outputs of the last
+    convolution (sub-pixel convolution, Shi et al., CVPR 2016).
+    """
+
+    def __init__(self, in_channels: int, channels: int, num_classes: int, upscale: int = 1) -> None:
         super().__init__()
         self.hidden = separable(in_channels, channels)
         self.dropout = nn.Dropout2d(0.1)
-        self.classify = nn.Conv2d(channels, num_classes, 1)
+        self.classify = nn.Conv2d(channels, num_classes * upscale**2, 1)
+        self.shuffle = nn.PixelShuffle(upscale)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, h, w) -> (B, num_classes, h, w)."""
-        return self.classify(self.dropout(self.hidden(x)))  # type: ignore[no-any-return]
+        """(B, in_channels, h, w) -> (B, num_classes, upscale·h, upscale·w)."""
+        return self.shuffle(self.classify(self.dropout(self.hidden(x))))  # type: ignore[no-any-return]
 
 
 class TDNet(nn.Module):
@@ -119,7 +124,8 @@ class TDNet(nn.Module):
         weight = next(self.parameters())
         constants = torch.tensor([self.config.mean, self.config.std], device=weight.device, dtype=weight.dtype)
         mean, std = constants[:, :, None, None]
-        return (images.to(weight.device, weight.dtype) - mean) / std
+        x: Tensor = (images.to(weight.device, weight.dtype) - mean) / std
+        return x
 
     def initial_state(self, path: int | None = None) -> TDNetState:
         """An empty memory whose first frame runs `path` (0 … m-1; None: 0)."""
@@ -140,7 +146,8 @@ class TDNet(nn.Module):
             state: what the previous call returned; None starts anew.
 
         Returns:
-            Logits (B, C, ceil(H/8), ceil(W/8)), and the state for the next frame. The state given is unchanged.
+            Logits (B, C, h, w), u·ceil(H/8) × u·ceil(W/8) with u = config.head_upscale, and the state for the next
+            frame. The state given is unchanged.
 
         Raises:
             ConfigError: x has another shape, or the state belongs to another batch or frame size.
@@ -263,9 +270,16 @@ class TDNet(nn.Module):
 def _split(encoded: Encoded, batch: int, times: int) -> list[Encoded]:
     """Undo the batching of `times` frames of `batch` images each."""
     query, value, memory, aux = encoded
-    queries = query.split(batch) if query is not None else [None] * times
-    slots = zip(*(x.split(batch) for x in memory), strict=True) if memory is not None else [None] * times
+
+    def part(x: Tensor, i: int) -> Tensor:
+        return x[i * batch : (i + 1) * batch]
+
     return [
-        Encoded(q, v, FrameMemory(*s) if s is not None else None, a)
-        for q, v, s, a in zip(queries, value.split(batch), slots, aux.split(batch), strict=True)
+        Encoded(
+            None if query is None else part(query, i),
+            part(value, i),
+            None if memory is None else FrameMemory(*(part(x, i) for x in memory)),
+            part(aux, i),
+        )
+        for i in range(times)
     ]

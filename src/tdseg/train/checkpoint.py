@@ -37,6 +37,8 @@ def latest_checkpoint(folder: Path) -> dict[str, Any] | None:
         state: dict[str, Any] = torch.load(paths[-1], map_location="cpu", weights_only=True)
     except Exception as error:
         raise WeightsError(
-            f"{paths[-1]}: damaged ({error})", expected="a checkpoint of tdseg", do="delete it to resume from the one before"
+            f"{paths[-1]}: damaged ({error})",
+            expected="a checkpoint of tdseg",
+            do="delete it to resume from the one before",
         ) from None
     return state

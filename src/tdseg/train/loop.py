@@ -10,142 +10,134 @@ from typing import Any
 
 import torch
 from lightning.fabric import Fabric
-from torch import Generator, Tensor
+from torch import Tensor, nn
 
 from tdseg import zoo
-from tdseg.data.clip import IGNORE, Clip, ClipDataset
 from tdseg.data.transforms import Batch, make_batch
 from tdseg.errors import ConfigError
 from tdseg.models.tdnet import TDNet
 from tdseg.train.checkpoint import latest_checkpoint, save_checkpoint
 from tdseg.train.init import initialise
 from tdseg.train.losses import class_weights, clip_losses
+from tdseg.train.mixture import Mixture
 from tdseg.train.optim import Average, make_optimizer, set_lr
-from tdseg.train.recipe import Recipe, Source
+from tdseg.train.recipe import Recipe
 from tdseg.weights import write_model
 
 Log = Callable[[str], None]
+LOG_EVERY = 20
 
 
-class Mixture:
-    """Draws the clips of any step from weighted sources. A pure function of seed and step: nothing to save."""
+class Trainer:
+    """Everything that changes from step to step of a run, and the step itself."""
 
-    def __init__(self, sources: tuple[Source, ...], seed: int) -> None:
-        self.datasets = [open_source(source, "train") for source in sources]
-        self.weights = torch.tensor([source.weight for source in sources])
-        self.seed = seed
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.fabric = Fabric(devices=1)
+        self.fabric.seed_everything(recipe.seed, verbose=False)
+        network = TDNet(zoo.model_config(recipe.model, **recipe.overrides), aux=True)
+        initialise(network, recipe.init)
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.module, self.optimizer = self.fabric.setup(network, make_optimizer(network, recipe.optimizer))
+        self.module.mark_forward_method("forward_clip")
+        self.average = Average(network, recipe.optimizer.ema)
+        self.mixture = Mixture(recipe.sources, recipe.seed)
+        shares = self.mixture.class_shares(network.config.num_classes)
+        self.class_weights = class_weights(shares, recipe.losses.balance).to(self.fabric.device)
 
-    def draw(self, step: int, count: int) -> tuple[list[Clip], Generator]:
-        """The clips of a step, and the generator for everything else that is random about it."""
-        generator = Generator().manual_seed(self.seed * 1_000_003 + step)
-        chosen = torch.multinomial(self.weights, count, replacement=True, generator=generator).tolist()
-        clips = []
-        for which in chosen:
-            dataset = self.datasets[which]
-            clips.append(dataset[int(torch.randint(len(dataset), (), generator=generator))])
-        return clips, generator
+    def step(self, step: int) -> dict[str, float]:
+        """Train on the clips of one step; returns the weighted loss terms."""
+        recipe = self.recipe
+        self._train_mode()
+        set_lr(self.optimizer, recipe.optimizer, step, recipe.steps)
+        clips, generator = self.mixture.draw(step, recipe.batch)
+        torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))  # dropout, the same after a resume
+        batch = make_batch(clips, recipe.length, recipe.augmentation, generator)
+        batch = Batch(*(value.to(self.fabric.device) for value in batch))
+        output = self.module.forward_clip(self.network.normalize(batch.frames), batch_paths=True)
+        terms = clip_losses(output, batch, self.class_weights, recipe.losses)
+        loss: Tensor = torch.stack(list(terms.values())).sum()
+        values = {name: term.item() for name, term in terms.items()}
+        if not math.isfinite(sum(values.values())):
+            raise ConfigError(
+                f"a loss that is not finite at step {step}: {values}",
+                expected="finite loss terms",
+                do="resume from the last checkpoint with a smaller learning rate",
+            )
+        self.optimizer.zero_grad()
+        self.fabric.backward(loss)
+        self.fabric.clip_gradients(self.module, self.optimizer, max_norm=recipe.optimizer.clip)
+        self.optimizer.step()
+        self.average.update(self.network)
+        return values
 
-    def class_shares(self, num_classes: int) -> Tensor:
-        """(C,) share of each class among the labelled pixels of the first source."""
-        counts = torch.zeros(256)
-        for i in range(len(self.datasets[0])):
-            counts += torch.bincount(self.datasets[0][i].labels.flatten(), minlength=256)
-        return counts[:num_classes] / counts[:num_classes].sum()
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
+        return {
+            "model": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.model.state_dict(),
+            "updates": self.average.updates,
+        }
 
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to a checkpoint."""
+        self.network.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.average.model.load_state_dict(state["average"])
+        self.average.updates = state["updates"]
 
-def open_source(source: Source, split: Any) -> ClipDataset:
-    """The data set that a recipe names."""
-    if source.data == "camvid":
-        from tdseg.data.camvid import CamVid
-
-        assert source.root is not None, "Recipe guarantees it"
-        return CamVid(source.root, split, length=source.length)
-    from tdseg.data.synthetic import StreetClips
-
-    return StreetClips(length=source.length)
+    def _train_mode(self) -> None:
+        self.network.train()
+        if self.recipe.freeze_norm:
+            for module in self.network.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
 
 
 def fit(recipe: Recipe, output: Path, *, resume: bool = False, log: Log = print) -> TDNet:
     """Train, leaving `model.safetensors` and `checkpoints/` in `output`.
 
     Args:
+        recipe: what to train, on what, and how.
+        output: folder of the run.
         resume: go on from the newest checkpoint in `output`, to the same weights as an uninterrupted run.
         log: receives a line now and then.
+
+    Returns:
+        The averaged model, as written.
 
     Raises:
         ConfigError: `output` holds another run and `resume` is not given, or the loss is not finite.
     """
-    checkpoint = latest_checkpoint(output / "checkpoints") if resume else None
-    if checkpoint is None and (output / "checkpoints").exists():
+    checkpoints = output / "checkpoints"
+    checkpoint = latest_checkpoint(checkpoints) if resume else None
+    if checkpoint is None and checkpoints.exists() and not resume:
         raise ConfigError(f"{output} holds a run", expected="an empty folder", do="add --resume or choose another")
-    fabric = Fabric(devices=1)
-    fabric.seed_everything(recipe.seed, verbose=False)
-    bare = TDNet(zoo.model_config(recipe.model, **recipe.overrides), aux=True)
-    initialise(bare, recipe.init)
-    bare = bare.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model, optimizer = fabric.setup(bare, make_optimizer(bare, recipe.optimizer))
-    model.mark_forward_method("forward_clip")
-    average = Average(bare, recipe.optimizer.ema)
-    mixture = Mixture(recipe.sources, recipe.seed)
-    weights = class_weights(mixture.class_shares(bare.config.num_classes), recipe.losses.balance).to(fabric.device)
+    trainer = Trainer(recipe)
     start = 0
     if checkpoint is not None:
-        start = _restore(checkpoint, bare, optimizer, average)
+        trainer.restore(checkpoint)
+        start = checkpoint["step"]
         log(f"resumed at step {start}")
-    began, mean = time.monotonic(), 0.0
+    began, losses = time.monotonic(), []
     for step in range(start, recipe.steps):
-        bare.train()
-        if recipe.freeze_norm:
-            _freeze_norm(bare)
-        set_lr(optimizer, recipe.optimizer, step, recipe.steps)
-        clips, generator = mixture.draw(step, recipe.batch)
-        torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))  # dropout
-        batch = _to(make_batch(clips, recipe.length, recipe.augmentation, generator), fabric.device)
-        output_clip = model.forward_clip(_normalise(bare, batch.frames), batch_paths=True)
-        terms = clip_losses(output_clip, batch, weights, recipe.losses)
-        loss = torch.stack(list(terms.values())).sum()
-        if not math.isfinite(loss.item()):
-            raise ConfigError(
-                f"loss {loss.item()} at step {step} ({ {k: v.item() for k, v in terms.items()} })",
-                expected="a finite loss",
-                do="resume with a smaller learning rate; the last checkpoint is good",
-            )
-        optimizer.zero_grad()
-        fabric.backward(loss)
-        fabric.clip_gradients(model, optimizer, max_norm=recipe.optimizer.clip)
-        optimizer.step()
-        average.update(bare)
-        mean = loss.item() if mean == 0.0 else 0.95 * mean + 0.05 * loss.item()
-        if (step + 1) % 20 == 0:
-            left = (time.monotonic() - began) / (step + 1 - start) * (recipe.steps - step - 1)
-            parts = " ".join(f"{name} {value.item():.3f}" for name, value in terms.items())
-            log(f"step {step + 1}/{recipe.steps} loss {mean:.3f} ({parts}) {left / 60:.1f} min left")
-        if (step + 1) % recipe.checkpoint_every == 0 or step + 1 == recipe.steps:
-            state = {"model": bare.state_dict(), "optimizer": optimizer.state_dict()}
-            state |= {"average": average.model.state_dict(), "updates": average.updates}
-            save_checkpoint(output / "checkpoints", step + 1, state)
-    trained = average.model
-    write_model(trained, output / "model.safetensors", about={"recipe": recipe.model_dump(mode="json")})
-    return trained
+        losses.append(trainer.step(step))
+        done = step + 1
+        if done % LOG_EVERY == 0:
+            left = (time.monotonic() - began) / (done - start) * (recipe.steps - done) / 60
+            log(f"step {done}/{recipe.steps} loss {_means(losses)}, {left:.1f} min left")
+            losses.clear()
+        if done % recipe.checkpoint_every == 0 or done == recipe.steps:
+            save_checkpoint(checkpoints, done, trainer.state())
+    about = {"recipe": recipe.model_dump(mode="json")}
+    write_model(trainer.average.model, output / "model.safetensors", about=about)
+    return trainer.average.model
 
 
-def _normalise(model: TDNet, frames: Tensor) -> Tensor:
-    return model.normalize(frames)
-
-
-def _restore(checkpoint: dict[str, Any], model: TDNet, optimizer: Any, average: Average) -> int:
-    model.load_state_dict(checkpoint["model"])
-    optimizer.load_state_dict(checkpoint["optimizer"])
-    average.model.load_state_dict(checkpoint["average"])
-    average.updates = checkpoint["updates"]
-    return int(checkpoint["step"])
-
-
-def _freeze_norm(model: TDNet) -> None:
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.eval()
-
-
-def _to(batch: Batch, device: torch.device) -> Batch:
-    return Batch(*(value.to(device) for value in batch))
+def _means(losses: list[dict[str, float]]) -> str:
+    """Mean of the total and of each term over some steps; a term may be missing from some of them."""
+    total = sum(sum(terms.values()) for terms in losses) / len(losses)
+    names = dict.fromkeys(name for terms in losses for name in terms)
+    parts = (f"{name} {sum(terms.get(name, 0.0) for terms in losses) / len(losses):.3f}" for name in names)
+    return f"{total:.3f} ({', '.join(parts)})"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from tdseg.models.tdnet import TDNet
 from tdseg.train.recipe import Optimizer
 
 
@@ -42,20 +43,19 @@ class Average:
         decay: share kept at each update; early updates keep less, so that the start is forgotten.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: TDNet, decay: float) -> None:
         self.decay = decay
         self.updates = 0
-        self.model = copy.deepcopy(model).requires_grad_(False).eval()
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Move towards `model`."""
         self.updates += 1
         keep = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        pairs: list[tuple[Tensor, Tensor]] = list(
-            zip(self.model.state_dict().values(), model.state_dict().values(), strict=True)
-        )
-        for mine, theirs in pairs:
+        theirs_by_name = model.state_dict()
+        for name, mine in self.model.state_dict().items():
+            theirs = theirs_by_name[name]
             if mine.is_floating_point():
                 mine.lerp_(theirs, 1 - keep)
             else:

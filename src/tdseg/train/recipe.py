@@ -75,7 +75,7 @@ class Recipe(FrozenConfig):
             ConfigError: the file is missing, not YAML, or a field is unknown or out of range.
         """
         if not path.is_file():
-            raise ConfigError(f"no recipe {path}", expected="a YAML file such as those in configs/", do="check the path")
+            raise ConfigError(f"no recipe {path}", expected="a YAML file as in configs/", do="check the path")
         try:
             values = yaml.safe_load(path.read_text())
         except yaml.YAMLError as error:

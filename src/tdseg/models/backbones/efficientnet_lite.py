@@ -140,7 +140,9 @@ def _imagenet_keys(blocks: int) -> list[tuple[str, str]]:
     """(our key, key in the package) of every tensor; blocks without expansion simply lack theirs."""
     layers = [("stem", "_conv_stem", "_bn0")]
     for i in range(blocks):
-        layers += [(f"blocks.{i}.{ours}", f"_blocks.{i}.{conv}", f"_blocks.{i}.{bn}") for ours, (conv, bn) in _BLOCK.items()]
+        layers += [
+            (f"blocks.{i}.{ours}", f"_blocks.{i}.{conv}", f"_blocks.{i}.{bn}") for ours, (conv, bn) in _BLOCK.items()
+        ]
     keys = []
     for ours, conv, norm in layers:
         keys.append((f"{ours}.conv.weight", f"{conv}.weight"))

@@ -1,0 +1,52 @@
+"""Accuracy and steadiness of trained models on CamVid.
+
+python benchmarks/camvid.py --root CAMVID [--models td4-lite0-camvid lite0-camvid] [--splits val test] [--json FILE]
+
+CAMVID is the folder with images/ and labels/ in the SegNet layout (480×360, 11 classes).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import tdseg
+from tdseg.data.camvid import CamVid
+from tdseg.evaluate import PROTOCOLS, Protocol, evaluate_camvid
+
+RUNS: dict[str, tuple[Protocol, ...]] = {"val": ("stream",), "test": ("still", "stream")}
+
+
+def main() -> None:
+    """Print one line for each model, split and protocol, then the IoU of every class."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--models", nargs="+", default=["td4-lite0-camvid", "lite0-camvid"])
+    parser.add_argument("--splits", nargs="+", default=["val", "test"], choices=["val", "test"])
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+
+    reports: dict[str, dict[str, object]] = {}
+    for name in arguments.models:
+        model = tdseg.load(name).fuse()
+        for split in arguments.splits:
+            data = CamVid(arguments.root, split)
+            for protocol in RUNS[split]:
+                report = evaluate_camvid(model, data, protocol)
+                reports.setdefault(name, {})[f"{split}/{protocol}"] = report
+                flips = "" if report["flip_rate"] is None else f"  flips {report['flip_rate']:.2%}"
+                print(
+                    f"{name:20} {split:5} {protocol:7} mIoU {report['miou']:5.2f}  per path {report['per_path']}"
+                    f"  pixels {report['pixel_accuracy']:.2f}{flips}",
+                    flush=True,
+                )
+                print("   " + "  ".join(f"{name} {value:.1f}" for name, value in report["iou"].items()), flush=True)
+    for protocol, meaning in PROTOCOLS.items():
+        print(f"{protocol}: {meaning}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(reports, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import torch
+
+from tdseg.data.clip import IGNORE, Clip
+from tdseg.data.transforms import Augmentation, make_batch, warp
+
+PLAIN = {"colour": 0.0, "tint": 0.0}
+
+
+def still(seed: int = 0) -> Clip:
+    """A smooth picture whose label is the left or the right half."""
+    coarse = torch.rand(1, 3, 6, 8, generator=torch.Generator().manual_seed(seed)) * 255
+    image = torch.nn.functional.interpolate(coarse, (90, 120), mode="bicubic").clamp(0, 255)
+    label = (torch.arange(120) >= 60).to(torch.uint8).expand(1, 90, 120)
+    return Clip(image.to(torch.uint8), label.contiguous())
+
+
+def batch_of(clips: list[Clip], length: int, seed: int = 0, **fields: object):  # type: ignore[no-untyped-def]
+    config = Augmentation.parse({"crop": (64, 96), **PLAIN, **fields}, where="test")
+    return make_batch(clips, length, config, torch.Generator().manual_seed(seed))
+
+
+def test_shapes_and_determinism() -> None:
+    clips = [still(0), still(1)]
+    first, second = batch_of(clips, 4, noise=9.0, blur=0.5), batch_of(clips, 4, noise=9.0, blur=0.5)
+    assert first.frames.shape == (2, 4, 3, 64, 96)
+    assert first.labels.shape == (2, 4, 64, 96)
+    assert first.labels.dtype == torch.int64
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not torch.equal(first.frames, batch_of(clips, 4, seed=1).frames)
+
+
+def test_identity_view() -> None:
+    clip = still()
+    config = {"crop": (90, 120), "scale": (1.0, 1.0), "aspect": 1.0, "rotation": 0.0}
+    batches = [batch_of([clip], 1, seed=seed, **config) for seed in range(8)]
+    plain = [b for b in batches if b.views[0, 0, 0, 0] > 0]  # not flipped
+    assert 0 < len(plain) < len(batches)
+    for batch in plain:
+        torch.testing.assert_close(batch.frames[0], clip.frames.float(), atol=0.01, rtol=0)
+        assert torch.equal(batch.labels[0], clip.labels.long())
+
+
+def test_camera_motion_is_smooth_and_known() -> None:
+    batch = batch_of([still()], 4, scale=(1.2, 1.2))
+    assert batch.rigid.all()
+    assert not torch.equal(batch.views[0, 0], batch.views[0, 3])
+    unwarped = (batch.frames[:, 0] - batch.frames[:, 3]).abs().mean()
+    moved, seen = warp(batch.frames[:, 0], batch.views[:, 0], batch.views[:, 3])
+    warped = ((moved - batch.frames[:, 3]).abs().mean(1) * seen).sum() / seen.sum()
+    assert seen.float().mean() > 0.8
+    assert warped < 0.3 * unwarped
+
+
+def test_image_and_label_move_together() -> None:
+    image = torch.zeros(1, 3, 90, 120, dtype=torch.uint8)
+    image[..., 60:] = 255
+    clip = Clip(image, still().labels)
+    for seed in range(5):
+        batch = batch_of([clip], 3, seed=seed)
+        known = batch.labels != IGNORE
+        bright = batch.frames.mean(2) > 127
+        assert (bright[known] == (batch.labels[known] == 1)).float().mean() > 0.97
+
+
+def test_outside_the_source_is_ignored() -> None:
+    batch = batch_of([still()], 1, scale=(0.4, 0.4), aspect=1.0)
+    assert (batch.labels == IGNORE).float().mean() > 0.3
+
+
+def test_video_keeps_its_own_motion() -> None:
+    video = Clip(still().frames.expand(4, -1, -1, -1), still().labels.expand(4, -1, -1))
+    batch = batch_of([video], 4)
+    assert not batch.rigid.any()
+    assert torch.equal(batch.views[0, 0], batch.views[0, 3])

