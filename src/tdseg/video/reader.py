@@ -1,0 +1,337 @@
+"""Any source as upright RGB frames with their times.
+
+Decoding is FFmpeg's, through PyAV; image files go through Pillow. Colours follow the tags of
+the source (matrix and range; BT.601 limited where it has none, as in FFmpeg); transparency is dropped, and more than
+8 bits are reduced to 8 without tone mapping.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from tdseg.errors import VideoError
+
+FALLBACK_FPS = 25.0  # of sources that know none, such as folders of images
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+URL_TIMEOUT_S = 20.0  # how long a network source may stay silent
+
+RGB = NDArray[np.uint8]
+
+
+class Frame(NamedTuple):
+    """One picture of a video."""
+
+    index: int  # type: ignore[assignment]  # tuple.index is of no use here
+    """Count of the frames delivered before it, from 0."""
+    time_s: float
+    """Presentation time in seconds from the start of the video; never smaller than the previous frame's."""
+    image: RGB
+    """uint8 (H, W, 3) RGB, upright: the source's rotation is applied."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """A source as it declares itself, rotation applied."""
+
+    source: str
+    """What the user gave, printable."""
+    height: int
+    width: int
+    fps: float
+    """Average frames per second; 25 where the source knows none."""
+    num_frames: int | None
+    """Declared number of frames, or an estimate from the declared duration; None where unknown (camera, live, pipe)."""
+    has_audio: bool
+
+
+FrameGenerator = Generator[Frame, None, "str | None"]  # returns why fewer frames came than were declared, or None
+
+
+class VideoReader:
+    """The frames of one source, once through; made by :func:`open_video`.
+
+    A context manager. Close it, or let its iterator end, in the thread that iterates.
+
+    Attributes:
+        info: the source as it declares itself; height and width are those of the first frame.
+        problem: after the last frame, why fewer came than were declared (cut off, damaged), else None.
+    """
+
+    def __init__(self, frames: FrameGenerator, *, source: str, fps: float, num_frames: int | None, audio: bool) -> None:
+        self.problem: str | None = None
+        self._frames = frames
+        try:
+            first = next(frames)
+        except StopIteration as end:
+            raise VideoError(
+                f"{source}: no frame could be decoded" + (f" ({end.value})" if end.value else ""),
+                expected="a video with at least one whole frame",
+                do="play it in another program to see whether it is damaged",
+            ) from None
+        height, width = first.image.shape[:2]
+        self.info = VideoInfo(source, height, width, fps, num_frames, audio)
+        self._iterator = self._iterate(first)
+
+    def _iterate(self, first: Frame) -> Iterator[Frame]:
+        yield first
+        del first
+        self.problem = yield from self._frames
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self._iterator
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the source; frames not yet read are lost."""
+        self._frames.close()
+
+
+def open_video(source: str | Path | int) -> VideoReader:
+    """Open a video and decode its first frame.
+
+    Args:
+        source: a video or image file; a folder of images, played in natural order (2 before 10); a camera index (an int
+            or digits; Linux V4L2); a URL (http, rtsp, …); or ``-``: any video, or images one after the other, on stdin.
+
+    Raises:
+        VideoError: the source is missing, unreadable, not a video, or holds no picture.
+    """
+    name = str(source)
+    if not isinstance(source, Path):
+        if name == "-":
+            return _open_container("stdin", "pipe:0")
+        if name.isdecimal():
+            return _open_container(f"camera {name}", f"/dev/video{name}", "v4l2")
+        if URL.match(name):
+            return _open_container(name, name)
+    path = Path(name)
+    if os.path.isdir(path):  # unlike Path.is_dir, False where it may not look
+        return _open_images(name, _images_in(path))
+    return _open_images(name, [path]) if _is_image(path) else _open_container(name, file_address(path))
+
+
+# --- files, streams, cameras, pipes ---------------------------------------------------------------------------------
+
+
+@dataclass
+class _Tally:
+    """What became of the packets of a stream."""
+
+    packets: int = 0
+    failed: int = 0
+    stopped: str | None = None
+
+
+def file_address(path: str | Path) -> str:
+    """What FFmpeg is to open for a path: marked as a file, for else it takes ``a:b.mp4`` for a protocol."""
+    return f"file:{path}"
+
+
+def open_input(name: str, address: str, format: str | None = None) -> InputContainer:
+    """Open what FFmpeg calls ``address``; ``name`` is what errors call it.
+
+    Raises:
+        VideoError: it is missing, unreadable or no video.
+    """
+    timeout = URL_TIMEOUT_S if URL.match(address) else None
+    try:
+        return av.open(address, "r", format=format, timeout=timeout, metadata_errors="replace")
+    except OSError as error:  # missing, no permission, no such camera, no answer
+        raise _unreachable(name, error) from error
+    except av.FFmpegError as error:
+        raise VideoError(
+            f"{name}: {error.strerror}",
+            expected="a video that FFmpeg can read",
+            do="check that the file is a video; one cut off while being recorded lacks its index and needs repair",
+        ) from error
+
+
+def _unreachable(name: str, error: OSError) -> VideoError:
+    return VideoError(
+        f"{name}: {error.strerror}",
+        expected="a source that exists and may be read",
+        do="check the path, its permissions or the address",
+    )
+
+
+def video_stream(container: InputContainer) -> VideoStream | None:
+    """The largest picture stream, as FFmpeg chooses; cover art of music is none."""
+    streams = [s for s in container.streams.video if s.codec_context and not s.disposition & Disposition.attached_pic]
+    return max(streams, key=lambda s: s.width * s.height, default=None)
+
+
+def start_of(stream: VideoStream) -> Fraction | None:
+    """The source's clock, in seconds, at the start of the video, where :attr:`Frame.time_s` is 0."""
+    return None if stream.start_time is None or stream.time_base is None else stream.start_time * stream.time_base
+
+
+def _open_container(name: str, address: str, format: str | None = None) -> VideoReader:
+    container = open_input(name, address, format)
+    stream = video_stream(container)
+    if stream is None or container.format.name == "tty":  # FFmpeg draws text files as videos of a terminal
+        container.close()
+        raise VideoError(
+            f"{name}: no video in it",
+            expected="a file or address with a video stream; sound, cover art and text are none",
+            do="check that this is the right source",
+        )
+    stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = min(4, os.cpu_count() or 1)  # the network needs the rest
+    fps = float(stream.average_rate or stream.guessed_rate or FALLBACK_FPS)
+    duration_s = _tagged_duration(stream) or (container.duration or 0) / av.time_base
+    num_frames = stream.frames or round(duration_s * fps) or None
+    audio = bool(container.streams.audio)
+    frames = _read_container(container, stream, fps)
+    return VideoReader(frames, source=name, fps=fps, num_frames=num_frames, audio=audio)
+
+
+def _read_container(container: InputContainer, stream: VideoStream, fps: float) -> FrameGenerator:
+    tally = _Tally()
+    index, time_s, next_s = -1, 0.0, 0.0
+    start_s = start_of(stream)
+    origin = None if start_s is None else float(start_s)
+    with container:
+        for index, (stamp, image) in enumerate(_decode(container, stream, tally)):
+            if stamp is None:  # raw streams have no clock
+                time_s = next_s
+            else:
+                if origin is None or stamp - origin < time_s:  # no start, or the clock was set back: go on from here
+                    origin = stamp - next_s
+                time_s = stamp - origin
+            next_s = time_s + 1 / fps
+            yield Frame(index, time_s, image)
+        return _shortfall(stream, tally, index + 1, next_s, fps)
+
+
+def _decode(container: InputContainer, stream: VideoStream, tally: _Tally) -> Iterator[tuple[float | None, RGB]]:
+    # Kept, for it builds its tables once. Its fast path rounds down, about one level in 255; exact flags cost ten times
+    # the time.
+    reformatter = VideoReformatter()
+    for packet in _demux(container, stream, tally):
+        tally.packets += bool(packet and packet.size)
+        try:
+            for frame in stream.decode(packet):
+                yield frame.time, _upright(frame, reformatter)
+        except av.FFmpegError:
+            tally.failed += 1
+
+
+def _demux(container: InputContainer, stream: VideoStream, tally: _Tally) -> Iterator[av.Packet[VideoStream] | None]:
+    try:
+        yield from container.demux(stream)  # the last packet is empty and flushes the decoder
+    except av.FFmpegError as error:
+        tally.stopped = error.strerror
+        yield None  # flushes likewise
+
+
+def _upright(frame: av.VideoFrame, reformatter: VideoReformatter) -> RGB:
+    image = np.asarray(reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray(), np.uint8)
+    try:
+        a, b, _, c, d = np.frombuffer(frame.side_data["DISPLAYMATRIX"], np.int32)[:5]  # type: ignore[typeddict-item]
+    except KeyError:
+        pass
+    except ValueError:  # PyAV cannot name the side data of pictures with EXIF, nor anything beside it
+        image = np.rot90(image, round(frame.rotation / 90))
+    else:  # the pixel at (x, y) is shown at (ax + cy, bx + dy), up to a shift
+        if abs(b) > abs(a):
+            image = image.swapaxes(0, 1)
+            a, d = c, b
+        image = image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    return np.ascontiguousarray(image)
+
+
+def _tagged_duration(stream: VideoStream) -> float | None:
+    """Seconds of the stream by Matroska's tag, which does not count the audio as the container's duration does."""
+    match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else None
+
+
+def _shortfall(stream: VideoStream, tally: _Tally, count: int, end_s: float, fps: float) -> str | None:
+    # Packets, not frames, are held against the declared count: edit lists hide frames of whole files.
+    # Half a second is the leave for a duration that is not a count.
+    duration_s = _tagged_duration(stream) or 0.0
+    cut = tally.packets < stream.frames or end_s + 0.5 < duration_s
+    if not (cut or tally.failed or tally.stopped):
+        return None
+    declared = stream.frames or round(duration_s * fps)
+    parts = [f"{count} of {declared} declared frames came" if declared else f"{count} frames came"]
+    if tally.failed:
+        parts.append(f"{tally.failed} damaged packets were skipped")
+    if tally.stopped:
+        parts.append(f"reading stopped: {tally.stopped}")
+    elif cut:
+        parts.append("the file is cut off")
+    return "; ".join(parts)
+
+
+# --- images ---------------------------------------------------------------------------------------------------------
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def _natural_order(path: Path) -> list[str | int]:
+    return [int(part) if part.isdecimal() else part.lower() for part in re.split(r"(\d+)", path.name)]
+
+
+def _images_in(folder: Path) -> list[Path]:
+    try:
+        return sorted((path for path in folder.iterdir() if _is_image(path)), key=_natural_order)
+    except OSError as error:
+        raise _unreachable(str(folder), error) from error
+
+
+def _open_images(name: str, paths: list[Path]) -> VideoReader:
+    if not paths:
+        raise VideoError(
+            f"{name}: a folder without images",
+            expected=f"a folder of frames ({', '.join(sorted(IMAGE_SUFFIXES))})",
+            do="give the folder that holds the frames themselves, or a video file",
+        )
+    return VideoReader(_read_images(paths), source=name, fps=FALLBACK_FPS, num_frames=len(paths), audio=False)
+
+
+def _read_images(paths: list[Path]) -> FrameGenerator:
+    count, unread = 0, []
+    for position, path in enumerate(paths):
+        try:
+            image = _load_image(path)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # all that Pillow raises
+            unread.append(f"{path.name}: {getattr(error, 'strerror', None) or 'not a readable image'}")
+            continue
+        yield Frame(count, position / FALLBACK_FPS, image)
+        count += 1
+    if not unread:
+        return None
+    return f"{count} of {len(paths)} images came; the first that did not is {unread[0]}"
+
+
+def _load_image(path: Path) -> RGB:
+    with Image.open(path) as file:
+        image = ImageOps.exif_transpose(file)
+        if image.mode.startswith("I"):  # 16-bit grayscale, which convert() would clip rather than scale
+            gray = (np.asarray(image).clip(0, 0xFFFF) >> 8).astype(np.uint8)
+            return np.repeat(gray[..., None], 3, axis=2)
+        return np.array(image.convert("RGB"))

@@ -1,0 +1,216 @@
+"""An mp4 that keeps the times of the frames, and the sound of their source."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+
+from tdseg.errors import OutputError
+from tdseg.video.reader import RGB, URL, file_address, open_input, start_of, video_stream
+
+
+class _Encoder(NamedTuple):
+    codec: Literal["libx264", "mpeg4"]
+    ticks_per_s: int
+    options: dict[str, str]
+
+
+# Encoding shares the processor with the network, so speed comes first: on 960×540 dashcam video superfast takes 2.5
+# times the encoder time of ultrafast for files a quarter smaller. 5,760,000 is a multiple of the usual time bases
+# (1/90000, 1/12800, 1/15360, 1/1000, 1001/24000, …), so their times are kept exactly; MPEG-4 part 2 allows 65,535.
+ENCODERS = (
+    _Encoder("libx264", 5_760_000, {"preset": "ultrafast", "crf": "23"}),
+    _Encoder("mpeg4", 60_000, {"flags": "+qscale", "global_quality": str(4 * 118)}),  # 118: FFmpeg's lambda per step
+)
+BT709 = 1  # H.273's code for its matrix, primaries and transfer alike
+COPIED_AUDIO = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})  # what players take inside an mp4
+
+
+class VideoWriter:
+    """Write frames as H.264 (MPEG-4 part 2 where PyAV lacks x264), yuv420p, tagged BT.709 limited range, in an mp4.
+
+    A context manager. The video is playable after :meth:`close`, however few frames were written.
+
+    Args:
+        path: the file to write, taken as it is: its suffix does not choose the format.
+        size: (height, width) of the video. An odd side is padded by one row or column that repeats the edge.
+        fps: average frames per second; gives the duration of the last frame.
+        audio_from: a video file or URL whose sound is added, for as long as there are frames. It is copied where an
+            mp4 may hold it, else encoded as AAC. A source without sound adds none; cut-off sound ends where it does.
+
+    Raises:
+        OutputError: the file cannot be written (here, and in every method).
+        VideoError: ``audio_from`` cannot be opened.
+    """
+
+    def __init__(self, path: Path, *, size: tuple[int, int], fps: float, audio_from: str | Path | None = None) -> None:
+        height, width = size
+        self._path, self._size = path, size
+        self._reformatter = VideoReformatter()
+        encoder = next(e for e in ENCODERS if e.codec in av.codecs_available)
+        self._ticks_per_s = encoder.ticks_per_s
+        self._duration = max(1, round(encoder.ticks_per_s / fps))
+        self._last_pts: int | None = None
+        self._open = True
+        sound = None if audio_from is None else _open_sound(audio_from)
+        with self._output_errors():
+            self._container = av.open(file_address(path), "w", format="mp4")
+            self._video = self._container.add_stream(
+                encoder.codec,
+                rate=Fraction(fps).limit_denominator(1001),
+                options=encoder.options,
+                time_base=Fraction(1, encoder.ticks_per_s),
+                width=width + width % 2,
+                height=height + height % 2,
+                pix_fmt="yuv420p",
+            )
+            self._video.codec_context.thread_count = 2
+            self._video.colorspace = self._video.color_primaries = self._video.color_trc = BT709
+            self._video.color_range = ColorRange.MPEG
+            self._audio = _Audio(sound, self._container) if sound and sound.streams.audio else None
+            self._container.start_encoding()
+
+    def write(self, image: RGB, time_s: float) -> None:
+        """Append a frame.
+
+        Args:
+            image: uint8 (H, W, 3) RGB. Of another size than the writer's, it is scaled to fit and centred on black.
+            time_s: presentation time in seconds; at or before the previous frame's, the frame follows that one at once.
+        """
+        pts = round(time_s * self._ticks_per_s)
+        self._last_pts = pts if self._last_pts is None else max(pts, self._last_pts + 1)
+        frame = self._yuv420(image)
+        frame.pts, frame.duration, frame.time_base = self._last_pts, self._duration, self._video.time_base
+        with self._output_errors():
+            self._container.mux(self._video.encode(frame))
+            if self._audio:
+                self._audio.mux_until(time_s)
+
+    def _yuv420(self, image: RGB) -> av.VideoFrame:
+        height, width = self._size
+        if image.shape[:2] != self._size:
+            image = _letterbox(image, self._size)
+        if height % 2 or width % 2:
+            image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        return self._reformatter.reformat(
+            av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image)),
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            threads=1,
+        )
+
+    @contextmanager
+    def _output_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except av.FFmpegError as error:
+            raise OutputError(
+                f"{self._path}: {error.strerror}",
+                expected="a file that can be written, and room for it",
+                do="free some space, or choose another folder",
+            ) from error
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Add the sound up to the end of the last frame and finish the file; a second call does nothing."""
+        if not self._open:
+            return
+        self._open = False
+        with self._output_errors(), self._container:
+            self._container.mux(self._video.encode(None))
+            if self._audio:
+                end = 0 if self._last_pts is None else self._last_pts + self._duration
+                self._audio.mux_until(end / self._ticks_per_s)
+                self._audio.close()
+
+
+def _open_sound(source: str | Path) -> InputContainer:
+    name = str(source)
+    return open_input(name, name if URL.match(name) else file_address(name))
+
+
+def _letterbox(image: RGB, size: tuple[int, int]) -> RGB:
+    scale = min(size[0] / image.shape[0], size[1] / image.shape[1])
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    frame = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image))
+    canvas = np.zeros((*size, 3), np.uint8)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    canvas[top : top + height, left : left + width] = frame.reformat(width, height).to_ndarray()
+    return canvas
+
+
+class _Audio:
+    """The sound of a source as packets of the output, in step with the frames."""
+
+    def __init__(self, source: InputContainer, output: OutputContainer) -> None:
+        self._source, self._output = source, output
+        self._stream = source.streams.audio[0]
+        picture = video_stream(source)
+        self._start_s = (picture and start_of(picture)) or Fraction(0)
+        codec = self._stream.codec_context.codec
+        if codec.canonical_name in COPIED_AUDIO:
+            self._out = output.add_stream_from_template(self._stream)
+            self._packets = self._copy()
+        else:
+            rate = self._stream.rate if self._stream.rate in (av.Codec("aac", "w").audio_rates or ()) else 48_000
+            self._out = output.add_stream("aac", rate=rate, layout="mono" if self._stream.channels == 1 else "stereo")
+            self._packets = self._encode()
+        self._next: av.Packet[AudioStream] | None = None
+        self._started = False
+
+    def mux_until(self, time_s: float) -> None:
+        """Mux what starts before ``time_s`` seconds."""
+        if not self._started:  # not before the header is written: encoding needs the opened codec
+            self._started = True
+            self._advance()
+        while self._next is not None and (self._next.pts or 0) * self._next.time_base < time_s:
+            self._output.mux(self._next)
+            self._advance()
+
+    def _advance(self) -> None:
+        self._next = None
+        with suppress(av.FFmpegError, ValueError):  # cut off, or changing its format on the way: the sound ends there
+            self._next = next(self._packets, None)
+
+    def close(self) -> None:
+        self._packets.close()
+        self._source.close()
+
+    def _copy(self) -> Generator[av.Packet[AudioStream], None, None]:
+        for packet in self._source.demux(self._stream):
+            if packet.pts is None or packet.dts is None:
+                continue
+            shift = round(self._start_s / packet.time_base)
+            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+            if packet.pts + (packet.duration or 1) > 0:  # else it was over before the first frame
+                packet.stream = self._out
+                yield packet
+
+    def _encode(self) -> Generator[av.Packet[AudioStream], None, None]:
+        for packet in self._source.demux(self._stream):
+            try:
+                frames = self._stream.decode(packet)
+            except av.FFmpegError:  # a damaged packet is silence
+                continue
+            for frame in frames:
+                if frame.pts is None or frame.time_base is None:
+                    continue
+                frame.pts -= round(self._start_s / frame.time_base)
+                if frame.pts * frame.time_base + Fraction(frame.samples, frame.sample_rate) > 0:
+                    yield from self._out.encode(frame)
+        yield from self._out.encode(None)
