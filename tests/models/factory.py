@@ -18,6 +18,7 @@ def random_model(name: str, **overrides: Any) -> TDNet:
         if isinstance(module, torch.nn.BatchNorm2d):
             assert module.running_mean is not None
             assert module.running_var is not None
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 1.5)
     return model

@@ -15,7 +15,7 @@ from PIL import Image
 
 from tdseg.data.clip import IGNORE, Clip
 from tdseg.errors import DataError
-from tdseg.zoo import CAMVID_CLASSES
+from tdseg.zoo import CAMVID_CLASSES, CAMVID_PALETTE
 
 VOID = 11
 Split = Literal["train", "val", "test"]
@@ -53,6 +53,11 @@ class CamVid:
     def classes(self) -> Sequence[str]:
         """Names of the 11 classes."""
         return CAMVID_CLASSES
+
+    @property
+    def palette(self) -> Sequence[tuple[int, int, int]]:
+        """Their colours."""
+        return CAMVID_PALETTE
 
     def __len__(self) -> int:
         return len(self.clips)

@@ -9,7 +9,7 @@ import torch
 
 from tdseg.data.clip import Clip
 from tdseg.data.synthetic import render_street
-from tdseg.zoo import CAMVID_CLASSES
+from tdseg.zoo import CAMVID_CLASSES, CAMVID_PALETTE
 
 
 class StreetClips:
@@ -35,6 +35,11 @@ class StreetClips:
     def classes(self) -> Sequence[str]:
         """CamVid's classes."""
         return CAMVID_CLASSES
+
+    @property
+    def palette(self) -> Sequence[tuple[int, int, int]]:
+        """CamVid's colours."""
+        return CAMVID_PALETTE
 
     def __len__(self) -> int:
         return self.videos * (self.num_frames - self.length + 1)

@@ -35,13 +35,18 @@ class Trainer:
         self.recipe = recipe
         self.fabric = Fabric(devices=1)
         self.fabric.seed_everything(recipe.seed, verbose=False)
-        network = TDNet(zoo.model_config(recipe.model, **recipe.overrides), aux=True)
+        self.mixture = Mixture(recipe.sources, recipe.seed)
+        classes = {
+            "num_classes": len(self.mixture.classes),
+            "classes": self.mixture.classes,
+            "palette": self.mixture.palette,
+        }
+        network = TDNet(zoo.model_config(recipe.model, **{**classes, **recipe.overrides}), aux=True)
         initialise(network, recipe.init)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.module, self.optimizer = self.fabric.setup(network, make_optimizer(network, recipe.optimizer))
         self.module.mark_forward_method("forward_clip")
         self.average = Average(network, recipe.optimizer.ema)
-        self.mixture = Mixture(recipe.sources, recipe.seed)
         shares = self.mixture.class_shares(network.config.num_classes)
         self.class_weights = class_weights(shares, recipe.losses.balance).to(self.fabric.device)
 

@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from tdseg.data.clip import Clip, ClipDataset
+from tdseg.errors import ConfigError
 from tdseg.train.recipe import Source
 
 
@@ -15,10 +16,21 @@ class Mixture:
     Args:
         sources: what to draw from.
         seed: of the run.
+
+    Raises:
+        ConfigError: the sources' classes differ.
     """
 
     def __init__(self, sources: tuple[Source, ...], seed: int) -> None:
         self.datasets = [_open(source) for source in sources]
+        first = self.datasets[0]
+        if any(tuple(dataset.classes) != tuple(first.classes) for dataset in self.datasets):
+            raise ConfigError(
+                f"sources with different classes: {[list(dataset.classes) for dataset in self.datasets]}",
+                expected="the same classes in the same order",
+                do="train on sources that share their labels",
+            )
+        self.classes, self.palette = tuple(first.classes), tuple(first.palette)
         self.weights = torch.tensor([source.weight for source in sources])
         self.seed = seed
 

