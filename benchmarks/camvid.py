@@ -14,6 +14,7 @@ from pathlib import Path
 import tdseg
 from tdseg.data.camvid import CamVid
 from tdseg.evaluate import PROTOCOLS, Protocol, evaluate_camvid
+from tdseg.metrics.temporal import FlipRate
 
 RUNS: dict[str, tuple[Protocol, ...]] = {"val": ("stream",), "test": ("still", "stream")}
 
@@ -42,6 +43,11 @@ def main() -> None:
                     flush=True,
                 )
                 print("   " + "  ".join(f"{name} {value:.1f}" for name, value in report["iou"].items()), flush=True)
+    if "val" in arguments.splits:
+        flips_of_labels = FlipRate()
+        for clip in CamVid(arguments.root, "val"):
+            flips_of_labels.update(clip.labels[0].numpy())
+        print(f"{'labels':20} val   stream  flips {flips_of_labels.value:.2%}, by true motion")
     for protocol, meaning in PROTOCOLS.items():
         print(f"{protocol}: {meaning}")
     if arguments.json:

@@ -58,7 +58,7 @@ class InvertedResidual(nn.Module):
 class EfficientNetLite0(nn.Module):
     """The feature extractor, without the classifier.
 
-    forward: (B, 3, H, W), normalised by MEAN and STD -> features at strides 4, 8, 16, 32 with 24, 40, 112, 320 channels,
+    forward: (B, 3, H, W), normalised by MEAN and STD -> features at strides 4, 8, 16, 32 (24, 40, 112, 320 channels),
     each of size ceil(H / stride) × ceil(W / stride).
     """
 

@@ -1,0 +1,88 @@
+"""What this installation has, what it lacks, and the line that puts it right."""
+
+from __future__ import annotations
+
+import platform
+import re
+from importlib import metadata
+from typing import NamedTuple
+
+import av
+import torch
+
+from tdseg import zoo
+from tdseg.errors import WeightsError
+
+
+class Finding(NamedTuple):
+    """One line of the report."""
+
+    what: str
+    state: str
+    fix: str = ""
+    """What to do; empty where nothing is missing."""
+    needed: bool = False
+    """tdseg does not work without the fix."""
+
+
+def diagnose() -> list[Finding]:
+    """Versions, devices, packaged weights, and optional extras."""
+    return [*_versions(), *_devices(), *_video(), *_weights(), *_extras()]
+
+
+def _versions() -> list[Finding]:
+    packages = ("tdseg", "torch", "av", "numpy", "pillow")
+    python = Finding("python", f"{platform.python_version()} on {platform.platform()}")
+    return [python, *(Finding(name, metadata.version(name)) for name in packages)]
+
+
+def _devices() -> list[Finding]:
+    cpu = Finding("cpu", f"{torch.get_num_threads()} threads")
+    if torch.cuda.is_available():
+        return [cpu, *(Finding(f"cuda:{i}", torch.cuda.get_device_name(i)) for i in range(torch.cuda.device_count()))]
+    if torch.version.cuda is None:
+        return [cpu, Finding("cuda", "this torch is a CPU build", "for a GPU: pip install --force-reinstall torch")]
+    return [cpu, Finding("cuda", "no GPU or driver found", "for a GPU: install the NVIDIA driver")]
+
+
+def _video() -> list[Finding]:
+    if "libx264" in av.codecs_available:
+        return [Finding("H.264 encoder", "libx264")]
+    return [Finding("H.264 encoder", "missing: overlays become MPEG-4", "pip install --force-reinstall av")]
+
+
+def _weights() -> list[Finding]:
+    return [_check_weights(name) for name in zoo.PACKAGED]
+
+
+def _check_weights(name: str) -> Finding:
+    try:
+        zoo.load(name)
+    except WeightsError as error:
+        return Finding(f"weights {name}", error.got, "pip install --force-reinstall --no-deps tdseg", needed=True)
+    return Finding(f"weights {name}", f"whole; {zoo.PACKAGED[name].miou}")
+
+
+def _extras() -> list[Finding]:
+    """Read from the package's own metadata, so that it is never out of date."""
+    missing: dict[str, list[str]] = {}
+    for requirement in metadata.requires("tdseg") or ():
+        if match := re.match(r"([\w.-]+).*extra == ['\"](\w+)['\"]", requirement):
+            name, extra = match.groups()
+            missing.setdefault(extra, [])
+            if not _installed(name):
+                missing[extra].append(name)
+    return [
+        Finding(f"extra {extra}", f"missing {', '.join(names)}", f"pip install 'tdseg[{extra}]'")
+        if names
+        else Finding(f"extra {extra}", "installed")
+        for extra, names in missing.items()
+    ]
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,267 @@
+"""From a video to its masks: decode, infer, and draw + encode + save overlap in threads, over bounded queues."""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+from typing import Literal, TypeVar
+from urllib.parse import urlsplit
+
+import numpy as np
+import torch
+
+from tdseg import draw, zoo
+from tdseg.errors import ConfigError, OutputError
+from tdseg.models.tdnet import TDNet
+from tdseg.outputs import Figures, OutputFolder, Summary
+from tdseg.recorder import AHEAD, Recorder
+from tdseg.stream import Result, Stream
+from tdseg.video import Frame, VideoInfo, VideoReader, open_video
+
+DEFAULT_MODEL = "td4-lite0-camvid"
+T = TypeVar("T")
+
+
+def segment(
+    source: str | Path | int,
+    model: str | Path | TDNet = DEFAULT_MODEL,
+    *,
+    size: tuple[int, int] | None = None,
+    device: str = "auto",
+) -> Iterator[Result]:
+    """Segment a video frame by frame in bounded memory, decoding ahead in a thread; closing the generator stops it.
+
+    Args:
+        source: video file, folder of frames, camera index, URL, or "-" for stdin.
+        model: a model, the name of packaged weights, or a file or folder of weights.
+        size: (height, width) of the network's input, pixels; None: the model's own.
+        device: "cpu", "cuda", or "auto": cuda if there is one, and for a model given as such, where it is.
+
+    Yields:
+        A Result for each frame, in order.
+
+    Raises:
+        VideoError: the source cannot be opened, or holds no frame.
+        ConfigError, WeightsError: the model, size or device cannot be used.
+
+    Warns:
+        UserWarning: the source gave fewer frames than it declares.
+    """
+    reader = open_video(source)
+    stream = Stream(_prepare(model, device), size)
+    for frame in _ahead(_frames(reader)):
+        yield stream.step(frame.image, time_s=frame.time_s)
+    if reader.problem:
+        warnings.warn(reader.problem, stacklevel=2)
+
+
+def segment_to(
+    source: str | Path | int,
+    output: str | Path | None = None,
+    *,
+    model: str | Path | TDNet = DEFAULT_MODEL,
+    size: tuple[int, int] | None = None,
+    device: str = "auto",
+    masks: Literal["png", "none"] = "png",
+    overlay: bool = True,
+    overwrite: bool = False,
+    threads: int | None = None,
+    on_progress: Callable[[int, int | None], None] | None = None,
+) -> Summary:
+    """Segment a video into a folder: overlay.mp4, masks/000000.png …, summary.json.
+
+    An interrupt (KeyboardInterrupt) ends the run early: what was done is published, marked incomplete, and the
+    interrupt is raised again. A source that breaks off is published likewise, and the summary names the problem.
+
+    Args:
+        source, model, size, device: as in `segment`.
+        output: folder of the result; None: out/ and the source's name.
+        masks: "png" writes a mask per frame, 8-bit indexed; "none" writes none.
+        overlay: write the overlay video, with the source's timestamps and audio.
+        overwrite: replace a former result in the folder.
+        threads: threads of the network on the CPU; None: torch's own choice, all cores.
+        on_progress: called after each frame with the number done and the number to do, None where unknown.
+
+    Raises:
+        VideoError, ConfigError, WeightsError: as in `segment`.
+        OutputError: the folder is in use or cannot be written.
+    """
+    begun = time.perf_counter()
+    folder_path = default_output(source) if output is None else Path(output)
+    _keep_source(source, folder_path)
+    reader = open_video(source)
+    with _torch_threads(threads):
+        network = _prepare(model, device)
+        stream = Stream(network, size)
+        _warm_up(stream, reader.info)
+        with OutputFolder(folder_path, overwrite=overwrite) as folder:
+            colors = draw.color_table(network.config.palette)
+            recorder = Recorder(folder, source, reader.info, colors, masks=masks == "png", overlay=overlay)
+            started = time.perf_counter()
+            interrupt: KeyboardInterrupt | None = None
+            try:
+                with recorder, closing(_ahead(_frames(reader))) as frames:
+                    for frame in frames:
+                        recorder.put(stream.step(frame.image, time_s=frame.time_s))
+                        if on_progress:
+                            on_progress(frame.index + 1, reader.info.num_frames)
+            except KeyboardInterrupt as error:
+                if not recorder.figures.frames:
+                    raise
+                interrupt = error
+            wall_s = time.perf_counter() - started
+            name = stream.model.config.name if isinstance(model, TDNet) else str(model)
+            summary = _summarize(name, reader, stream, recorder.figures, started - begun, wall_s, interrupt is None)
+            folder.publish(summary)
+    if interrupt:
+        raise KeyboardInterrupt(f"{summary.frames} frames are in {folder_path}") from interrupt
+    return summary
+
+
+def default_output(source: str | Path | int) -> Path:
+    """out/NAME: the file's or folder's name, or camera-0, stdin, or the last part of the URL."""
+    name = str(source)
+    if name.isdigit():
+        return Path("out", f"camera-{name}")
+    if name == "-":
+        return Path("out", "stdin")
+    if "://" in name:
+        url = urlsplit(name)
+        return Path("out", Path(url.path).stem or url.hostname or "stream")
+    return Path("out", Path(name).resolve().stem)
+
+
+def resolve_device(device: str) -> torch.device:
+    """The device of a name: "auto" is cuda if there is one.
+
+    Raises:
+        ConfigError: no such device on this machine.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device not in ("cpu", "cuda"):
+        raise ConfigError(f"device {device!r}", expected="auto, cpu or cuda", do="choose one of them")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            "device cuda, but torch sees no CUDA GPU here",
+            expected="an NVIDIA GPU, its driver, and a CUDA build of torch",
+            do="use --device cpu, or run `tdseg doctor` to see what is missing",
+        )
+    return torch.device(device)
+
+
+def _prepare(model: str | Path | TDNet, device: str) -> TDNet:
+    """The model in its fastest form, on its device."""
+    if not isinstance(model, TDNet):
+        return zoo.load(model, device=str(resolve_device(device))).fuse()
+    return model.fuse() if device == "auto" else model.fuse().to(resolve_device(device))
+
+
+def _keep_source(source: str | Path | int, output: Path) -> None:
+    """Refuse to replace the source by its own result."""
+    path = Path(str(source)).resolve()
+    if path in ((output / name).resolve() for name in ("overlay.mp4", "masks")):
+        raise OutputError(
+            f"source {source} is part of the former result in {output}",
+            expected="an output folder that does not hold the source",
+            do="choose another folder with --output",
+        )
+
+
+@contextmanager
+def _torch_threads(threads: int | None) -> Iterator[None]:
+    if threads is not None and threads < 1:
+        raise ConfigError(f"threads {threads}", expected="1 or more", do="leave --threads out to use all cores")
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _warm_up(stream: Stream, info: VideoInfo) -> None:
+    """Run every path once, so that one-time costs count as start-up and not as the first frames' latency."""
+    other = Stream(stream.model, stream.size)
+    for _ in range(stream.model.config.paths):
+        other.step(np.zeros((info.height, info.width, 3), np.uint8))
+
+
+def _frames(reader: VideoReader) -> Generator[Frame, None, None]:
+    with reader:  # so the thread that reads it also closes it
+        yield from reader
+
+
+@dataclass(frozen=True)
+class _End:
+    error: BaseException | None = None
+
+
+def _ahead(items: Generator[T, None, None]) -> Generator[T, None, None]:
+    """The same items, made in a thread of their own, at most AHEAD of them before they are asked for."""
+    ready: Queue[T | _End] = Queue(AHEAD)
+    stopped = threading.Event()
+
+    def work() -> None:
+        end = _End()
+        try:
+            with closing(items):
+                for item in items:
+                    ready.put(item)
+                    if stopped.is_set():
+                        break
+        except BaseException as error:
+            end = _End(error)
+        ready.put(end)
+
+    # A daemon: a camera or pipe that gives nothing may block it forever, and must not keep the process alive.
+    thread = threading.Thread(target=work, name="tdseg-decode", daemon=True)
+    thread.start()
+    try:
+        while not isinstance(item := ready.get(), _End):
+            yield item
+        if item.error:
+            raise item.error
+    finally:
+        stopped.set()
+        while not ready.empty():  # makes room for the last item and the end, so the thread is not stuck on a full queue
+            ready.get()
+        thread.join(timeout=1.0)
+
+
+def _summarize(
+    model: str,
+    reader: VideoReader,
+    stream: Stream,
+    figures: Figures,
+    startup_s: float,
+    wall_s: float,
+    finished: bool,
+) -> Summary:
+    config = stream.model.config
+    classes = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
+    height, width = figures.frame_size
+    return Summary(
+        model=model,
+        source=reader.info.source,
+        device=str(next(stream.model.parameters()).device),
+        frames=figures.frames,
+        complete=finished and reader.problem is None,
+        problem=reader.problem,
+        width=width,
+        height=height,
+        size=stream.size,
+        size_changes=stream.resets,
+        startup_s=round(startup_s, 3),
+        wall_s=round(wall_s, 3),
+        fps=round(figures.frames / wall_s, 2),
+        latency_ms=figures.latency_ms(),
+        flip_rate=figures.flip_rate(),
+        class_share=figures.class_share(classes),
+    )

@@ -1,0 +1,169 @@
+"""Stream: one video's state between frames, from a frame of any size to its class mask."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tdseg.errors import ConfigError
+from tdseg.models.layers import resize
+from tdseg.models.state import TDNetState
+from tdseg.models.tdnet import MIN_SIZE, TDNet
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a Stream says about one frame."""
+
+    index: int
+    """Frames since the stream began or was reset by its owner, from 0."""
+    time_s: float | None
+    """Presentation time in seconds, as given to `Stream.step`."""
+    frame: NDArray[np.uint8] = field(repr=False)
+    """The frame itself, (H, W, 3) RGB."""
+    mask: NDArray[np.uint8] = field(repr=False)
+    """Class index of each pixel, (H, W)."""
+    latency_ms: float
+    """From the frame handed to `Stream.step` until the mask is in host memory, milliseconds."""
+    logits: Tensor = field(repr=False)
+    """(1, C, h, w) at the resolution of the features, on the model's device."""
+
+    @cached_property
+    def confidence(self) -> NDArray[np.float16]:
+        """Probability of each pixel's class, (H, W), 0..1; computed when first asked for."""
+        height, width = self.mask.shape
+        with torch.inference_mode():
+            probability = resize(self.logits.float(), (height, width))[0].softmax(0).amax(0)
+        return probability.half().cpu().numpy()
+
+
+class Stream:
+    """The state of one video on its way through a model. Streams on one model, in any threads, are independent.
+
+    Args:
+        model: in eval mode; `model.fuse()` gives the fastest.
+        size: (height, width) of the network's input, pixels; None: the model's own.
+
+    Raises:
+        ConfigError: a size below 64 pixels, or a model in training mode.
+    """
+
+    def __init__(self, model: TDNet, size: tuple[int, int] | None = None) -> None:
+        size = size or model.config.size
+        if min(size) < MIN_SIZE:
+            raise ConfigError(
+                f"size {size[0]}x{size[1]}",
+                expected=f"height and width of at least {MIN_SIZE} pixels",
+                do=f"choose a larger size; the model's own is {model.config.size[0]}x{model.config.size[1]}",
+            )
+        if model.training:
+            raise ConfigError("a model in training mode", expected="a model in eval mode", do="call model.eval() first")
+        self.model = model
+        self.size = size
+        self.resets = 0
+        """How many times the frame size changed in mid-stream, which resets the state."""
+        self._index = 0
+        self._frame_size: tuple[int, int] | None = None
+        self._state: TDNetState | None = None
+
+    def reset(self) -> None:
+        """Forget everything: the next frame is the first of another video."""
+        self._index = self.resets = 0
+        self._frame_size = self._state = None
+
+    def step(self, frame: NDArray[np.uint8], *, time_s: float | None = None) -> Result:
+        """Segment the next frame.
+
+        Args:
+            frame: uint8 (H, W, 3) RGB, of any size. A size other than the previous frame's resets the state.
+            time_s: presentation time in seconds, handed on to the result.
+
+        Raises:
+            ConfigError: the frame has another shape or dtype.
+        """
+        start = time.perf_counter()
+        _check_frame(frame)
+        height, width = frame.shape[:2]
+        if self._frame_size not in (None, (height, width)):
+            self._state = None
+            self.resets += 1
+        self._frame_size = (height, width)
+        with torch.inference_mode():
+            logits, self._state = self.model.advance(self._prepare(frame), self._state)
+            mask = class_map(logits[0].permute(1, 2, 0).float().cpu().numpy(), (height, width))
+        latency_ms = (time.perf_counter() - start) * 1e3
+        result = Result(self._index, time_s, frame, mask, latency_ms, logits)
+        self._index += 1
+        return result
+
+    def _prepare(self, frame: NDArray[np.uint8]) -> Tensor:
+        """(H, W, 3) -> (1, 3, h, w) network input. Resized as bytes on the CPU, so every device sees the same."""
+        frame = np.require(frame, requirements=["C", "W"])  # torch knows neither negative strides nor read-only memory
+        images = torch.from_numpy(frame).permute(2, 0, 1)[None]
+        if images.shape[-2:] != self.size:
+            images = F.interpolate(images, self.size, mode="bilinear", antialias=True)
+        return self.model.normalize(images)
+
+
+def class_map(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The most likely class of each pixel of a larger image, by bilinear interpolation that aligns corners.
+
+    Equal to the argmax of the interpolated logits, which are never built: pixels between two columns of logits weigh
+    all classes alike, so where both columns agree on the class, so do the pixels between. Only the others, few of
+    them, are interpolated. Plain numpy: on busy cores, many small parallel torch operations wait for each other.
+
+    Args:
+        logits: (h, w, C), h and w of at least 2.
+        size: (H, W) of the image.
+
+    Returns:
+        Class indices, (H, W).
+    """
+    height, width = size
+    (top, down), (left, right) = _grid(logits.shape[0], height), _grid(logits.shape[1], width)
+    rows = _lerp(logits[top], logits[top + 1], down[:, None, None])  # (H, w, C)
+    classes = rows.argmax(-1).astype(np.uint8)  # (H, w)
+    mask: NDArray[np.uint8] = classes.take(left, axis=1)  # (H, W)
+    undecided = np.flatnonzero((classes[:, 1:] != classes[:, :-1]).take(left, axis=1))
+    y, x = np.divmod(undecided, width)
+    cell = y * logits.shape[1] + left[x]
+    rows = rows.reshape(-1, logits.shape[2])
+    between: NDArray[np.float32] = _lerp(
+        rows.take(cell, axis=0), rows.take(cell + 1, axis=0), right[x, None]
+    )  # (undecided, C)
+    mask.ravel()[undecided] = between.argmax(-1)
+    return mask
+
+
+def _grid(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """For each of `target` positions, the source position before it and the weight of the one after, 0..1."""
+    position = np.linspace(0, source - 1, target, dtype=np.float32)
+    before = np.minimum(position.astype(np.intp), source - 2)
+    return before, position - before.astype(np.float32)
+
+
+def _lerp(a: NDArray[np.float32], b: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """a + (b - a) * weight, in the memory of b."""
+    b -= a
+    b *= weight
+    b += a
+    return b
+
+
+def _check_frame(frame: NDArray[np.uint8]) -> None:
+    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        shown = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
+        raise ConfigError(
+            f"a frame of {shown}",
+            expected="a numpy array, uint8 (H, W, 3), RGB",
+            do="convert the frame; for tensors use model.step",
+        )
+    if frame.size == 0:
+        raise ConfigError(f"a frame of {frame.shape}", expected="at least one pixel", do="leave empty frames out")
