@@ -44,10 +44,10 @@ def main() -> None:
                 )
                 print("   " + "  ".join(f"{name} {value:.1f}" for name, value in report["iou"].items()), flush=True)
     if "val" in arguments.splits:
-        flips_of_labels = FlipRate()
-        for clip in CamVid(arguments.root, "val"):
-            flips_of_labels.update(clip.labels[0].numpy())
-        print(f"{'labels':20} val   stream  flips {flips_of_labels.value:.2%}, by true motion")
+        data, flip_rate = CamVid(arguments.root, "val"), FlipRate()
+        for i in range(len(data)):
+            flip_rate.update(data[i].labels[0].numpy())
+        print(f"{'labels':20} val   stream  flips {flip_rate.value:.2%}, by true motion")
     for protocol, meaning in PROTOCOLS.items():
         print(f"{protocol}: {meaning}")
     if arguments.json:

@@ -51,6 +51,7 @@ class LiteSubNetwork(SubNetwork):
         self.lateral16 = ConvNorm(c16, self.channels)
         self.lateral8 = ConvNorm(c8, self.channels)
         self.detail = ConvNorm(4 * c4, self.channels)
+        assert isinstance(self.detail.norm, nn.BatchNorm2d)
         nn.init.zeros_(self.detail.norm.weight)  # starts silent: training adds detail to a working whole
         self.fuse16 = separable(self.channels, self.channels)
         self.fuse8 = nn.Sequential(separable(self.channels, self.channels, 5), separable(self.channels, self.channels))
