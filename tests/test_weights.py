@@ -82,8 +82,15 @@ def test_weights_of_another_model(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=f"{key} missing"):
         tdseg.load(other)
     save_file(tensors, other, {})
-    with pytest.raises(WeightsError, match="without a tdseg configuration"):
+    with pytest.raises(WeightsError, match="without a configuration"):
         tdseg.load(other)
+
+
+@pytest.mark.parametrize("metadata", ["{", "{}", "[]", '{"config": {"name": "x"}}'])
+def test_damaged_configuration(tmp_path: Path, metadata: str) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors", {"tdseg": metadata})
+    with pytest.raises(WeightsError, match="without a configuration"):
+        tdseg.load(tmp_path / "other.safetensors")
 
 
 def test_unknown_names_offer_the_nearest() -> None:

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import platform
 import re
+from collections.abc import Callable
 from importlib import metadata
 from typing import NamedTuple
-
-import av
-import torch
-
-from tdseg import zoo
-from tdseg.errors import WeightsError
 
 
 class Finding(NamedTuple):
@@ -26,8 +21,25 @@ class Finding(NamedTuple):
 
 
 def diagnose() -> list[Finding]:
-    """Versions, devices, packaged weights, and optional extras."""
-    return [*_versions(), *_devices(), *_video(), *_weights(), *_extras()]
+    """Versions, devices, video, packaged weights, and optional extras.
+
+    What a section needs is imported inside it, and its failure is a finding: this report is for broken installations.
+    """
+    sections: dict[str, Callable[[], list[Finding]]] = {
+        "versions": _versions,
+        "devices": _devices,
+        "video": _video,
+        "weights": _weights,
+        "extras": _extras,
+    }
+    findings = []
+    for name, section in sections.items():
+        try:
+            findings += section()
+        except Exception as error:
+            broken = f"{type(error).__name__}: {error}"
+            findings.append(Finding(name, broken, "pip install --force-reinstall tdseg", needed=True))
+    return findings
 
 
 def _versions() -> list[Finding]:
@@ -37,6 +49,8 @@ def _versions() -> list[Finding]:
 
 
 def _devices() -> list[Finding]:
+    import torch
+
     cpu = Finding("cpu", f"{torch.get_num_threads()} threads")
     if torch.cuda.is_available():
         return [cpu, *(Finding(f"cuda:{i}", torch.cuda.get_device_name(i)) for i in range(torch.cuda.device_count()))]
@@ -46,21 +60,28 @@ def _devices() -> list[Finding]:
 
 
 def _video() -> list[Finding]:
+    import av
+
     if "libx264" in av.codecs_available:
         return [Finding("H.264 encoder", "libx264")]
     return [Finding("H.264 encoder", "missing: overlays become MPEG-4", "pip install --force-reinstall av")]
 
 
 def _weights() -> list[Finding]:
+    from tdseg import zoo
+
     return [_check_weights(name) for name in zoo.PACKAGED]
 
 
 def _check_weights(name: str) -> Finding:
+    from tdseg import zoo
+    from tdseg.errors import TdsegError
+
     try:
         zoo.load(name)
-    except WeightsError as error:
+    except TdsegError as error:
         return Finding(f"weights {name}", error.got, "pip install --force-reinstall --no-deps tdseg", needed=True)
-    return Finding(f"weights {name}", f"whole; {zoo.PACKAGED[name].miou}")
+    return Finding(f"weights {name}", f"whole; mIoU {zoo.PACKAGED[name].miou}")
 
 
 def _extras() -> list[Finding]:

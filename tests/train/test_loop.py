@@ -108,21 +108,34 @@ def test_a_run_is_not_overwritten(values: dict[str, Any], tmp_path: Path) -> Non
         fit(parse(values), tmp_path, log=quiet)
 
 
-@pytest.mark.parametrize("path", sorted(Path("configs").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "configs").glob("*.yaml")), ids=lambda path: path.stem
+)
 def test_recipes_parse(path: Path) -> None:
     recipe = Recipe.from_yaml(path)
     assert recipe.model in tdseg.list_models()
     assert path.read_text().startswith("#")
 
 
-def test_overrides_and_unknown_fields(tmp_path: Path, values: dict[str, Any]) -> None:
+def test_bad_recipes(tmp_path: Path, values: dict[str, Any]) -> None:
     path = tmp_path / "recipe.yaml"
-    path.write_text(yaml.safe_dump(values))
-    assert Recipe.from_yaml(path, {"optimizer.lr": 0.5}).optimizer.lr == 0.5
-    with pytest.raises(ConfigError, match=r"optimizer\.speed"):
-        Recipe.from_yaml(path, {"optimizer.speed": 1})
-    with pytest.raises(ConfigError, match="root"):
-        Recipe.from_yaml(path, {"sources": [{"data": "camvid"}]})
+    for change, named in (
+        ({"optimizer": {"lr": 1e-3, "backbone_lr": 1e-3, "speed": 1}}, r"optimizer\.speed"),
+        ({"sources": [{"data": "camvid"}]}, "root"),
+        ({"steps": 0}, "steps"),
+    ):
+        path.write_text(yaml.safe_dump(values | change))
+        with pytest.raises(ConfigError, match=named):
+            Recipe.from_yaml(path)
+    path.write_text("{")
+    with pytest.raises(ConfigError, match="not YAML"):
+        Recipe.from_yaml(path)
+    missing = subprocess.run(
+        [sys.executable, "-m", "tdseg.train", "missing.yaml", "--output", str(tmp_path)], stderr=-1
+    )
+    assert missing.returncode == 2
+    assert b"no recipe missing.yaml" in missing.stderr
+    assert b"Traceback" not in missing.stderr
 
 
 def test_losses_of_a_perfect_prediction_are_small(values: dict[str, Any]) -> None:

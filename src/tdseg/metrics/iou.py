@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 
@@ -41,7 +39,3 @@ class ConfusionMatrix:
     def pixel_accuracy(self) -> float:
         """Share of labelled pixels predicted right, percent."""
         return float(100 * np.trace(self.counts) / max(self.counts.sum(), 1))
-
-    def by_class(self, classes: Sequence[str]) -> dict[str, float]:
-        """{class name: IoU percent}."""
-        return dict(zip(classes, self.iou.round(2).tolist(), strict=True))

@@ -150,7 +150,7 @@ class TDNet(nn.Module):
             frame. The state given is unchanged.
 
         Raises:
-            ConfigError: x has another shape, or the state belongs to another batch or frame size.
+            ConfigError: x has another shape, or the state does not fit its batch and its number of feature positions.
         """
         state = self.initial_state() if state is None else state
         self._check_frames(x, 4)

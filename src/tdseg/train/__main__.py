@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import cyclopts
 import torch
 
+from tdseg.errors import TdsegError
 from tdseg.train.loop import fit
 from tdseg.train.recipe import Recipe
 
@@ -28,4 +30,9 @@ def train(recipe: Path, *, output: Path, resume: bool = False, threads: int | No
     fit(Recipe.from_yaml(recipe), output, resume=resume, log=lambda line: print(line, flush=True))
 
 
-app()
+if __name__ == "__main__":
+    try:
+        app()
+    except TdsegError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -44,8 +44,9 @@ def initialise(model: TDNet, source: Path | Literal["imagenet"]) -> None:
 def _from_per_frame(path: NetworkPath, trained: TDNet) -> None:
     """Give a path the sub-network and head of a per-frame model, and a merge that starts useful.
 
-    Values start as the sub-feature itself. Queries and keys start as the same projection, so that a position first
-    attends to what looks alike. Hops start as scaled identities: what arrives is an average over the memory.
+    Queries and keys start as the same projection, so that a position first attends to what looks alike. Each hop starts
+    as the mean of what it receives and of the frame's own values, and the last gives half of it. Values start as the
+    sub-feature, scaled so that values and memory together have its size: the head finds what it knows.
     """
     source = trained.paths[0]
     assert isinstance(source, NetworkPath)
@@ -55,6 +56,7 @@ def _from_per_frame(path: NetworkPath, trained: TDNet) -> None:
         return
     encoder, hops = path.encoder, path.propagation.phi
     nn.init.dirac_(encoder.value.weight)
+    encoder.value.weight /= 1 + 0.5 * (1 - 0.5 ** len(hops))
     encoder.value.bias.zero_()  # type: ignore[union-attr]
     encoder.key.load_state_dict(encoder.query.state_dict())
     for i, hop in enumerate(hops):

@@ -41,7 +41,7 @@ class Trainer:
             "classes": self.mixture.classes,
             "palette": self.mixture.palette,
         }
-        network = TDNet(zoo.model_config(recipe.model, **{**classes, **recipe.overrides}), aux=True)
+        network = TDNet(zoo.model_config(recipe.model, **{**classes, **recipe.overrides}), aux=recipe.losses.aux > 0)
         initialise(network, recipe.init)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.module, self.optimizer = self.fabric.setup(network, make_optimizer(network, recipe.optimizer))

@@ -56,7 +56,6 @@ class Recipe(FrozenConfig):
     overrides: dict[str, Any] = Field(default_factory=dict, description="Fields of ModelConfig to override.")
     init: Path | Literal["imagenet"] = Field(description="'imagenet', or a per-frame model trained by tdseg.")
     sources: tuple[Source, ...] = Field(min_length=1, description="Training data.")
-    val: Source | None = Field(None, description="Data set whose val split is evaluated at the end.")
     steps: int = Field(ge=1, description="Optimizer steps.")
     batch: int = Field(ge=1, description="Clips per step.")
     length: int = Field(1, ge=1, description="Frames per training clip.")
@@ -68,8 +67,8 @@ class Recipe(FrozenConfig):
     checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints.")
 
     @classmethod
-    def from_yaml(cls, path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
-        """Read a recipe; `overrides` maps dotted fields ("optimizer.lr") to values.
+    def from_yaml(cls, path: Path) -> Recipe:
+        """Read a recipe.
 
         Raises:
             ConfigError: the file is missing, not YAML, or a field is unknown or out of range.
@@ -80,11 +79,5 @@ class Recipe(FrozenConfig):
             values = yaml.safe_load(path.read_text())
         except yaml.YAMLError as error:
             raise ConfigError(f"{path}: not YAML ({error})", expected="a recipe", do="correct the file") from None
-        for dotted, value in (overrides or {}).items():
-            *parents, leaf = dotted.split(".")
-            target = values
-            for parent in parents:
-                target = target.setdefault(parent, {})
-            target[leaf] = value
         recipe: Recipe = cls.parse(values, where=str(path))
         return recipe

@@ -13,11 +13,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tdseg.config import ModelConfig
-from tdseg.errors import WeightsError
+from tdseg.errors import ConfigError, WeightsError
 from tdseg.models.tdnet import TDNet
 
 WEIGHTS_DIR = Path(__file__).parent
 _KEY = "tdseg"
+_PICKLES = (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # zip archive, or a bare pickle
 
 
 def write_model(model: TDNet, path: Path, *, dtype: torch.dtype = torch.float16, about: dict[str, Any]) -> None:
@@ -66,33 +67,33 @@ def read_model(path: Path, *, sha256: str | None = None) -> TDNet:
 
 
 def _read(path: Path, sha256: str | None) -> tuple[ModelConfig, dict[str, Tensor]]:
-    if not path.is_file():
-        raise WeightsError(f"no file {path}", expected="a .safetensors file written by tdseg", do="check the path")
-    if sha256 is not None and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+    expected = "a .safetensors file written by tdseg"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: {error.strerror}", expected=expected, do="check the path") from None
+    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
         raise WeightsError(f"{path}: damaged (checksum differs)", expected=f"sha256 {sha256}", do="reinstall tdseg")
+    if data[:2] in _PICKLES:
+        raise WeightsError(
+            f"{path}: a pickled checkpoint, not opened",
+            expected=expected,
+            do="use a safetensors file: pickled checkpoints (.pt, .pth, .pkl) can run code when opened",
+        )
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError) as error:
+    except SafetensorError as error:
         raise WeightsError(
-            f"{path}: {_what_is(path)} ({error})",
-            expected="a .safetensors file written by tdseg",
-            do="pickled checkpoints (.pt, .pth, .pkl) can run code and are never opened here; use a safetensors file",
+            f"{path}: not a readable safetensors file ({error})", expected=expected, do="copy or download it again"
         ) from None
-    if _KEY not in metadata:
+    try:
+        config: ModelConfig = ModelConfig.parse(json.loads(metadata[_KEY])["config"], where=str(path))
+    except (ValueError, KeyError, TypeError, ConfigError) as error:
         raise WeightsError(
-            f"{path}: a safetensors file without a tdseg configuration",
-            expected="a file written by tdseg, which carries its model's configuration",
-            do="load it with the program that wrote it",
-        )
-    config: ModelConfig = ModelConfig.parse(json.loads(metadata[_KEY])["config"], where=str(path))
+            f"{path}: a safetensors file without a configuration that this tdseg knows ({error!r})",
+            expected=expected,
+            do="load it with the program, or the version of tdseg, that wrote it",
+        ) from None
     return config, tensors
-
-
-def _what_is(path: Path) -> str:
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start[:2] in (b"PK", b"\x80\x02", b"\x80\x04", b"\x80\x05"):
-        return "a pickled checkpoint, not opened"
-    return "not a readable safetensors file"

@@ -11,17 +11,16 @@ class SubFeature(NamedTuple):
     """What a sub-network gives for a batch of images (B, 3, H, W)."""
 
     z: Tensor
-    """(B, channels, ceil(H / stride), ceil(W / stride)): the sub-feature that is merged over time."""
+    """(B, channels, ceil(H / 8), ceil(W / 8)): the sub-feature that is merged over time."""
     aux: Tensor
     """(B, aux_channels, h', w'): a mid-level feature that an auxiliary head reads in training."""
 
 
 class SubNetwork(nn.Module):
-    """Base of sub-networks: declare `channels`, `aux_channels` and `stride`, and turn images into a SubFeature."""
+    """Base of sub-networks: declare `channels` and `aux_channels`, and turn images into a SubFeature."""
 
     channels: int
     aux_channels: int
-    stride: int
 
     def forward(self, x: Tensor) -> SubFeature:
         """(B, 3, H, W), normalised -> SubFeature."""

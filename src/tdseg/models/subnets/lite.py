@@ -41,7 +41,6 @@ class LiteSubNetwork(SubNetwork):
 
     channels = 128
     aux_channels = 112
-    stride = 8
 
     def __init__(self) -> None:
         super().__init__()
