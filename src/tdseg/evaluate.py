@@ -41,9 +41,9 @@ def evaluate_camvid(model: TDNet, data: CamVid, protocol: Protocol) -> dict[str,
             once the memory is full, so one phase stands for all of them.
 
     Returns:
-        miou, pixel_accuracy, iou {class}: percent, at label resolution, void ignored; one confusion matrix over the data
-        set for each path, then the mean over paths. per_path: mIoU of each. flip_rate: 0 … 1, of streamed masks, None
-        for stills. frames. protocol.
+        miou, pixel_accuracy, iou {class}: percent, at label resolution, void ignored; one confusion matrix over the
+        data set for each path, then the mean over paths. per_path: mIoU of each. flip_rate: 0 … 1, of streamed masks,
+        None for stills. frames: number scored. protocol: in words.
     """
     model = model.eval()
     phases = len(model.paths)

