@@ -25,12 +25,14 @@ class _Encoder(NamedTuple):
 
 
 # Encoding shares the processor with the network, so speed comes first: on 960×540 dashcam video superfast takes 2.5
-# times the encoder time of ultrafast for files a quarter smaller. 5,760,000 is a multiple of the usual time bases
-# (1/90000, 1/12800, 1/15360, 1/1000, 1001/24000, …), so their times are kept exactly; MPEG-4 part 2 allows 65,535.
+# times the encoder time of ultrafast for files a quarter smaller. 120,000 ticks keep the usual rates (24000/1001,
+# 30000/1001, 25, …) and milliseconds exactly, all else within 1/240,000 s, and MAX_TICKS are 4.6 hours; MPEG-4 part 2
+# allows 65,535.
 ENCODERS = (
-    _Encoder("libx264", 5_760_000, {"preset": "ultrafast", "crf": "23"}),
+    _Encoder("libx264", 120_000, {"preset": "ultrafast", "crf": "23"}),
     _Encoder("mpeg4", 60_000, {"flags": "+qscale", "global_quality": str(4 * 118)}),  # 118: FFmpeg's lambda per step
 )
+MAX_TICKS = 2_000_000_000  # from frame to frame: from 2**31 on FFmpeg's mp4 loses all later times
 BT709 = 1  # H.273's code for its matrix, primaries and transfer alike
 COPIED_AUDIO = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})  # what players take inside an mp4
 
@@ -58,6 +60,7 @@ class VideoWriter:
         self._reformatter = VideoReformatter()
         encoder = next(e for e in ENCODERS if e.codec in av.codecs_available)
         self._ticks_per_s = encoder.ticks_per_s
+        fps = max(fps, encoder.ticks_per_s / MAX_TICKS)
         self._duration = max(1, round(encoder.ticks_per_s / fps))
         self._last_pts: int | None = None
         self._open = True
@@ -66,7 +69,7 @@ class VideoWriter:
             self._container = av.open(file_address(path), "w", format="mp4")
             self._video = self._container.add_stream(
                 encoder.codec,
-                rate=Fraction(fps).limit_denominator(1001),
+                rate=Fraction(fps).limit_denominator(encoder.ticks_per_s),
                 options=encoder.options,
                 time_base=Fraction(1, encoder.ticks_per_s),
                 width=width + width % 2,
@@ -85,11 +88,14 @@ class VideoWriter:
         Args:
             image: uint8 (H, W, 3) RGB. Of another size than the writer's, it is scaled to fit and centred on black.
             time_s: presentation time in seconds; at or before the previous frame's, the frame follows that one at once.
+                One over 4 hours after it may come too early; the times are right again in a few frames.
         """
         pts = round(time_s * self._ticks_per_s)
-        self._last_pts = pts if self._last_pts is None else max(pts, self._last_pts + 1)
+        if self._last_pts is not None:
+            pts = min(max(pts, self._last_pts + 1), self._last_pts + MAX_TICKS)
+        self._last_pts = pts
         frame = self._yuv420(image)
-        frame.pts, frame.duration, frame.time_base = self._last_pts, self._duration, self._video.time_base
+        frame.pts, frame.duration, frame.time_base = pts, self._duration, self._video.time_base
         with self._output_errors():
             self._container.mux(self._video.encode(frame))
             if self._audio:
