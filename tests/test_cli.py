@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import resource
@@ -101,7 +102,9 @@ def test_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setitem(zoo.PACKAGED, "td4-lite0-camvid", zoo.Packaged(weights.name, "", "", "", ""))
+    sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+    packaged = zoo.PACKAGED["td4-lite0-camvid"]._replace(file=str(weights), sha256=sha256)
+    monkeypatch.setitem(zoo.PACKAGED, "td4-lite0-camvid", packaged)
     Path("text.mp4").write_text("This is a text, and no video.\n" * 50)
     Path("empty.mp4").touch()
     Path("frames").mkdir()
@@ -115,10 +118,11 @@ def test_refused(
         "empty.mp4": ["segment", "empty.mp4"],
         "frames": ["segment", "frames"],
         "did you mean td4-lite0-camvid": ["segment", str(clip), "--model", "td4-lite-camvid"],
-        "never opened": ["segment", str(clip), "--model", "pickled.pt"],
+        "not opened": ["segment", str(clip), "--model", "pickled.pt"],
         "damaged.safetensors": ["segment", str(clip), "--model", "damaged.safetensors"],
         "no CUDA GPU": ["segment", str(clip), "--model", str(weights), "--device", "cuda"],
         "--overwrite": ["segment", str(clip), "--model", str(weights), "-o", "used"],
+        "a smaller --size": ["segment", str(clip), "--size", "1000000000x1000000000"],
         "HxW": ["segment", str(clip), "--size", "480"],
         "1 or more": ["segment", str(clip), "--model", str(weights), "--threads", "0"],
         "Unknown option": ["segment", str(clip), "--colour"],

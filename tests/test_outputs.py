@@ -60,6 +60,15 @@ def test_overwrite_replaces_only_a_former_result(tmp_path: Path) -> None:
     assert all((tmp_path / name).read_text() == "mine" for name in foreign)
 
 
+def test_overwrite_refuses_what_only_looks_like_a_result(tmp_path: Path) -> None:
+    for folder, name in ((tmp_path / "a", "overlay.mp4"), (tmp_path / "b", "masks/000000.png")):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text("mine")
+        with pytest.raises(OutputError, match=r"no summary\.json"):
+            OutputFolder(folder, overwrite=True)
+        assert files(folder) == {name}
+
+
 def fail_after(path: Path, names: list[str]) -> None:
     with OutputFolder(path, overwrite=True) as folder:
         for name in names:
@@ -75,6 +84,12 @@ def test_former_result_survives_a_failure(tmp_path: Path) -> None:
     assert (tmp_path / ".partial/masks/000000.png").read_text() == "new"
     publish(tmp_path, ["overlay.mp4"], overwrite=True)  # a later run clears up
     assert files(tmp_path) == {"overlay.mp4", "summary.json"}
+
+
+def test_overlay_alone_survives_a_failure(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="made so far is in"):
+        fail_after(tmp_path / "result", ["overlay.mp4"])
+    assert files(tmp_path / "result") == {".partial/overlay.mp4"}
 
 
 def test_failure_before_anything_was_made_leaves_nothing(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 import json
+import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -20,7 +22,7 @@ from tdseg.errors import ConfigError, OutputError, VideoError
 from tdseg.models.tdnet import TDNet
 from tdseg.pipeline import default_output, resolve_device, segment, segment_to
 from tdseg.stream import Stream
-from tdseg.video import open_video
+from tdseg.video import VideoReader, VideoWriter, open_video
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +155,28 @@ def test_interrupt_leaves_a_whole_but_incomplete_result(model: TDNet, clip: Path
     assert not (tmp_path / ".partial").exists()
 
 
+def test_interrupt_while_files_are_closed_waits_for_them(
+    model: TDNet, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = VideoWriter.close
+
+    def interrupted_close(writer: VideoWriter) -> None:
+        for _ in range(2):  # the impatient
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            time.sleep(0.1)
+        close(writer)
+
+    monkeypatch.setattr(VideoWriter, "close", interrupted_close)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt, match="12 frames are in"):
+            segment_to(clip, tmp_path, model=model)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(read_masks(tmp_path)) == frames_of(tmp_path / "overlay.mp4") == 12
+    assert not (tmp_path / ".partial").exists()
+
+
 def test_full_disk_is_told_and_loses_nothing(
     model: TDNet, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +196,59 @@ def test_full_disk_is_told_and_loses_nothing(
     assert (tmp_path / ".partial/masks/000003.png").exists()
 
 
+def test_full_disk_met_by_the_encoder_is_told_likewise(
+    model: TDNet, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OutputError("overlay.mp4: No space left on device", expected="room", do="free some")
+
+    monkeypatch.setattr(VideoWriter, "write", full)
+    with pytest.raises(OutputError, match=r"No space left on device[\s\S]*made so far is in .*\.partial"):
+        segment_to(clip, tmp_path, model=model)
+    assert (tmp_path / ".partial/masks/000000.png").exists()
+
+
+def test_sound_that_cannot_be_read_again_is_left_out(
+    model: TDNet, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_audio(source: Path) -> VideoReader:
+        reader = open_video(source)
+        reader.info = dataclasses.replace(reader.info, has_audio=True)
+        clip_again.unlink()
+        return reader
+
+    clip_again = tmp_path / "clip.mp4"
+    clip_again.write_bytes(clip.read_bytes())
+    monkeypatch.setattr(pipeline, "open_video", with_audio)
+    summary = segment_to(clip_again, tmp_path / "result", model=model)
+    assert summary.complete
+    assert "no sound" in str(summary.problem)
+    assert frames_of(tmp_path / "result/overlay.mp4") == summary.frames == 12
+
+
+def test_size_beyond_memory_is_refused(
+    model: TDNet, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: object) -> None:
+        raise torch.OutOfMemoryError("can't allocate memory")
+
+    monkeypatch.setattr(TDNet, "advance", no_memory)
+    with pytest.raises(ConfigError, match=r"size 64x96[\s\S]*smaller --size"):
+        segment_to(clip, tmp_path / "result", model=model)
+    assert not list(tmp_path.iterdir())
+
+
+def test_refused_folder_closes_the_source(
+    model: TDNet, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[VideoReader] = []
+    monkeypatch.setattr(VideoReader, "close", lambda reader: closed.append(reader))
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(OutputError, match="in use"):
+        segment_to(clip, tmp_path, model=model)
+    assert len(closed) == 1
+
+
 def test_bad_inputs_write_nothing(model: TDNet, clip: Path, tmp_path: Path) -> None:
     result = tmp_path / "a" / "result"
     with pytest.raises(VideoError):
@@ -187,7 +264,7 @@ def test_bad_inputs_write_nothing(model: TDNet, clip: Path, tmp_path: Path) -> N
 
 def test_source_inside_its_result_is_not_replaced(model: TDNet, clip: Path, tmp_path: Path) -> None:
     segment_to(clip, tmp_path, model=model)
-    for source in ("overlay.mp4", "masks"):
+    for source in ("overlay.mp4", "masks", "masks/000000.png", ".partial/overlay.mp4"):
         with pytest.raises(OutputError, match="part of the former result"):
             segment_to(tmp_path / source, tmp_path, model=model, overwrite=True)
 

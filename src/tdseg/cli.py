@@ -86,8 +86,9 @@ def segment(
             f"{escape(folder)}: {summary.frames} frames, {summary.fps:.1f} fps, "
             f"latency p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms"
         )
-    if not summary.complete:
-        err.print(f"[yellow]incomplete:[/] {escape(str(summary.problem))}", soft_wrap=True)
+    if summary.problem:
+        label = "note" if summary.complete else "incomplete"
+        err.print(f"[yellow]{label}:[/] {escape(summary.problem)}", soft_wrap=True)
     return DONE if summary.complete else IN_PART
 
 
@@ -125,7 +126,7 @@ def models() -> int:
     for name in zoo.list_models():
         entry = zoo.PACKAGED.get(name)
         if entry:
-            table.add_row(name, str(zoo.load(name).config.paths), entry.miou, entry.data, entry.licence)
+            table.add_row(name, str(zoo.model_config(entry.architecture).paths), entry.miou, entry.data, entry.licence)
         else:
             table.add_row(name, str(zoo.model_config(name).paths), "untrained", "", "")
     out.print(table)

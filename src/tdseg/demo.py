@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -16,10 +19,9 @@ from tdseg.data.synthetic import render_street
 from tdseg.errors import OutputError
 from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.outputs import Summary
-from tdseg.pipeline import segment_to
+from tdseg.pipeline import DEFAULT_MODEL, segment_to
 from tdseg.video import VideoWriter, open_video
 
-FILES = frozenset({"clip.mp4", "preview.png", "overlay.mp4", "masks", "summary.json", ".partial"})
 FPS = 15.0
 
 
@@ -46,14 +48,21 @@ def demo(
         device, on_progress: as in `segment_to`.
 
     Raises:
+        WeightsError: the packaged weights cannot be used; nothing is written.
         OutputError: the folder holds something else, or cannot be written.
     """
     folder = Path(output)
     clip = folder / "clip.mp4"
     try:
-        _claim(folder)
-        labels = _render(clip, num_frames)
-        summary = segment_to(clip, folder, device=device, overwrite=True, on_progress=on_progress)
+        _check_own(folder, clip)
+        zoo.load(DEFAULT_MODEL)  # weights that cannot be used are told before anything is written
+        with _named_when_whole(clip) as path:
+            labels = _render(path, num_frames)
+        try:
+            summary = segment_to(clip, folder, device=device, overwrite=True, on_progress=on_progress)
+        finally:
+            if not (folder / "summary.json").exists():  # without it, the next demo would not know the clip for its own
+                clip.unlink()
         confusion = ConfusionMatrix(len(zoo.CAMVID_CLASSES))
         for index, label in enumerate(labels):
             confusion.update(_mask(folder, index), label)
@@ -61,7 +70,8 @@ def demo(
         with open_video(clip) as reader:
             frame = next(islice(reader, best, None)).image
         colors = draw.color_table(zoo.CAMVID_PALETTE)
-        draw.preview(frame, _mask(folder, best), zoo.CAMVID_CLASSES, colors).save(folder / "preview.png")
+        with _named_when_whole(folder / "preview.png") as path:
+            draw.preview(frame, _mask(folder, best), zoo.CAMVID_CLASSES, colors).save(path)
     except OSError as error:
         raise OutputError(
             f"cannot write in {folder}: {error.strerror or error}",
@@ -71,15 +81,35 @@ def demo(
     return DemoReport(confusion.miou, summary)
 
 
-def _claim(folder: Path) -> None:
-    foreign = sorted(file.name for file in folder.iterdir() if file.name not in FILES) if folder.exists() else []
-    if foreign:
+def _check_own(folder: Path, clip: Path) -> None:
+    """Refuse a folder in use, unless its summary says that the clip in it was segmented there: a former demo."""
+    foreign = sorted(file.name for file in folder.iterdir() if file.name != ".partial") if folder.exists() else []
+    if foreign and not _is_source(clip, folder / "summary.json"):
         raise OutputError(
             f"output folder {folder} holds {foreign[0]}, which is not the demo's",
             expected="a new folder, or that of a former demo",
             do="choose another with --output",
         )
-    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _is_source(clip: Path, summary: Path) -> bool:
+    try:
+        source = json.loads(summary.read_text(encoding="utf-8"))["source"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):  # none, or another program's
+        return False
+    return Path(str(source)).resolve() == clip.resolve()
+
+
+@contextmanager
+def _named_when_whole(path: Path) -> Iterator[Path]:
+    """Where to make a file, which then takes the name `path`; nothing is left of one that failed."""
+    staging = path.parent / ".partial"
+    staging.mkdir(parents=True, exist_ok=True)
+    try:
+        yield staging / path.name
+        (staging / path.name).replace(path)
+    finally:
+        shutil.rmtree(staging)
 
 
 def _render(clip: Path, num_frames: int) -> list[NDArray[np.uint8]]:

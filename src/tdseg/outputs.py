@@ -27,7 +27,7 @@ class OutputFolder:
         overwrite: replace a former result in the folder; files of others are never touched.
 
     Raises:
-        OutputError: the folder is in use, is no folder, or cannot be written.
+        OutputError: the folder is in use, holds what only looks like a result, is no folder, or cannot be written.
     """
 
     def __init__(self, path: Path, *, overwrite: bool = False) -> None:
@@ -40,6 +40,13 @@ class OutputFolder:
                     f"output folder {path} is in use",
                     expected="a new or an empty folder",
                     do="choose another with --output, or replace the result in it with --overwrite",
+                )
+            looks_so = any((path / name).exists() for name in ("overlay.mp4", "masks"))
+            if looks_so and not (path / "summary.json").exists():
+                raise OutputError(
+                    f"output folder {path} holds overlay.mp4 or masks, but no summary.json of a tdseg result",
+                    expected="a new or an empty folder, or a former result",
+                    do="choose another with --output",
                 )
             shutil.rmtree(self.staging, ignore_errors=True)
             self.staging.mkdir(parents=True)
@@ -67,21 +74,23 @@ class OutputFolder:
         except OSError as error:
             raise self.error(error) from error
 
-    def error(self, error: OSError) -> OutputError:
+    def error(self, error: OSError | OutputError) -> OutputError:
         """What to tell of a failure to write here."""
-        kept = any(self.staging.glob("*/*"))
         return OutputError(
-            f"cannot write in {self.path}: {error.strerror or error}",
+            f"cannot write in {self.path}: {error.got if isinstance(error, OutputError) else error.strerror or error}",
             expected="a folder that can be written, on a disk with free space",
             do="free some space or choose another folder with --output"
-            + (f"; what was made so far is in {self.staging}" if kept else ""),
+            + (f"; what was made so far is in {self.staging}" if self._holds_files() else ""),
         )
+
+    def _holds_files(self) -> bool:
+        return any(path.is_file() for path in self.staging.rglob("*"))
 
     def __enter__(self) -> OutputFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.staging.exists() and not any(self.staging.glob("*/*")):
+        if self.staging.exists() and not self._holds_files():
             shutil.rmtree(self.staging)
             if self._is_new:
                 self.path.rmdir()
@@ -105,7 +114,7 @@ class Summary:
     complete: bool
     """Every frame of the source is in the result."""
     problem: str | None
-    """Why the source gave fewer frames than it declares, if so."""
+    """Why the source gave fewer frames than it declares, or why its sound is missing, if so."""
     width: int
     height: int
     """Of the first frame, pixels."""

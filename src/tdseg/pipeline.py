@@ -19,10 +19,10 @@ import torch
 from tdseg import draw, zoo
 from tdseg.errors import ConfigError, OutputError
 from tdseg.models.tdnet import TDNet
-from tdseg.outputs import Figures, OutputFolder, Summary
+from tdseg.outputs import OutputFolder, Summary
 from tdseg.recorder import AHEAD, Recorder
 from tdseg.stream import Result, Stream
-from tdseg.video import Frame, VideoInfo, VideoReader, open_video
+from tdseg.video import Frame, VideoReader, open_video
 
 DEFAULT_MODEL = "td4-lite0-camvid"
 T = TypeVar("T")
@@ -53,8 +53,8 @@ def segment(
     Warns:
         UserWarning: the source gave fewer frames than it declares.
     """
-    reader = open_video(source)
     stream = Stream(_prepare(model, device), size)
+    reader = open_video(source)  # last, so that nothing fails before the thread that closes it
     for frame in _ahead(_frames(reader)):
         yield stream.step(frame.image, time_s=frame.time_s)
     if reader.problem:
@@ -95,15 +95,19 @@ def segment_to(
     begun = time.perf_counter()
     folder_path = default_output(source) if output is None else Path(output)
     _keep_source(source, folder_path)
-    reader = open_video(source)
     with _torch_threads(threads):
-        network = _prepare(model, device)
-        stream = Stream(network, size)
-        _warm_up(stream, reader.info)
-        with OutputFolder(folder_path, overwrite=overwrite) as folder:
-            colors = draw.color_table(network.config.palette)
+        stream = Stream(_prepare(model, device), size)
+        _warm_up(stream)
+        started = time.perf_counter()
+        reader = open_video(source)
+        try:
+            folder = OutputFolder(folder_path, overwrite=overwrite)
+        except OutputError:
+            reader.close()
+            raise
+        with folder:
+            colors = draw.color_table(stream.model.config.palette)
             recorder = Recorder(folder, source, reader.info, colors, masks=masks == "png", overlay=overlay)
-            started = time.perf_counter()
             interrupt: KeyboardInterrupt | None = None
             try:
                 with recorder, closing(_ahead(_frames(reader))) as frames:
@@ -117,7 +121,7 @@ def segment_to(
                 interrupt = error
             wall_s = time.perf_counter() - started
             name = stream.model.config.name if isinstance(model, TDNet) else str(model)
-            summary = _summarize(name, reader, stream, recorder.figures, started - begun, wall_s, interrupt is None)
+            summary = _summarize(name, reader, stream, recorder, started - begun, wall_s, interrupt is None)
             folder.publish(summary)
     if interrupt:
         raise KeyboardInterrupt(f"{summary.frames} frames are in {folder_path}") from interrupt
@@ -166,7 +170,7 @@ def _prepare(model: str | Path | TDNet, device: str) -> TDNet:
 def _keep_source(source: str | Path | int, output: Path) -> None:
     """Refuse to replace the source by its own result."""
     path = Path(str(source)).resolve()
-    if path in ((output / name).resolve() for name in ("overlay.mp4", "masks")):
+    if any(path.is_relative_to((output / name).resolve()) for name in ("overlay.mp4", "masks", ".partial")):
         raise OutputError(
             f"source {source} is part of the former result in {output}",
             expected="an output folder that does not hold the source",
@@ -186,11 +190,18 @@ def _torch_threads(threads: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _warm_up(stream: Stream, info: VideoInfo) -> None:
+def _warm_up(stream: Stream) -> None:
     """Run every path once, so that one-time costs count as start-up and not as the first frames' latency."""
     other = Stream(stream.model, stream.size)
-    for _ in range(stream.model.config.paths):
-        other.step(np.zeros((info.height, info.width, 3), np.uint8))
+    try:
+        for _ in range(stream.model.config.paths):
+            other.step(np.zeros((8, 8, 3), np.uint8))  # resized to the network's size, as any frame
+    except RuntimeError as error:  # torch's, of no memory or of more pixels than it can count
+        raise ConfigError(
+            f"size {stream.size[0]}x{stream.size[1]}, at which the network does not run: {str(error).splitlines()[0]}",
+            expected="a size for which there is memory",
+            do="choose a smaller --size",
+        ) from error
 
 
 def _frames(reader: VideoReader) -> Generator[Frame, None, None]:
@@ -239,12 +250,12 @@ def _summarize(
     model: str,
     reader: VideoReader,
     stream: Stream,
-    figures: Figures,
+    recorder: Recorder,
     startup_s: float,
     wall_s: float,
     finished: bool,
 ) -> Summary:
-    config = stream.model.config
+    config, figures = stream.model.config, recorder.figures
     classes = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
     height, width = figures.frame_size
     return Summary(
@@ -253,7 +264,7 @@ def _summarize(
         device=str(next(stream.model.parameters()).device),
         frames=figures.frames,
         complete=finished and reader.problem is None,
-        problem=reader.problem,
+        problem=reader.problem or recorder.problem,
         width=width,
         height=height,
         size=stream.size,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 from tdseg import draw
+from tdseg.errors import OutputError, VideoError
 from tdseg.outputs import Figures, OutputFolder
 from tdseg.stream import Result
 from tdseg.video import VideoInfo, VideoWriter
@@ -32,6 +34,8 @@ class Recorder:
         overlay: bool,
     ) -> None:
         self.figures = Figures()
+        self.problem: str | None = None
+        """Why the overlay video lacks the sound of the source, if so."""
         self._folder, self._source, self._info, self._colors = folder, source, info, colors
         self._masks, self._overlay = masks, overlay
         self._video: VideoWriter | None = None
@@ -48,16 +52,24 @@ class Recorder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Finish what waits and close the video, whatever ended the run."""
+        """Finish what waits and close the video, whatever ended the run; an interrupt is raised after that."""
         close = self._thread.submit(self._close)
-        self._thread.shutdown()
+        self._thread.shutdown(wait=False)
+        interrupt: KeyboardInterrupt | None = None
+        while not close.done():  # the last task of the thread
+            try:
+                wait([close])
+            except KeyboardInterrupt as error:
+                interrupt = error
         for future in (*self._waiting, close):
             self._done(future)
+        if interrupt:
+            raise interrupt
 
     def _done(self, future: Future[None]) -> None:
         try:
             future.result()
-        except OSError as error:
+        except (OSError, OutputError) as error:
             raise self._folder.error(error) from error
 
     def _record(self, result: Result) -> None:
@@ -73,12 +85,12 @@ class Recorder:
         height, width = first.mask.shape
         # Audio is read from the source a second time, which pipes and live streams do not allow.
         again = self._info.has_audio and self._info.num_frames is not None and str(self._source) != "-"
-        return VideoWriter(
-            self._folder.file("overlay.mp4"),
-            size=(height, width),
-            fps=self._info.fps,
-            audio_from=str(self._source) if again else None,
-        )
+        video = partial(VideoWriter, self._folder.file("overlay.mp4"), size=(height, width), fps=self._info.fps)
+        try:
+            return video(audio_from=str(self._source) if again else None)
+        except VideoError as error:
+            self.problem = f"the overlay has no sound: {error.got}"
+            return video()
 
     def _close(self) -> None:
         if self._video is not None:

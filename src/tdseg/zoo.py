@@ -57,6 +57,8 @@ _MODELS: dict[str, dict[str, Any]] = {
 class Packaged(NamedTuple):
     """A checkpoint that is part of the distribution."""
 
+    architecture: str
+    """Name of its architecture."""
     file: str
     """Name in tdseg/weights, beside its card of the same name."""
     sha256: str
@@ -71,7 +73,25 @@ class Packaged(NamedTuple):
         return WEIGHTS_DIR / self.file
 
 
-PACKAGED: dict[str, Packaged] = {}
+_RESEARCH = "research, non-commercial"
+PACKAGED: dict[str, Packaged] = {
+    "lite0-camvid": Packaged(
+        architecture="lite0",
+        file="lite0-camvid.safetensors",
+        sha256="ff6909e3f0f1f07d8eb4325c333526e840afc68e0af2843f66e0e3f8672f1077",
+        licence=_RESEARCH,
+        data="CamVid train",
+        miou="62.1 CamVid test, still",
+    ),
+    "td4-lite0-camvid": Packaged(
+        architecture="td4-lite0",
+        file="td4-lite0-camvid.safetensors",
+        sha256="a8f80a5c7af32005b61243fe7cff124c15ae29f71d564ea4a78b49d1afd2cb3c",
+        licence=_RESEARCH,
+        data="CamVid train, synthetic",
+        miou="61.3 CamVid test, still",
+    ),
+}
 
 
 def list_models() -> list[str]:
