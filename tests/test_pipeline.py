@@ -271,8 +271,8 @@ def test_source_inside_its_result_is_not_replaced(model: TDNet, clip: Path, tmp_
 
 def test_threads_are_set_for_the_run_only(model: TDNet, clip: Path, tmp_path: Path) -> None:
     before, seen = torch.get_num_threads(), set()
-    segment_to(clip, tmp_path, model=model, threads=3, on_progress=lambda *_: seen.add(torch.get_num_threads()))
-    assert seen == {3}
+    segment_to(clip, tmp_path, model=model, threads=8, on_progress=lambda *_: seen.add(torch.get_num_threads()))
+    assert seen == {2}  # each of the four frames that are encoded at once
     assert torch.get_num_threads() == before
 
 

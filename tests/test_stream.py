@@ -12,6 +12,7 @@ from small import SIZE, moving_frames, small_model
 from tdseg.errors import ConfigError
 from tdseg.models.tdnet import TDNet
 from tdseg.stream import Stream, class_map
+from tdseg.zoo import create_model
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +130,20 @@ def test_bad_streams_are_refused(model: TDNet) -> None:
         Stream(model, (32, 96))
     with pytest.raises(ConfigError, match="training mode"):
         Stream(model.fuse().train())
+
+
+def test_encoding_ahead_changes_nothing() -> None:
+    """Across a change of size, and for paths that differ."""
+    torch.manual_seed(0)
+    unshared = create_model("td4-lite0", shared_paths=False, size=SIZE, d_v=16, head_channels=16)
+    frames = [*moving_frames(6), *moving_frames(6, (80, 72)), *moving_frames(3)]
+    for network in (small_model(), unshared):
+        ahead, one_by_one = Stream(network), Stream(network)
+        results = list(ahead.ahead(((frame, index / 10) for index, frame in enumerate(frames)), workers=3))
+        assert [result.index for result in results] == list(range(15))
+        assert [result.time_s for result in results] == [index / 10 for index in range(15)]
+        assert ahead.resets == 2
+        for result, frame in zip(results, frames, strict=True):
+            expected = one_by_one.step(frame)
+            torch.testing.assert_close(result.logits, expected.logits, atol=1e-5, rtol=1e-5)
+            assert (result.mask == expected.mask).mean() > 0.999

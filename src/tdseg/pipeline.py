@@ -25,6 +25,9 @@ from tdseg.stream import Result, Stream
 from tdseg.video import Frame, VideoReader, open_video
 
 DEFAULT_MODEL = "td4-lite0-camvid"
+MOST_WORKERS = 4
+"""Frames encoded at once; more would only add memory and latency."""
+
 T = TypeVar("T")
 
 
@@ -95,7 +98,7 @@ def segment_to(
     begun = time.perf_counter()
     folder_path = default_output(source) if output is None else Path(output)
     _keep_source(source, folder_path)
-    with _torch_threads(threads):
+    with _workers(threads) as workers:
         stream = Stream(_prepare(model, device), size)
         _warm_up(stream)
         started = time.perf_counter()
@@ -111,10 +114,11 @@ def segment_to(
             interrupt: KeyboardInterrupt | None = None
             try:
                 with recorder, closing(_ahead(_frames(reader))) as frames:
-                    for frame in frames:
-                        recorder.put(stream.step(frame.image, time_s=frame.time_s))
+                    timed = ((frame.image, frame.time_s) for frame in frames)
+                    for result in stream.ahead(timed, workers):
+                        recorder.put(result)
                         if on_progress:
-                            on_progress(frame.index + 1, reader.info.num_frames)
+                            on_progress(result.index + 1, reader.info.num_frames)
             except KeyboardInterrupt as error:
                 if not recorder.figures.frames:
                     raise
@@ -179,13 +183,20 @@ def _keep_source(source: str | Path | int, output: Path) -> None:
 
 
 @contextmanager
-def _torch_threads(threads: int | None) -> Iterator[None]:
+def _workers(threads: int | None) -> Iterator[int]:
+    """Share the network's threads out: frames encoded at once, each with what threads that leaves it.
+
+    Two frames on a thread each are faster than one frame on two, which wait for each other at every layer, and on
+    busy cores wait long.
+    """
     if threads is not None and threads < 1:
         raise ConfigError(f"threads {threads}", expected="1 or more", do="leave --threads out to use all cores")
     before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
+    threads = threads or before
+    workers = min(threads, MOST_WORKERS)
+    torch.set_num_threads(threads // workers)
     try:
-        yield
+        yield workers
     finally:
         torch.set_num_threads(before)
 

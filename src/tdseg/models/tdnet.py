@@ -138,12 +138,23 @@ class TDNet(nn.Module):
             )
         return TDNetState(path, ())
 
-    def advance(self, x: Tensor, state: TDNetState | None = None) -> tuple[Tensor, TDNetState]:
+    def encode(self, x: Tensor, path: int) -> Encoded:
+        """What path `path` sees of a frame (B, 3, H, W), normalised: most of the work of a step, and without state.
+
+        So several frames can be encoded at once, before their turn.
+        """
+        self._check_frames(x, 4)
+        return self._path(path).encode(x)
+
+    def advance(
+        self, x: Tensor, state: TDNetState | None = None, encoded: Encoded | None = None
+    ) -> tuple[Tensor, TDNetState]:
         """One frame, at the resolution of the features.
 
         Args:
             x: (B, 3, H, W), normalised, H and W of at least 64.
             state: what the previous call returned; None starts anew.
+            encoded: `encode(x, state.path)`, where it was done ahead.
 
         Returns:
             Logits (B, C, h, w), u·ceil(H/8) × u·ceil(W/8) with u = config.head_upscale, and the state for the next
@@ -153,8 +164,7 @@ class TDNet(nn.Module):
             ConfigError: x has another shape, or the state does not fit its batch and its number of feature positions.
         """
         state = self.initial_state() if state is None else state
-        self._check_frames(x, 4)
-        encoded = self._path(state.path).encode(x)
+        encoded = self.encode(x, state.path) if encoded is None else encoded
         memory = state.memory or self._warm(x, state.path, encoded)
         return self._score(encoded, state.path, memory), self._next(state.path, memory, encoded)
 
