@@ -277,7 +277,7 @@ def _shortfall(stream: VideoStream, tally: _Tally, count: int, end_s: float, fps
     declared = stream.frames or round(duration_s * fps)
     parts = [f"{count} of {declared} declared frames came" if declared else f"{count} frames came"]
     if tally.failed:
-        parts.append(f"{tally.failed} damaged packets were skipped")
+        parts.append(f"{tally.failed} damaged packet{'s were' if tally.failed > 1 else ' was'} skipped")
     if tally.stopped:
         parts.append(f"reading stopped: {tally.stopped}")
     elif cut:
