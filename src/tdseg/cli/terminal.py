@@ -1,0 +1,47 @@
+"""What every verb shares: the terminal, exit codes, sizes and progress."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
+from rich.text import Text
+
+from tdseg.errors import ConfigError
+
+DONE, IN_PART, REFUSED, INTERRUPTED = 0, 1, 2, 130
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(height, width) of "HxW".
+
+    Raises:
+        ConfigError: another form.
+    """
+    match = re.fullmatch(r"(\d+)[xX](\d+)", text)
+    if not match:
+        raise ConfigError(f"size {text!r}", expected="HxW in pixels", do="write the height first, such as 360x480")
+    return int(match[1]), int(match[2])
+
+
+class _Fps(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.finished_speed or task.speed or 0:.1f} fps")
+
+
+@contextmanager
+def progress_bar(quiet: bool) -> Iterator[Callable[[int, int | None], None] | None]:
+    """A bar on the terminal, which goes when the work is done; nothing where there is no terminal to see it."""
+    if quiet or not err.is_terminal:
+        yield None
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), _Fps(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True, refresh_per_second=4) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
