@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tdseg.labels import CAMVID_CLASSES, CAMVID_PALETTE
 from tdseg.models.tdnet import TDNet
 from tdseg.video import VideoWriter
-from tdseg.zoo import CAMVID_CLASSES, CAMVID_PALETTE, create_model
+from tdseg.zoo import create_model
 
 SIZE = (64, 96)
 FPS = 10.0

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from small import moving_frames, small_model
-from tdseg import zoo
+from tdseg import labels, zoo
 from tdseg.data.camvid import CamVid
 from tdseg.evaluate import evaluate_camvid
 from tdseg.models.tdnet import TDNet
@@ -27,7 +27,7 @@ def data_set(root: Path, masks: list[np.ndarray], images: list[np.ndarray]) -> C
 def unshared() -> TDNet:
     """Two paths with weights of their own, that disagree."""
     torch.manual_seed(0)
-    model = zoo.create_model("td2-lite0", shared_paths=False, d_v=16, head_channels=16, classes=zoo.CAMVID_CLASSES)
+    model = zoo.create_model("td2-lite0", shared_paths=False, d_v=16, head_channels=16, classes=labels.CAMVID_CLASSES)
     model.train()
     with torch.no_grad():
         for _ in range(8):

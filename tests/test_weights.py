@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 import tdseg
-from tdseg import zoo
+from tdseg import labels, zoo
 from tdseg.errors import ConfigError, WeightsError
 from tdseg.models.tdnet import TDNet
 from tdseg.weights import write_model
@@ -35,7 +35,7 @@ def test_packaged_weights(name: str) -> None:
     assert entry.path.stat().st_size < 32_000_000
     assert entry.path.with_suffix(".md").is_file()
     model = tdseg.load(name)
-    assert model.config.classes == zoo.CAMVID_CLASSES
+    assert model.config.classes == labels.CAMVID_CLASSES
     assert sum(p.numel() for p in model.parameters()) < 16_000_000
     assert all(p.isfinite().all() for p in model.parameters())
 

@@ -9,10 +9,11 @@ if TYPE_CHECKING:
     from tdseg.config import ModelConfig
     from tdseg.errors import ConfigError, DataError, OutputError, TdsegError, VideoError, WeightsError
     from tdseg.models.state import FrameMemory, TDNetState
+    from tdseg.models.subnets import SubFeature, SubNetwork
     from tdseg.models.tdnet import ClipOutput, TDNet
     from tdseg.pipeline import segment, segment_to
     from tdseg.stream import Result, Stream
-    from tdseg.zoo import create_model, list_models, load
+    from tdseg.zoo import create_model, distribute, list_models, load
 
 __version__ = "0.1.0"
 
@@ -25,12 +26,15 @@ _HOME = {
     "OutputError": "tdseg.errors",
     "Result": "tdseg.stream",
     "Stream": "tdseg.stream",
+    "SubFeature": "tdseg.models.subnets",
+    "SubNetwork": "tdseg.models.subnets",
     "TDNet": "tdseg.models.tdnet",
     "TDNetState": "tdseg.models.state",
     "TdsegError": "tdseg.errors",
     "VideoError": "tdseg.errors",
     "WeightsError": "tdseg.errors",
     "create_model": "tdseg.zoo",
+    "distribute": "tdseg.zoo",
     "list_models": "tdseg.zoo",
     "load": "tdseg.zoo",
     "segment": "tdseg.pipeline",
@@ -46,12 +50,15 @@ __all__ = [
     "OutputError",
     "Result",
     "Stream",
+    "SubFeature",
+    "SubNetwork",
     "TDNet",
     "TDNetState",
     "TdsegError",
     "VideoError",
     "WeightsError",
     "create_model",
+    "distribute",
     "list_models",
     "load",
     "segment",

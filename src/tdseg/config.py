@@ -37,10 +37,18 @@ class ModelConfig(FrozenConfig):
     """Everything needed to build a TDNet again, without its weights."""
 
     name: str = Field(description="Name of the architecture, as listed by tdseg.list_models().")
-    subnet: Literal["lite0"] = Field(description="Kind of sub-network that turns an image into a sub-feature map z.")
+    subnet: Literal["lite0", "psp18", "psp50", "psp101", "bise18", "bise34", "fa18", "custom"] = Field(
+        description="Kind of sub-network that turns an image into a sub-feature map z; 'custom' is the user's own."
+    )
     paths: int = Field(ge=1, le=16, description="Number of paths m that take turns; 1 is a per-frame model.")
     shared_paths: bool = Field(
         False, description="One set of weights serves every path: no flicker by phase, 1/m of the parameters."
+    )
+    groups: int = Field(
+        1,
+        ge=1,
+        description="Channel groups g of the psp sub-networks: path p keeps the (p mod g)-th of g equal parts of the "
+        "pyramid's channels.",
     )
     num_classes: int = Field(ge=1, le=255, description="Number of classes; 255 is left free for 'ignore'.")
     classes: tuple[str, ...] = Field((), description="Class names by index; empty where unknown.")
@@ -50,6 +58,11 @@ class ModelConfig(FrozenConfig):
     std: tuple[float, float, float] = Field(description="RGB divisor after the mean, in units of 0..255.")
     d_k: int = Field(64, ge=1, description="Channels of queries and keys.")
     d_v: int = Field(128, ge=1, description="Channels of values; also what the head reads.")
+    head: Literal["separable", "conv", "leaky"] = Field(
+        "separable",
+        description="3x3 convolution of the head: depthwise-separable, plain, or plain with LeakyReLU and no bias "
+        "at the classes (FANet).",
+    )
     head_channels: int = Field(128, ge=1, description="Hidden channels of the head.")
     head_upscale: int = Field(
         1,
@@ -80,4 +93,13 @@ class ModelConfig(FrozenConfig):
             raise ValueError("norm_size belongs to norm='layer', and norm='layer' needs it")
         if self.shared_paths and self.paths == 1:
             raise ValueError("shared_paths=True needs paths of 2 or more")
+        if self.groups > 1 and not self.subnet.startswith("psp"):
+            raise ValueError(f"groups={self.groups} belongs to the psp sub-networks, not to subnet={self.subnet!r}")
+        if self.groups > self.paths or (self.shared_paths and self.groups > 1):
+            raise ValueError(
+                f"groups={self.groups} needs as many paths with weights of their own; paths is {self.paths}, "
+                f"shared_paths {self.shared_paths}"
+            )
+        if 128 % self.groups:
+            raise ValueError(f"groups={self.groups} does not divide the channels of the pyramid; use a power of 2")
         return self

@@ -17,6 +17,7 @@ from PIL import Image
 from tdseg import draw, zoo
 from tdseg.data.synthetic import render_street
 from tdseg.errors import OutputError
+from tdseg.labels import CAMVID_CLASSES, CAMVID_PALETTE
 from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.outputs import Summary
 from tdseg.pipeline import DEFAULT_MODEL, segment_to
@@ -63,15 +64,15 @@ def demo(
         finally:
             if not (folder / "summary.json").exists():  # without it, the next demo would not know the clip for its own
                 clip.unlink()
-        confusion = ConfusionMatrix(len(zoo.CAMVID_CLASSES))
+        confusion = ConfusionMatrix(len(CAMVID_CLASSES))
         for index, label in enumerate(labels):
             confusion.update(_mask(folder, index), label)
         best = max(range(num_frames), key=lambda index: len(np.unique(labels[index])))  # most to see
         with open_video(clip) as reader:
             frame = next(islice(reader, best, None)).image
-        colors = draw.color_table(zoo.CAMVID_PALETTE)
+        colors = draw.color_table(CAMVID_PALETTE)
         with _named_when_whole(folder / "preview.png") as path:
-            draw.preview(frame, _mask(folder, best), zoo.CAMVID_CLASSES, colors).save(path)
+            draw.preview(frame, _mask(folder, best), CAMVID_CLASSES, colors).save(path)
     except OSError as error:
         raise OutputError(
             f"cannot write in {folder}: {error.strerror or error}",

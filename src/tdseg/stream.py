@@ -18,8 +18,9 @@ from torch import Tensor
 
 from tdseg.errors import ConfigError
 from tdseg.models.layers import resize
+from tdseg.models.path import Encoded
 from tdseg.models.state import TDNetState
-from tdseg.models.tdnet import MIN_SIZE, Encoded, TDNet
+from tdseg.models.tdnet import MIN_SIZE, TDNet
 
 
 @dataclass(frozen=True, eq=False)

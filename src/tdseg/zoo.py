@@ -3,55 +3,56 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
-from tdseg.models.backbones import efficientnet_lite
+from tdseg.labels import CAMVID_CLASSES, CITYSCAPES_CLASSES
+from tdseg.models.backbones import efficientnet_lite, resnet
+from tdseg.models.subnets import SubNetwork
 from tdseg.models.tdnet import TDNet
 from tdseg.weights import WEIGHTS_DIR, read_model
 
-CAMVID_CLASSES = (
-    "Sky",
-    "Building",
-    "Pole",
-    "Road",
-    "Pavement",
-    "Tree",
-    "SignSymbol",
-    "Fence",
-    "Car",
-    "Pedestrian",
-    "Bicyclist",
-)
-CAMVID_PALETTE = (
-    (70, 130, 180),
-    (122, 112, 108),
-    (220, 190, 90),
-    (128, 64, 128),
-    (244, 35, 232),
-    (87, 142, 45),
-    (250, 220, 0),
-    (190, 120, 100),
-    (30, 60, 200),
-    (220, 20, 60),
-    (255, 120, 30),
-)
 
-_LITE = {
-    "subnet": "lite0",
-    "size": (360, 480),
-    "mean": efficientnet_lite.MEAN,
-    "std": efficientnet_lite.STD,
-    "d_v": 128,
-    "head_upscale": 2,
+class Family(NamedTuple):
+    """A sub-network with what goes with it in a ModelConfig."""
+
+    both: dict[str, Any]
+    """Fields of the per-frame model that its TDNets have too."""
+    temporal: dict[str, Any]
+    """Fields that a TDNet adds or changes."""
+
+
+_RESNET = {"mean": resnet.MEAN, "std": resnet.STD, "num_classes": len(CITYSCAPES_CLASSES)}
+_PSP = {**_RESNET, "size": (769, 1537), "head": "conv"}
+_PSP_TEMPORAL = {"groups": 2, "d_v": 512, "norm": "instance"}
+_BISE = {**_RESNET, "size": (769, 1537), "head": "conv", "head_channels": 64}
+_BISE_TEMPORAL = {"d_v": 256, "norm": "instance"}
+_FAMILIES: dict[str, Family] = {
+    "psp18": Family({**_PSP, "head_channels": 128}, _PSP_TEMPORAL),
+    "psp50": Family({**_PSP, "head_channels": 512}, {**_PSP_TEMPORAL, "head_channels": 256}),
+    "psp101": Family({**_PSP, "head_channels": 512}, {**_PSP_TEMPORAL, "head_channels": 256}),
+    "bise18": Family(_BISE, _BISE_TEMPORAL),
+    "bise34": Family(_BISE, _BISE_TEMPORAL),
+    "fa18": Family(
+        {**_RESNET, "size": (768, 1536), "head": "leaky", "head_channels": 256}, {"d_v": 256, "norm": "instance"}
+    ),
+    "lite0": Family(
+        {
+            "mean": efficientnet_lite.MEAN,
+            "std": efficientnet_lite.STD,
+            "num_classes": len(CAMVID_CLASSES),
+            "size": (360, 480),
+            "head_upscale": 2,
+        },
+        {"d_v": 128, "shared_paths": True, "warmup": "full"},
+    ),
 }
-_MODELS: dict[str, dict[str, Any]] = {
-    "lite0": {**_LITE, "paths": 1},
-    "td2-lite0": {**_LITE, "paths": 2, "shared_paths": True, "warmup": "full"},
-    "td4-lite0": {**_LITE, "paths": 4, "shared_paths": True, "warmup": "full"},
-}
+_PUBLISHED = ("td4-psp18", "td2-psp50", "td2-fa18", "td4-bise18", "td2-bise34", "td4-lite0", "td2-lite0")
+"""The TDNets that are listed; td2 … td16 of any family can be had."""
 
 
 class Packaged(NamedTuple):
@@ -94,21 +95,33 @@ PACKAGED: dict[str, Packaged] = {
 }
 
 
+def architectures() -> list[str]:
+    """Names of the models that `create_model` lists; m of a name tdM-FAMILY may be any of 2 … 16."""
+    return sorted((*_FAMILIES, *_PUBLISHED))
+
+
 def list_models() -> list[str]:
     """Names of all architectures, then of all packaged weights."""
-    return sorted(_MODELS) + sorted(PACKAGED)
+    return architectures() + sorted(PACKAGED)
 
 
 def model_config(name: str, **overrides: Any) -> ModelConfig:
     """Configuration of an architecture, with fields overridden.
 
+    Args:
+        name: of a family, such as "psp18", for its per-frame model; "tdM-FAMILY" for its TDNet of M paths.
+
     Raises:
         ConfigError: an unknown name (the nearest ones are offered), or a field that does not fit.
     """
-    if name not in _MODELS:
-        raise _unknown(name, sorted(_MODELS), "an architecture")
-    values = {"name": name, "num_classes": len(CAMVID_CLASSES), **_MODELS[name], **overrides}
-    config: ModelConfig = ModelConfig.parse(values, where=f"model {name!r}")
+    match = re.fullmatch(r"(?:td([2-9]|1[0-6])-)?(.+)", name)
+    if not match or match[2] not in _FAMILIES:
+        raise _unknown(name, architectures(), "an architecture")
+    family, paths = _FAMILIES[match[2]], int(match[1] or 1)
+    values = {"name": name, "subnet": match[2], "paths": paths, **family.both}
+    config: ModelConfig = ModelConfig.parse(
+        {**values, **(family.temporal if paths > 1 else {}), **overrides}, where=f"model {name!r}"
+    )
     return config
 
 
@@ -116,28 +129,63 @@ def create_model(name: str, **overrides: Any) -> TDNet:
     """An untrained model in eval mode.
 
     Args:
-        name: an architecture of `list_models()`.
-        overrides: any field of ModelConfig, such as num_classes=19 or memory_stride=2.
+        name: an architecture of `list_models()`, or tdM-FAMILY with another number of paths.
+        overrides: any field of ModelConfig, such as num_classes=19, memory_stride=2 or shared_paths=False.
     """
     return TDNet(model_config(name, **overrides)).eval()
 
 
-def load(name_or_path: str | Path, device: str = "cpu") -> TDNet:
+def distribute(
+    make_subnetwork: Callable[[], SubNetwork], *, paths: int = 4, num_classes: int, **overrides: Any
+) -> TDNet:
+    """A TDNet of a sub-network of your own, untrained and in eval mode.
+
+    Args:
+        make_subnetwork: makes one; called for every path. It turns normalised images (B, 3, H, W) into z (B, channels,
+            ceil(H / stride), ceil(W / stride)), or into a SubFeature of z and a mid-level feature, and declares
+            `channels` and `stride`; see `tdseg.SubNetwork`.
+        paths: m.
+        num_classes: C.
+        overrides: any other field of ModelConfig. Images are normalised as for ImageNet, size is 480×480, the norm has
+            no spatial affine.
+
+    Raises:
+        ConfigError: a field that does not fit, or a sub-network without channels and stride.
+    """
+    values = {
+        "name": f"td{paths}-custom",
+        "subnet": "custom",
+        "paths": paths,
+        "num_classes": num_classes,
+        "size": (480, 480),
+        "mean": resnet.MEAN,
+        "std": resnet.STD,
+        "norm": "instance",
+        **overrides,
+    }
+    config: ModelConfig = ModelConfig.parse(values, where="distribute")
+    return TDNet(config, make=make_subnetwork).eval()
+
+
+def load(
+    name_or_path: str | Path, device: str = "cpu", *, make_subnetwork: Callable[[], SubNetwork] | None = None
+) -> TDNet:
     """A trained model in eval mode.
 
     Args:
         name_or_path: a packaged name of `list_models()`, or a .safetensors file that tdseg wrote.
         device: "cpu", "cuda", "cuda:1", …
+        make_subnetwork: for a model of `distribute`, the function given to it: files hold no code.
 
     Raises:
-        ConfigError: an unknown name.
+        ConfigError: an unknown name, or make_subnetwork for a model that needs none.
         WeightsError: a file that is damaged, of another program, or not safe to open.
     """
     entry = PACKAGED.get(str(name_or_path))
     path = entry.path if entry else Path(name_or_path)
     if entry is None and not path.suffix and not path.exists():
         raise _unknown(str(name_or_path), sorted(PACKAGED), "packaged weights or a .safetensors file")
-    return read_model(path, sha256=entry.sha256 if entry else None).to(device)
+    return read_model(path, sha256=entry.sha256 if entry else None, make=make_subnetwork).to(device)
 
 
 def _unknown(name: str, known: list[str], what: str) -> ConfigError:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from tdseg.data.clip import IGNORE, Clip
 from tdseg.errors import DataError
-from tdseg.zoo import CAMVID_CLASSES, CAMVID_PALETTE
+from tdseg.labels import CAMVID_CLASSES, CAMVID_PALETTE
 
 VOID = 11
 Split = Literal["train", "val", "test"]

@@ -9,7 +9,7 @@ import torch
 
 from tdseg.data.clip import Clip
 from tdseg.data.synthetic import render_street
-from tdseg.zoo import CAMVID_CLASSES, CAMVID_PALETTE
+from tdseg.labels import CAMVID_CLASSES, CAMVID_PALETTE
 
 
 class StreetClips:

@@ -11,8 +11,9 @@ class ConvNorm(nn.Module):
     """Convolution, batch norm, activation.
 
     Args:
-        same: pad as TensorFlow's "SAME" does (bottom and right first), for weights trained there; otherwise (k-1)/2
-            on every side. Only strided convolutions differ.
+        padding: zeros on every side; None keeps the size of an unstrided convolution's input.
+        same: pad as TensorFlow's "SAME" does (bottom and right first), for weights trained there. Only strided
+            convolutions differ.
         act: activation, None for none.
         eps, momentum: of the batch norm.
     """
@@ -24,6 +25,8 @@ class ConvNorm(nn.Module):
         kernel: int = 1,
         *,
         stride: int = 1,
+        dilation: int = 1,
+        padding: int | None = None,
         groups: int = 1,
         bias: bool = False,
         same: bool = False,
@@ -32,21 +35,25 @@ class ConvNorm(nn.Module):
         momentum: float = 0.1,
     ) -> None:
         super().__init__()
-        self.same = same and stride > 1
-        padding = 0 if self.same else kernel // 2
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, groups=groups, bias=bias)
+        self.same = (kernel, stride) if same and stride > 1 else None
+        if padding is None:
+            padding = 0 if self.same else dilation * (kernel // 2)
+        self.conv: nn.Module = nn.Conv2d(
+            in_channels, out_channels, kernel, stride, padding, dilation, groups=groups, bias=bias
+        )
         self.norm: nn.Module = nn.BatchNorm2d(out_channels, eps=eps, momentum=momentum)
         self.act = act if act is not None else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, h, w) -> (B, out_channels, ceil(h / stride), ceil(w / stride))."""
         if self.same:
-            x = pad_same(x, self.conv.kernel_size[0], self.conv.stride[0])
+            x = pad_same(x, *self.same)
         return self.act(self.norm(self.conv(x)))  # type: ignore[no-any-return]
 
     def fuse(self) -> None:
         """Fold the batch norm into the convolution, in place. Inference only."""
         if isinstance(self.norm, nn.BatchNorm2d):
+            assert isinstance(self.conv, nn.Conv2d)
             self.conv = fuse_conv_bn_eval(self.conv, self.norm)
             self.norm = nn.Identity()
 

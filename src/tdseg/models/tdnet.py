@@ -7,6 +7,7 @@ doi:10.1109/CVPR42600.2020.00884.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
@@ -14,26 +15,12 @@ from torch import Tensor, nn
 
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
-from tdseg.models.attention import Encoder, Propagation
-from tdseg.models.layers import ConvNorm, resize, separable
-from tdseg.models.norm import make_norm
+from tdseg.models.layers import ConvNorm, resize
+from tdseg.models.path import Encoded, Path
 from tdseg.models.state import FrameMemory, TDNetState
-from tdseg.models.subnets import SUBNETS
+from tdseg.models.subnets import SubNetwork, make_subnetwork
 
 MIN_SIZE = 64
-
-
-class Encoded(NamedTuple):
-    """One frame as its own path sees it."""
-
-    query: Tensor | None
-    """Q, (B, d_k, h, w); None in a per-frame model."""
-    value: Tensor
-    """V, (B, d_v, h, w)."""
-    memory: FrameMemory | None
-    """What later frames need of it; None in a per-frame model."""
-    aux: Tensor
-    """(B, aux_channels, h', w'), for the auxiliary head in training."""
 
 
 class ClipOutput(NamedTuple):
@@ -49,60 +36,6 @@ class ClipOutput(NamedTuple):
     """(B, S, C, h', w') of the auxiliary head, at its own stride; in training only."""
 
 
-class Path(nn.Module):
-    """One path: its sub-network, its query/key/value encoder, its propagation hops, its norm and head.
-
-    In a per-frame model (m = 1) there is nothing to propagate, and the head reads the sub-feature itself.
-    """
-
-    def __init__(self, config: ModelConfig, *, aux: bool) -> None:
-        super().__init__()
-        self.subnet = SUBNETS[config.subnet]()
-        width = config.d_v if config.paths > 1 else self.subnet.channels
-        if config.paths > 1:
-            self.encoder = Encoder(self.subnet.channels, config.d_k, config.d_v, config.memory_stride)
-            self.propagation = Propagation(config.d_v, config.paths - 1)
-        self.norm = make_norm(config.norm, width, config.norm_size)
-        self.head = Head(width, config.head_channels, config.num_classes, config.head_upscale)
-        self.aux_head = Head(self.subnet.aux_channels, 64, config.num_classes) if aux else None
-        self.temporal = config.paths > 1
-
-    def encode(self, x: Tensor) -> Encoded:
-        """(B, 3, H, W), normalised -> Encoded."""
-        z, aux = self.subnet(x)
-        if not self.temporal:
-            return Encoded(None, z, None, aux)
-        query, value, memory = self.encoder(z)
-        return Encoded(query, value, memory, aux)
-
-    def score(self, encoded: Encoded, memory: tuple[FrameMemory, ...]) -> Tensor:
-        """Merge a frame with the memory and classify: (B, C, h, w). An empty memory means its own values alone."""
-        merged = encoded.value
-        if memory:
-            assert encoded.query is not None
-            merged = merged + self.propagation(encoded.query, memory)
-        return self.head(self.norm(merged))  # type: ignore[no-any-return]
-
-
-class Head(nn.Module):
-    """Separable 3x3 convolution, then a 1x1 convolution to classes, at `upscale` times the resolution of its input.
-
-    Poles and signs are narrower than a cell of 8 pixels. A finer grid of logits costs only more outputs of the last
-    convolution (sub-pixel convolution, Shi et al., CVPR 2016).
-    """
-
-    def __init__(self, in_channels: int, channels: int, num_classes: int, upscale: int = 1) -> None:
-        super().__init__()
-        self.hidden = separable(in_channels, channels)
-        self.dropout = nn.Dropout2d(0.1)
-        self.classify = nn.Conv2d(channels, num_classes * upscale**2, 1)
-        self.shuffle = nn.PixelShuffle(upscale)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, h, w) -> (B, num_classes, upscale·h, upscale·w)."""
-        return self.shuffle(self.classify(self.dropout(self.hidden(x))))  # type: ignore[no-any-return]
-
-
 class TDNet(nn.Module):
     """A temporally distributed network of m paths; m = 1 is a per-frame model with the same interface.
 
@@ -112,12 +45,17 @@ class TDNet(nn.Module):
     Args:
         config: the architecture.
         aux: add the auxiliary heads that training uses; checkpoints leave them out.
+        make: makes the sub-network of a path; for subnet="custom", and for nothing else.
+
+    Raises:
+        ConfigError: `make` is missing or too much, or makes something without channels and stride.
     """
 
-    def __init__(self, config: ModelConfig, *, aux: bool = False) -> None:
+    def __init__(self, config: ModelConfig, *, aux: bool = False, make: Callable[[], SubNetwork] | None = None) -> None:
         super().__init__()
         self.config = config
-        self.paths = nn.ModuleList(Path(config, aux=aux) for _ in range(1 if config.shared_paths else config.paths))
+        count = 1 if config.shared_paths else config.paths
+        self.paths = nn.ModuleList(Path(config, _subnetwork(config, path, make), aux=aux) for path in range(count))
 
     def normalize(self, images: Tensor) -> Tensor:
         """uint8 RGB images (..., 3, H, W) -> float network input of the same shape, on the model's device."""
@@ -157,8 +95,8 @@ class TDNet(nn.Module):
             encoded: `encode(x, state.path)`, where it was done ahead.
 
         Returns:
-            Logits (B, C, h, w), u·ceil(H/8) × u·ceil(W/8) with u = config.head_upscale, and the state for the next
-            frame. The state given is unchanged.
+            Logits (B, C, u·h, u·w) with u = config.head_upscale and h × w the size of z, 1/8 of the input's unless the
+            sub-network has another stride; and the state for the next frame. The state given is unchanged.
 
         Raises:
             ConfigError: x has another shape, or the state does not fit its batch and its number of feature positions.
@@ -204,7 +142,7 @@ class TDNet(nn.Module):
                 if self.training:
                     sub.append(self._path(path).score(encoded, ()))
                     aux_head = self._path(path).aux_head
-                    if aux_head is not None:
+                    if aux_head is not None and encoded.aux is not None:
                         aux.append(aux_head(encoded.aux))
             path, memory = self._next(path, memory, encoded)
         size = (frames.shape[-2], frames.shape[-1])
@@ -277,6 +215,25 @@ class TDNet(nn.Module):
             )
 
 
+def _subnetwork(config: ModelConfig, path: int, make: Callable[[], SubNetwork] | None) -> SubNetwork:
+    if (make is None) == (config.subnet == "custom"):
+        raise ConfigError(
+            f"subnet={config.subnet!r} {'without' if make is None else 'with'} a function that makes sub-networks",
+            expected="such a function for 'custom', and for no other kind",
+            do="give make_subnetwork to tdseg.distribute or tdseg.load, and nowhere else",
+        )
+    if make is None:
+        return make_subnetwork(config.subnet, path % config.groups, config.groups)
+    subnet = make()
+    if not isinstance(subnet, nn.Module) or not hasattr(subnet, "channels") or not hasattr(subnet, "stride"):
+        raise ConfigError(
+            f"a sub-network of type {type(subnet).__name__}",
+            expected="an nn.Module with channels and stride, such as a tdseg.SubNetwork",
+            do="declare the channels of z and the pixels of the input for each of its positions",
+        )
+    return subnet
+
+
 def _split(encoded: Encoded, batch: int, times: int) -> list[Encoded]:
     """Undo the batching of `times` frames of `batch` images each."""
     query, value, memory, aux = encoded
@@ -289,7 +246,7 @@ def _split(encoded: Encoded, batch: int, times: int) -> list[Encoded]:
             None if query is None else part(query, i),
             part(value, i),
             None if memory is None else FrameMemory(*(part(x, i) for x in memory)),
-            part(aux, i),
+            None if aux is None else part(aux, i),
         )
         for i in range(times)
     ]

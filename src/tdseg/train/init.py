@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from tdseg.errors import ConfigError
-from tdseg.models.subnets import LiteSubNetwork
-from tdseg.models.tdnet import Path as NetworkPath
+from tdseg.models.path import Path as NetworkPath
+from tdseg.models.subnets.lite import LiteSubNetwork
 from tdseg.models.tdnet import TDNet
 from tdseg.weights import read_model
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError, WeightsError
+from tdseg.models.subnets import SubNetwork
 from tdseg.models.tdnet import TDNet
 
 WEIGHTS_DIR = Path(__file__).parent
@@ -40,14 +42,14 @@ def write_model(model: TDNet, path: Path, *, dtype: torch.dtype = torch.float16,
     partial.replace(path)
 
 
-def read_model(path: Path, *, sha256: str | None = None) -> TDNet:
+def read_model(path: Path, *, sha256: str | None = None, make: Callable[[], SubNetwork] | None = None) -> TDNet:
     """The model in a file of `write_model`, in float32 and eval mode. Nothing in the file is ever executed.
 
     Raises:
         WeightsError: the file is missing, damaged, a pickle, of another program or another model.
     """
     config, tensors = _read(path, sha256)
-    model = TDNet(config)
+    model = TDNet(config, make=make)
     own = model.state_dict()
     wrong = [f"{key} missing" for key in own.keys() - tensors.keys()]
     wrong += [f"{key} unknown" for key in tensors.keys() - own.keys()]

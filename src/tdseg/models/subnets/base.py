@@ -11,17 +11,21 @@ class SubFeature(NamedTuple):
     """What a sub-network gives for a batch of images (B, 3, H, W)."""
 
     z: Tensor
-    """(B, channels, ceil(H / 8), ceil(W / 8)): the sub-feature that is merged over time."""
-    aux: Tensor
-    """(B, aux_channels, h', w'): a mid-level feature that an auxiliary head reads in training."""
+    """(B, channels, H / stride, W / stride), sizes rounded up: the sub-feature that is merged over time."""
+    aux: Tensor | None = None
+    """(B, aux_channels, h', w'): a mid-level feature that an auxiliary head reads in training; None without one."""
 
 
 class SubNetwork(nn.Module):
-    """Base of sub-networks: declare `channels` and `aux_channels`, and turn images into a SubFeature."""
+    """Base of sub-networks: declare the channels and the stride of z, and turn images into a SubFeature."""
 
     channels: int
-    aux_channels: int
+    """Channels of z."""
+    stride: int = 8
+    """Pixels of the input for each position of z."""
+    aux_channels: int = 0
+    """Channels of the mid-level feature; 0 where there is none."""
 
-    def forward(self, x: Tensor) -> SubFeature:
-        """(B, 3, H, W), normalised -> SubFeature."""
+    def forward(self, x: Tensor) -> SubFeature | Tensor:
+        """(B, 3, H, W), normalised -> SubFeature, or z alone."""
         raise NotImplementedError

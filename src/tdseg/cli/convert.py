@@ -1,0 +1,32 @@
+"""`tdseg convert`."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+
+from tdseg.cli.terminal import DONE, out
+
+
+def convert(
+    source: str, target: str, /, *, model: str, num_classes: int = 19, memory_stride: int = 4, overwrite: bool = False
+) -> int:
+    """Convert a checkpoint of the official TDNet code to one .safetensors file; nothing in it is executed.
+
+    Args:
+        source: A released file (.pkl), or a checkpoint of the training code.
+        target: The .safetensors file to write, which `--model` of every other command takes.
+        model: Which model the checkpoint holds, such as td4-psp18.
+        num_classes: Classes of the checkpoint.
+        memory_stride: Spatial subsampling of the memory; 4 is that of the official testing code.
+        overwrite: Replace the target.
+    """
+    from tdseg import convert as module
+
+    config = module.convert(
+        source, target, model=model, num_classes=num_classes, memory_stride=memory_stride, overwrite=overwrite
+    )
+    out.print(
+        f"{escape(target)}: {config.name}, {config.num_classes} classes, memory stride {config.memory_stride}",
+        soft_wrap=True,
+    )
+    return DONE

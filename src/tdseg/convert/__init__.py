@@ -1,0 +1,145 @@
+"""Checkpoints of the official TDNet code, made ours: tables of keys say what becomes what, and what is left."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tdseg import labels
+from tdseg.config import ModelConfig
+from tdseg.convert.keys import LEFT, Entry, key_table
+from tdseg.errors import ConfigError, OutputError, WeightsError
+from tdseg.models.tdnet import TDNet
+from tdseg.weights import write_model
+from tdseg.zoo import model_config
+
+CONVERTIBLE = ("psp18", "psp50", "psp101", "td2-fa18", "td2-psp50", "td4-psp18")
+
+
+def convert(
+    source: str | Path,
+    target: str | Path,
+    *,
+    model: str,
+    num_classes: int = 19,
+    memory_stride: int = 4,
+    overwrite: bool = False,
+) -> ModelConfig:
+    """Read a checkpoint of the official code and write it as one .safetensors file that `tdseg.load` opens.
+
+    Nothing in the source is executed. Weights stay float32, and the size of a stored LayerNorm is kept.
+
+    Args:
+        source: a released file, or a checkpoint of the training code (`model_state`, `module.` before every key,
+            teacher and auxiliary heads in it).
+        target: ends in .safetensors.
+        model: one of CONVERTIBLE.
+        num_classes: of the checkpoint; 19 are taken to be those of Cityscapes.
+        memory_stride: 4 is that of the official testing code; its training code has 3.
+        overwrite: replace the target.
+
+    Returns:
+        The configuration that was written.
+
+    Raises:
+        WeightsError: the source is missing, damaged, holds more than tensors, or is not that model's: the keys that are
+            missing, too many or misshapen are named.
+        ConfigError: an unknown model, or an option that does not fit.
+        OutputError: the target exists, has another ending, or cannot be written.
+    """
+    source, target = Path(source), Path(target)
+    if model not in CONVERTIBLE:
+        raise ConfigError(
+            f"model {model!r} to convert", expected=f"one of {', '.join(CONVERTIBLE)}", do="name the model of the file"
+        )
+    if target.suffix != ".safetensors" or (target.exists() and not overwrite) or not target.parent.is_dir():
+        raise OutputError(
+            f"output {target}" + (", which exists" if target.exists() else ""),
+            expected="a new file that ends in .safetensors, in a folder that exists",
+            do="choose another name, or give --overwrite to replace a file",
+        )
+    state = _read(source)
+    config = _config(model, state, num_classes, memory_stride)
+    network = TDNet(config).eval()
+    table = list(key_table(config))
+    own = network.state_dict()
+    _check(source, own, table, state)
+    own.update({entry.ours: entry.take(state[entry.theirs]).reshape_as(own[entry.ours]) for entry in table})
+    network.load_state_dict(own)
+    about = {"converted_from": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
+    try:
+        write_model(network, target, dtype=torch.float32, about=about)
+    except OSError as error:
+        raise OutputError(
+            f"{target}: {error.strerror}", expected="a file that can be written", do="check the folder and the disk"
+        ) from None
+    return config
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """The state dict in a checkpoint, without the prefixes of the training code."""
+    expected = "a checkpoint of the official TDNet code, written by torch.save"
+    try:
+        data = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise WeightsError(f"{path}: {error.strerror}", expected=expected, do="check the path") from None
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path}: not opened, it holds more than tensors, or no tensors at all ({_first_line(error)})",
+            expected=expected,
+            do="do not trust the file: opening such a checkpoint in full can run code",
+        ) from None
+    except Exception as error:  # torch raises what it meets: RuntimeError, EOFError, KeyError, ...
+        raise WeightsError(
+            f"{path}: damaged ({type(error).__name__}: {_first_line(error)})", expected=expected, do="download it again"
+        ) from None
+    state = data.get("model_state", data) if isinstance(data, dict) else data
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(f"{path}: no state dict of tensors in it", expected=expected, do="give another file")
+    return {str(key).removeprefix("module."): value for key, value in state.items()}
+
+
+def _config(model: str, state: dict[str, Tensor], num_classes: int, memory_stride: int) -> ModelConfig:
+    known = num_classes == len(labels.CITYSCAPES_CLASSES)
+    temporal: dict[str, Any] = {"memory_stride": memory_stride, "warmup": "independent"}
+    norm = state.get("layer_norm1.ln.weight")
+    if norm is not None:
+        temporal |= {"norm": "layer", "norm_size": tuple(norm.shape)}
+    return model_config(
+        model,
+        num_classes=num_classes,
+        classes=labels.CITYSCAPES_CLASSES if known else (),
+        palette=labels.CITYSCAPES_PALETTE if known else (),
+        **(temporal if model.startswith("td") else {}),
+    )
+
+
+def _check(source: Path, own: dict[str, Tensor], table: list[Entry], state: dict[str, Tensor]) -> None:
+    taken = {entry.theirs for entry in table}
+    wrong = [f"{key} missing" for key in taken - state.keys()]
+    left = [key for key in state.keys() - taken if any(fnmatchcase(key, pattern) for pattern in LEFT)]
+    wrong += [f"{key} unknown" for key in state.keys() - taken - set(left)]
+    for entry in table:
+        tensor, expected = state.get(entry.theirs), entry.shape(own[entry.ours])
+        if tensor is None:
+            continue
+        if tensor.shape != expected:
+            wrong.append(f"{entry.theirs} {tuple(tensor.shape)} instead of {tuple(expected)}")
+        elif not tensor.isfinite().all():
+            wrong.append(f"{entry.theirs} not finite")
+    if wrong:
+        raise WeightsError(
+            f"{source}: not the weights named ({len(wrong)} keys: {'; '.join(sorted(wrong)[:5])})",
+            expected=f"the {len(table)} tensors of that model in the official code",
+            do="name the right --model and --num-classes, or give the file whole",
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:200]

@@ -1,0 +1,79 @@
+"""One path of a TDNet: all that belongs to one turn."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from tdseg.config import ModelConfig
+from tdseg.errors import ConfigError
+from tdseg.models.attention import Encoder, Propagation
+from tdseg.models.head import Head
+from tdseg.models.norm import make_norm
+from tdseg.models.state import FrameMemory
+from tdseg.models.subnets.base import SubFeature, SubNetwork
+
+_AUX_HIDDEN = 64
+
+
+class Encoded(NamedTuple):
+    """One frame as its own path sees it."""
+
+    query: Tensor | None
+    """Q, (B, d_k, h, w); None in a per-frame model."""
+    value: Tensor
+    """V, (B, d_v, h, w)."""
+    memory: FrameMemory | None
+    """What later frames need of it; None in a per-frame model."""
+    aux: Tensor | None
+    """(B, aux_channels, h', w'), for the auxiliary head in training; None where the sub-network has none."""
+
+
+class Path(nn.Module):
+    """One path: its sub-network, its query/key/value encoder, its propagation hops, its norm and head.
+
+    In a per-frame model (m = 1) there is nothing to propagate, and the head reads the sub-feature itself.
+    """
+
+    def __init__(self, config: ModelConfig, subnet: SubNetwork, *, aux: bool) -> None:
+        super().__init__()
+        self.subnet = subnet
+        self.temporal = config.paths > 1
+        width = config.d_v if self.temporal else subnet.channels
+        if self.temporal:
+            self.encoder = Encoder(subnet.channels, config.d_k, config.d_v, config.memory_stride)
+            self.propagation = Propagation(config.d_v, config.paths - 1)
+        self.norm = make_norm(config.norm, width, config.norm_size)
+        self.head = Head(config.head, width, config.head_channels, config.num_classes, config.head_upscale)
+        aux = aux and subnet.aux_channels > 0
+        self.aux_head = Head(config.head, subnet.aux_channels, _AUX_HIDDEN, config.num_classes) if aux else None
+
+    def encode(self, x: Tensor) -> Encoded:
+        """(B, 3, H, W), normalised -> Encoded."""
+        feature = self.subnet(x)
+        z, aux = feature if isinstance(feature, SubFeature) else (feature, None)
+        self._check_feature(x, z)
+        if not self.temporal:
+            return Encoded(None, z, None, aux)
+        query, value, memory = self.encoder(z)
+        return Encoded(query, value, memory, aux)
+
+    def score(self, encoded: Encoded, memory: tuple[FrameMemory, ...]) -> Tensor:
+        """Merge a frame with the memory and classify: (B, C, h, w). An empty memory means its own values alone."""
+        merged = encoded.value
+        if memory:
+            assert encoded.query is not None
+            merged = merged + self.propagation(encoded.query, memory)
+        return self.head(self.norm(merged))  # type: ignore[no-any-return]
+
+    def _check_feature(self, x: Tensor, z: Tensor) -> None:
+        stride = self.subnet.stride
+        height, width = (-(-n // stride) for n in x.shape[-2:])
+        if z.shape != (len(x), self.subnet.channels, height, width):
+            raise ConfigError(
+                f"{type(self.subnet).__name__} made z of shape {tuple(z.shape)} from frames of {tuple(x.shape)}",
+                expected=f"(B, channels, ceil(H / stride), ceil(W / stride)), so {len(x)}, {self.subnet.channels}, "
+                f"{height}, {width}",
+                do="correct the sub-network's channels and stride, or resize its output",
+            )
