@@ -23,6 +23,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "shared": ("td4-lite0", {"shared_paths": True, "memory_stride": 2, "warmup": "full"}),
     "layer norm": ("td2-lite0", {"norm": "layer", "norm_size": (12, 17)}),
     "instance norm": ("td2-lite0", {"norm": "instance"}),
+    "three": ("td3-lite0", {"shared_paths": False, "d_k": 16, "d_v": 24}),
+    "bisenet": ("td2-bise18", {"num_classes": 3, "memory_stride": 1}),
 }
 
 

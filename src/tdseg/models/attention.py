@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tdseg.models.layers import ConvNorm
 from tdseg.models.state import FrameMemory
+
+_BLOCK = 1024
+"""Queries at a time, on a CPU."""
 
 
 class Encoder(nn.Module):
@@ -82,8 +86,20 @@ class Propagation(nn.Module):
     def _hop(self, query: Tensor, key: Tensor, value: Tensor, phi: nn.Linear) -> Tensor:
         drop = self.dropout if self.training else 0.0
         mapped = F.linear(value, phi.weight)
-        attended = F.scaled_dot_product_attention(query, key, mapped, dropout_p=drop) + phi.bias
-        return F.dropout(attended, drop)  # (B, n_query, d_v)
+        return F.dropout(attend(query, key, mapped, drop) + phi.bias, drop)  # (B, n_query, d_v)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -> Tensor:
+    """softmax(query keyᵀ / √d_k) value: (B, n, d_k), (B, l, d_k), (B, l, d_v) -> (B, n, d_v).
+
+    torch's attention, except for inference on a CPU: its fast kernel wants d_k = d_v and the general one writes the
+    (n, l) weights to main memory, so the queries come in blocks whose weights stay in the cache.
+    """
+    if query.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+    transposed = key.transpose(1, 2) * query.shape[2] ** -0.5  # (B, d_k, l)
+    blocks = [(block @ transposed).softmax(-1) @ value for block in torch.split(query, _BLOCK, dim=1)]
+    return torch.cat(blocks, dim=1)
 
 
 def tokens(x: Tensor) -> Tensor:

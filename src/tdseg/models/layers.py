@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from tdseg.models.winograd import WinogradConv2d
+
 
 class ConvNorm(nn.Module):
     """Convolution, batch norm, activation.
@@ -50,12 +52,17 @@ class ConvNorm(nn.Module):
             x = pad_same(x, *self.same)
         return self.act(self.norm(self.conv(x)))  # type: ignore[no-any-return]
 
-    def fuse(self) -> None:
-        """Fold the batch norm into the convolution, in place. Inference only."""
-        if isinstance(self.norm, nn.BatchNorm2d):
-            assert isinstance(self.conv, nn.Conv2d)
+    def fuse(self, *, winograd: bool = False) -> None:
+        """Fold the batch norm into the convolution, in place. Inference only.
+
+        Args:
+            winograd: also replace a large 3x3 convolution by WinogradConv2d, for CPUs.
+        """
+        if isinstance(self.conv, nn.Conv2d) and isinstance(self.norm, nn.BatchNorm2d):
             self.conv = fuse_conv_bn_eval(self.conv, self.norm)
             self.norm = nn.Identity()
+        if winograd and isinstance(self.conv, nn.Conv2d) and WinogradConv2d.fits(self.conv):
+            self.conv = WinogradConv2d(self.conv)
 
 
 def separable(in_channels: int, out_channels: int, kernel: int = 3) -> nn.Sequential:

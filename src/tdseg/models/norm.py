@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tdseg.models.layers import resize
+
 
 class SpatialLayerNorm(nn.Module):
     """LayerNorm over the two spatial axes, per channel, with an affine of shape (h, w) as in the TDNet paper's code.
@@ -21,15 +23,27 @@ class SpatialLayerNorm(nn.Module):
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(size))
         self.bias = nn.Parameter(torch.zeros(size))
+        self._resized: dict[tuple[object, ...], Tensor] | None = None
+
+    def freeze(self) -> None:
+        """From now on resize once for each size: the weights will not change."""
+        self._resized = {}
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, C, h, w)."""
-        size = x.shape[-2:]
-        weight, bias = self.weight, self.bias
-        if size != weight.shape:
-            affine = torch.stack([weight, bias])[None]
-            weight, bias = F.interpolate(affine, size, mode="bilinear", align_corners=True)[0]
+        size = (x.shape[-2], x.shape[-1])
+        weight, bias = self._affine(size)
         return F.layer_norm(x, size, weight, bias, self.eps)
+
+    def _affine(self, size: tuple[int, int]) -> Tensor:
+        """(2, h, w): weight and bias."""
+        key = (size, self.weight.device, self.weight.dtype)
+        if self._resized is not None and key in self._resized:
+            return self._resized[key]
+        affine = resize(torch.stack([self.weight, self.bias])[None], size)[0]
+        if self._resized is not None:
+            self._resized[key] = affine
+        return affine
 
 
 def make_norm(kind: str, channels: int, size: tuple[int, int] | None) -> nn.Module:
