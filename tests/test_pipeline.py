@@ -20,7 +20,7 @@ from small import FPS, SIZE, moving_frames, small_model, write_clip
 from tdseg import draw, pipeline, recorder
 from tdseg.errors import ConfigError, OutputError, VideoError
 from tdseg.models.tdnet import TDNet
-from tdseg.pipeline import default_output, resolve_device, segment, segment_to
+from tdseg.pipeline import default_output, segment, segment_to
 from tdseg.stream import Stream
 from tdseg.video import VideoReader, VideoWriter, open_video
 
@@ -317,12 +317,3 @@ def test_errors_in_the_decoding_thread_reach_the_caller() -> None:
 )
 def test_default_output(source: str | Path | int, name: str) -> None:
     assert default_output(source) == Path("out", name)
-
-
-def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert resolve_device("auto") == torch.device("cpu")
-    with pytest.raises(ConfigError, match="no CUDA"):
-        resolve_device("cuda")
-    with pytest.raises(ConfigError, match="expected: auto, cpu or cuda"):
-        resolve_device("tpu")

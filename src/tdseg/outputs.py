@@ -162,8 +162,7 @@ class Figures:
 
     def latency_ms(self) -> dict[str, float]:
         """Percentiles and maximum, milliseconds."""
-        p50, p95, p99, most = np.percentile(self.latencies_ms, (50, 95, 99, 100)).round(3)
-        return {"p50": float(p50), "p95": float(p95), "p99": float(p99), "max": float(most)}
+        return percentiles(self.latencies_ms)
 
     def flip_rate(self) -> float | None:
         """Mean share of pixels that change class between two frames; None where there are no two of equal size."""
@@ -173,3 +172,9 @@ class Figures:
         """Share of all pixels, for each of the classes."""
         shares = self._pixels / self._pixels.sum()
         return {name: round(float(share), 6) for name, share in zip(classes, shares, strict=False)}
+
+
+def percentiles(values: Sequence[float]) -> dict[str, float]:
+    """p50, p95, p99 and max, in the unit of the values, rounded to 0.001."""
+    p50, p95, p99, most = np.percentile(values, (50, 95, 99, 100)).round(3)
+    return {"p50": float(p50), "p95": float(p95), "p99": float(p99), "max": float(most)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 import warnings
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 
 from tdseg import draw, zoo
+from tdseg.device import cpu_threads, resolve_device
 from tdseg.errors import ConfigError, OutputError
 from tdseg.models.tdnet import TDNet
 from tdseg.outputs import OutputFolder, Summary
@@ -145,30 +147,13 @@ def default_output(source: str | Path | int) -> Path:
     return Path("out", Path(name).resolve().stem)
 
 
-def resolve_device(device: str) -> torch.device:
-    """The device of a name: "auto" is cuda if there is one.
-
-    Raises:
-        ConfigError: no such device on this machine.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device not in ("cpu", "cuda"):
-        raise ConfigError(f"device {device!r}", expected="auto, cpu or cuda", do="choose one of them")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            "device cuda, but torch sees no CUDA GPU here",
-            expected="an NVIDIA GPU, its driver, and a CUDA build of torch",
-            do="use --device cpu, or run `tdseg doctor` to see what is missing",
-        )
-    return torch.device(device)
-
-
 def _prepare(model: str | Path | TDNet, device: str) -> TDNet:
     """The model in its fastest form, on its device."""
     if not isinstance(model, TDNet):
-        return zoo.load(model, device=str(resolve_device(device))).fuse()
-    return model.fuse() if device == "auto" else model.fuse().to(resolve_device(device))
+        model = zoo.load(model, device=str(resolve_device(device)))
+    elif device != "auto":
+        model = copy.deepcopy(model).to(resolve_device(device))
+    return model.fuse(winograd=next(model.parameters()).device.type == "cpu")
 
 
 def _keep_source(source: str | Path | int, output: Path) -> None:
@@ -189,16 +174,10 @@ def _workers(threads: int | None) -> Iterator[int]:
     Two frames on a thread each are faster than one frame on two, which wait for each other at every layer, and on
     busy cores wait long.
     """
-    if threads is not None and threads < 1:
-        raise ConfigError(f"threads {threads}", expected="1 or more", do="leave --threads out to use all cores")
-    before = torch.get_num_threads()
-    threads = threads or before
-    workers = min(threads, MOST_WORKERS)
-    torch.set_num_threads(threads // workers)
-    try:
+    with cpu_threads(threads) as available:
+        workers = min(available, MOST_WORKERS)
+        torch.set_num_threads(available // workers)
         yield workers
-    finally:
-        torch.set_num_threads(before)
 
 
 def _warm_up(stream: Stream) -> None:

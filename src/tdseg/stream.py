@@ -72,17 +72,10 @@ class Stream:
     """
 
     def __init__(self, model: TDNet, size: tuple[int, int] | None = None) -> None:
-        size = size or model.config.size
-        if min(size) < MIN_SIZE:
-            raise ConfigError(
-                f"size {size[0]}x{size[1]}",
-                expected=f"height and width of at least {MIN_SIZE} pixels",
-                do=f"choose a larger size; the model's own is {model.config.size[0]}x{model.config.size[1]}",
-            )
         if model.training:
             raise ConfigError("a model in training mode", expected="a model in eval mode", do="call model.eval() first")
         self.model = model
-        self.size = size
+        self.size = input_size(model, size)
         self.resets = 0
         """How many times the frame size changed in mid-stream, which resets the state."""
         self._index = 0
@@ -142,7 +135,7 @@ class Stream:
     def _encode(self, frame: NDArray[np.uint8], path: int, start: float) -> Prepared:
         """What can be done of a frame before its turn. Changes nothing, so any thread may do it."""
         with torch.inference_mode():
-            x = self._input(frame)
+            x = network_input(self.model, frame, self.size)
             return Prepared(frame, start, x, self.model.encode(x, path))
 
     def _finish(self, prepared: Prepared, *, time_s: float | None) -> Result:
@@ -161,13 +154,30 @@ class Stream:
         self._index += 1
         return result
 
-    def _input(self, frame: NDArray[np.uint8]) -> Tensor:
-        """(H, W, 3) -> (1, 3, h, w) network input. Resized as bytes on the CPU, so every device sees the same."""
-        frame = np.require(frame, requirements=["C", "W"])  # torch knows neither negative strides nor read-only memory
-        images = torch.from_numpy(frame).permute(2, 0, 1)[None]
-        if images.shape[-2:] != self.size:
-            images = F.interpolate(images, self.size, mode="bilinear", antialias=True)
-        return self.model.normalize(images)
+
+def input_size(model: TDNet, size: tuple[int, int] | None) -> tuple[int, int]:
+    """The (height, width) given, pixels, or the model's own for None.
+
+    Raises:
+        ConfigError: below 64 pixels.
+    """
+    size = size or model.config.size
+    if min(size) < MIN_SIZE:
+        raise ConfigError(
+            f"size {size[0]}x{size[1]}",
+            expected=f"height and width of at least {MIN_SIZE} pixels",
+            do=f"choose a larger size; the model's own is {model.config.size[0]}x{model.config.size[1]}",
+        )
+    return size
+
+
+def network_input(model: TDNet, frame: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
+    """(H, W, 3) -> (1, 3, h, w) network input. Resized as bytes on the CPU, so every device sees the same."""
+    frame = np.require(frame, requirements=["C", "W"])  # torch knows neither negative strides nor read-only memory
+    images = torch.from_numpy(frame).permute(2, 0, 1)[None]
+    if images.shape[-2:] != size:
+        images = F.interpolate(images, size, mode="bilinear", antialias=True)
+    return model.normalize(images)
 
 
 def class_map(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:

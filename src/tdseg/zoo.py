@@ -105,6 +105,11 @@ def list_models() -> list[str]:
     return architectures() + sorted(PACKAGED)
 
 
+def is_architecture(name: str) -> bool:
+    """Whether `create_model` knows the name."""
+    return _split(name)[1] in _FAMILIES
+
+
 def model_config(name: str, **overrides: Any) -> ModelConfig:
     """Configuration of an architecture, with fields overridden.
 
@@ -114,11 +119,11 @@ def model_config(name: str, **overrides: Any) -> ModelConfig:
     Raises:
         ConfigError: an unknown name (the nearest ones are offered), or a field that does not fit.
     """
-    match = re.fullmatch(r"(?:td([2-9]|1[0-6])-)?(.+)", name)
-    if not match or match[2] not in _FAMILIES:
-        raise _unknown(name, architectures(), "an architecture")
-    family, paths = _FAMILIES[match[2]], int(match[1] or 1)
-    values = {"name": name, "subnet": match[2], "paths": paths, **family.both}
+    if not is_architecture(name):
+        raise unknown_model(name, architectures(), "an architecture")
+    paths, kind = _split(name)
+    family = _FAMILIES[kind]
+    values = {"name": name, "subnet": kind, "paths": paths, **family.both}
     config: ModelConfig = ModelConfig.parse(
         {**values, **(family.temporal if paths > 1 else {}), **overrides}, where=f"model {name!r}"
     )
@@ -184,11 +189,18 @@ def load(
     entry = PACKAGED.get(str(name_or_path))
     path = entry.path if entry else Path(name_or_path)
     if entry is None and not path.suffix and not path.exists():
-        raise _unknown(str(name_or_path), sorted(PACKAGED), "packaged weights or a .safetensors file")
+        raise unknown_model(str(name_or_path), sorted(PACKAGED), "packaged weights or a .safetensors file")
     return read_model(path, sha256=entry.sha256 if entry else None, make=make_subnetwork).to(device)
 
 
-def _unknown(name: str, known: list[str], what: str) -> ConfigError:
+def _split(name: str) -> tuple[int, str]:
+    """Number of paths and family of a name."""
+    match = re.fullmatch(r"td([2-9]|1[0-6])-(.+)", name)
+    return (int(match[1]), match[2]) if match else (1, name)
+
+
+def unknown_model(name: str, known: list[str], what: str) -> ConfigError:
+    """The error for a name that is none of `known`, with the nearest ones; `what` says what was expected."""
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else "see tdseg models"
     return ConfigError(f"unknown model {name!r}", expected=f"{what}: {', '.join(known)}", do=hint)

@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError
 from rich.markup import escape
 
 from tdseg import __version__
+from tdseg.cli.bench import bench
 from tdseg.cli.convert import convert
 from tdseg.cli.demo import demo
 from tdseg.cli.doctor import doctor
@@ -30,7 +31,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # main says what is kept
 )
-for verb in (segment, demo, convert, models, doctor):
+for verb in (segment, demo, bench, convert, models, doctor):
     app.command(verb)
 
 

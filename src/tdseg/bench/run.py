@@ -1,0 +1,226 @@
+"""The measurement: warm up, time frame after frame, count, and compare with the plain model."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+
+from tdseg import cost, zoo
+from tdseg.accelerate import accelerate, deviation
+from tdseg.bench.batch import Batch
+from tdseg.bench.feed import Feed, VideoFeed
+from tdseg.bench.report import Report, check_target, machine
+from tdseg.bench.timing import Timed, after_reset_ms, time_frames, warm_up
+from tdseg.device import cpu_threads, resolve_device
+from tdseg.errors import ConfigError
+from tdseg.models.tdnet import TDNet
+from tdseg.outputs import percentiles
+from tdseg.stream import input_size
+
+MB = 2**20
+
+
+class Form(NamedTuple):
+    """The form that a model is run in; the arguments of `accelerate`, and whether it is fused before."""
+
+    fuse: bool = True
+    winograd: bool = False
+    channels_last: bool = True
+    compile: bool = False
+    autocast: Literal["bf16", "fp16"] | None = None
+    cuda_graphs: bool = False
+
+    def __str__(self) -> str:
+        names = (
+            (self.fuse, "fused"),
+            (self.winograd, "Winograd"),
+            (self.channels_last, "channels-last"),
+            (self.compile, "compiled"),
+            (self.autocast, str(self.autocast)),
+            (self.cuda_graphs, "CUDA graphs"),
+        )
+        return ", ".join(name for chosen, name in names if chosen) or "plain"
+
+    def of(self, model: TDNet) -> TDNet:
+        """A copy of the model in this form."""
+        return accelerate(
+            model.fuse(winograd=self.winograd) if self.fuse else model,
+            channels_last=self.channels_last,
+            compile=self.compile,
+            autocast=self.autocast,
+            cuda_graphs=self.cuda_graphs,
+        )
+
+
+PLAIN = Form(fuse=False, channels_last=False)
+
+
+def bench(
+    model: str | Path,
+    *,
+    size: tuple[int, int] | None = None,
+    device: str = "auto",
+    source: str | Path | int | None = None,
+    streams: int = 1,
+    frames: int = 100,
+    threads: int | None = None,
+    fuse: bool = True,
+    winograd: bool | None = None,
+    channels_last: bool = True,
+    compile: bool = False,
+    autocast: Literal["bf16", "fp16"] | None = None,
+    cuda_graphs: bool = False,
+    json: Path | None = None,
+    on_progress: Callable[[int, int | None], None] | None = None,
+) -> Report:
+    """Measure a model on this machine: what `Stream` does with a frame, one stage after the other.
+
+    So the stages add up to the time of a frame. `segment_to` overlaps them in threads, for more frames per second and a
+    longer latency. Before measuring, every path runs twice and with a full memory: one-time costs are figures apart.
+
+    Args:
+        model: packaged weights, a file of weights, or an architecture, which gets random weights.
+        size: (height, width) of the network's input, pixels; None: the model's own.
+        device: "cpu", "cuda", or "auto": cuda if there is one.
+        source: a video, decoded and its overlay encoded; None: made-up pictures of the network's size.
+        streams: videos at once, as one batch on one model, each with its own state.
+        frames: frames of each stream to measure, at most: a video may have fewer.
+        threads: threads of the network on the CPU; None: torch's own choice, all cores.
+        fuse: fold batch norms into convolutions.
+        winograd: with `fuse`, large 3x3 convolutions by Winograd's method; None: on a CPU in float32, as `segment`.
+        channels_last, compile, autocast, cuda_graphs: as in `accelerate`.
+        json: file to write the report to.
+        on_progress: called after each frame with the number done and the number to do.
+
+    Raises:
+        ConfigError, WeightsError: the model, the size, the device or a number cannot be used.
+        VideoError: the source cannot be opened, or holds no frame.
+        OutputError: the JSON file cannot be written; found before measuring, where it can be.
+    """
+    for name, value in {"streams": streams, "frames": frames}.items():
+        if value < 1:
+            raise ConfigError(f"{name} {value}", expected="1 or more", do=f"choose a larger --{name}")
+    if json is not None:
+        check_target(json)
+    if winograd and (autocast or not fuse):
+        raise ConfigError(
+            f"winograd with {f'autocast={autocast}' if autocast else 'fuse=False'}",
+            expected="winograd in float32, as part of fuse",
+            do="leave one of them out",
+        )
+    place = resolve_device(device)
+    if winograd is None:
+        winograd = place.type == "cpu" and fuse and not (autocast or compile)
+    form = Form(fuse, winograd, channels_last, compile, autocast, cuda_graphs)
+    with cpu_threads(threads):
+        report = _measure(str(model), form, place, size, source, streams, frames, on_progress)
+    if json is not None:
+        report.save(json)
+    return report
+
+
+def _measure(
+    name: str,
+    form: Form,
+    device: torch.device,
+    size: tuple[int, int] | None,
+    source: str | Path | int | None,
+    streams: int,
+    frames: int,
+    on_progress: Callable[[int, int | None], None] | None,
+) -> Report:
+    begun = time.perf_counter()
+    plain, trained = _load(name)
+    size, palette = input_size(plain, size), plain.config.palette
+    batch = Batch(form.of(plain.to(device)), size)
+    del plain  # loaded again for the comparison, so that the peak of memory is of one model
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with closing(Feed(size, streams) if source is None else VideoFeed(source, streams, palette)) as feed:
+        warmup_ms = _warm_up(batch, feed, f"{name} at {size[0]}x{size[1]}, {form}")
+        startup_s = time.perf_counter() - begun
+        timed = time_frames(batch, feed, frames, on_progress)
+    state_mb = cost.bytes_of(batch.state) / MB
+    reset_ms = after_reset_ms(batch, timed.clip[-1])
+    peak_memory_mb = _peak_memory_mb(device)
+    plain = _load(name)[0].to(device)
+    apart = None if form == PLAIN else deviation(plain, batch.model, map(batch.input, timed.clip))
+    return Report(
+        model=name,
+        trained=trained,
+        form=str(form),
+        device=str(device),
+        machine=machine(),
+        source=feed.name,
+        size=size,
+        frame_size=feed.size,
+        streams=streams,
+        warmup_frames=len(warmup_ms),
+        startup_s=round(startup_s, 3),
+        first_frame_ms=round(warmup_ms[0], 3),
+        after_reset_ms=round(reset_ms, 3),
+        **_times(timed, streams),
+        peak_memory_mb=round(peak_memory_mb, 1),
+        state_mb=round(state_mb, 3),
+        **_costs(plain, size),
+        deviation=None if apart is None else apart._asdict(),
+    )
+
+
+def _times(timed: Timed, streams: int) -> dict[str, Any]:
+    latency, frames = percentiles(timed.latency), len(timed.latency)
+    return {
+        "frames": frames,
+        "latency_ms": latency,
+        "jitter_ms": round(latency["p99"] - latency["p50"], 3),
+        "fps": round(streams * frames / timed.wall_s, 2),
+        "frame_ms": round(statistics.fmean(timed.frame), 3),
+        "stages_ms": {stage: round(mean, 3) for stage, mean in timed.stages.items()},
+    }
+
+
+def _costs(model: TDNet, size: tuple[int, int]) -> dict[str, Any]:
+    per_path = cost.multiply_adds(model, size)
+    return {
+        "parameters": cost.parameters(model),
+        "parameters_per_path": cost.parameters_per_path(model),
+        "multiply_adds_per_frame": round(statistics.fmean(per_path)),
+        "multiply_adds_per_path": per_path,
+    }
+
+
+def _load(name: str) -> tuple[TDNet, bool]:
+    """A model, and whether it is trained: an architecture gets random weights, the same each time."""
+    if name in zoo.PACKAGED or Path(name).suffix or Path(name).exists():
+        return zoo.load(name), True
+    if not zoo.is_architecture(name):
+        raise zoo.unknown_model(name, zoo.list_models(), "a file of weights, or one of")
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        return zoo.create_model(name), False
+
+
+def _warm_up(batch: Batch, feed: Feed, what: str) -> list[float]:
+    try:
+        return warm_up(batch, feed)
+    except RuntimeError as error:  # torch's: out of memory, more pixels than it can count, no compiler
+        raise ConfigError(
+            f"{what}, which does not run here: {str(error).splitlines()[0]}",
+            expected="a size for which there is memory, and a form that the machine has what it takes for",
+            do="choose a smaller --size, or leave --compile, --autocast and --cuda-graphs out",
+        ) from error
+
+
+def _peak_memory_mb(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / MB
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MB

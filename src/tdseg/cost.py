@@ -1,0 +1,67 @@
+"""What a model costs by design: parameters, multiply-adds and state, counted rather than measured."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from tdseg.models.state import TDNetState
+from tdseg.models.tdnet import TDNet
+
+
+def parameters(model: TDNet) -> int:
+    """Number of parameters; what paths share counts once. A fused model has fewer: its batch norms are gone."""
+    return _count(model)
+
+
+def parameters_per_path(model: TDNet) -> tuple[int, ...]:
+    """Number of parameters that each path uses, shared ones included."""
+    modules = len(model.paths)
+    return tuple(_count(model.paths[path % modules]) for path in range(model.config.paths))
+
+
+def multiply_adds(model: TDNet, size: tuple[int, int]) -> tuple[int, ...]:
+    """Multiply-adds of a frame, by the path that runs, with a full memory.
+
+    Those of convolutions and matrix products; additions, activations, norms and resizing are not counted.
+
+    Args:
+        model: any form of it: what counts is its configuration.
+        size: (height, width) of the input, pixels.
+
+    Raises:
+        ConfigError: the model does not take this size.
+    """
+    twin, x, state = _in_full_swing(model, size)
+    counts = []
+    for _ in range(model.config.paths):
+        with FlopCounterMode(display=False) as counter:
+            _, state = twin.advance(x, state)
+        counts.append(counter.get_total_flops() // 2)  # it counts a multiplication and an addition
+    return tuple(counts)
+
+
+def state_bytes(model: TDNet, size: tuple[int, int]) -> int:
+    """Bytes of the state of one video with a full memory, float32. Arguments and errors: as `multiply_adds`."""
+    _, _, state = _in_full_swing(model, size)
+    return bytes_of(state)
+
+
+def bytes_of(state: TDNetState) -> int:
+    """Bytes of the tensors of a state as it is."""
+    return sum(tensor.numel() * tensor.element_size() for frame in state.memory for tensor in frame)
+
+
+def _in_full_swing(model: TDNet, size: tuple[int, int]) -> tuple[TDNet, Tensor, TDNetState]:
+    """The model on the meta device, where nothing is computed or stored, a frame, and the state after m frames."""
+    with torch.device("meta"):
+        twin, x = TDNet(model.config).eval().requires_grad_(False), torch.empty(1, 3, *size)
+    state = twin.initial_state()
+    for _ in range(model.config.paths):
+        _, state = twin.advance(x, state)
+    return twin, x, state
+
+
+def _count(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,46 @@
+"""Where a model runs: the device, and the threads of the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from tdseg.errors import ConfigError
+
+
+def resolve_device(device: str) -> torch.device:
+    """The device of a name: "auto" is cuda if there is one.
+
+    Raises:
+        ConfigError: no such device on this machine.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device not in ("cpu", "cuda"):
+        raise ConfigError(f"device {device!r}", expected="auto, cpu or cuda", do="choose one of them")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            "device cuda, but torch sees no CUDA GPU here",
+            expected="an NVIDIA GPU, its driver, and a CUDA build of torch",
+            do="use --device cpu, or run `tdseg doctor` to see what is missing",
+        )
+    return torch.device(device)
+
+
+@contextmanager
+def cpu_threads(threads: int | None) -> Iterator[int]:
+    """Let torch use so many threads of the CPU, None: its own choice; afterwards as many as before.
+
+    Raises:
+        ConfigError: fewer than one.
+    """
+    if threads is not None and threads < 1:
+        raise ConfigError(f"threads {threads}", expected="1 or more", do="leave --threads out to use all cores")
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield threads or before
+    finally:
+        torch.set_num_threads(before)
