@@ -179,7 +179,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.strip() == __version__
     assert main(["--help"]) == DONE
     shown = capsys.readouterr().out
-    assert all(verb in shown for verb in ("segment", "demo", "models", "doctor"))
+    assert all(verb in shown for verb in ("segment", "demo", "eval", "flicker", "models", "doctor"))
 
 
 def test_models_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,8 @@ from rich.markup import escape
 from tdseg import __version__
 from tdseg.cli.demo import demo
 from tdseg.cli.doctor import doctor
+from tdseg.cli.evaluate import evaluate
+from tdseg.cli.flicker import flicker
 from tdseg.cli.models import models
 from tdseg.cli.segment import segment
 from tdseg.cli.terminal import DONE, IN_PART, INTERRUPTED, REFUSED, err
@@ -29,8 +31,9 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # main says what is kept
 )
-for verb in (segment, demo, models, doctor):
+for verb in (segment, demo, flicker, models, doctor):
     app.command(verb)
+app.command(evaluate, name="eval")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
