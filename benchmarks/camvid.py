@@ -13,10 +13,10 @@ from pathlib import Path
 
 import tdseg
 from tdseg.data.camvid import CamVid
-from tdseg.evaluate import PROTOCOLS, Protocol, evaluate_camvid
+from tdseg.evaluate import PROTOCOLS, Showing, score
 from tdseg.metrics.temporal import FlipRate
 
-RUNS: dict[str, tuple[Protocol, ...]] = {"val": ("stream",), "test": ("still", "stream")}
+RUNS: dict[str, tuple[Showing, ...]] = {"val": ("stream",), "test": ("still", "stream")}
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
         for split in arguments.splits:
             data = CamVid(arguments.root, split)
             for protocol in RUNS[split]:
-                report = evaluate_camvid(model, data, protocol)
+                report = score(model, data, protocol)
                 reports.setdefault(name, {})[f"{split}/{protocol}"] = report
                 flips = "" if report["flip_rate"] is None else f"  flips {report['flip_rate']:.2%}"
                 print(
@@ -47,7 +47,7 @@ def main() -> None:
         data, flip_rate = CamVid(arguments.root, "val"), FlipRate()
         for i in range(len(data)):
             flip_rate.update(data[i].labels[0].numpy())
-        print(f"{'labels':20} val   stream  flips {flip_rate.value:.2%}, by true motion")
+        print(f"{'labels':20} val   stream  flips {flip_rate.compute():.2%}, by true motion")
     for protocol, meaning in PROTOCOLS.items():
         print(f"{protocol}: {meaning}")
     if arguments.json:

@@ -170,10 +170,10 @@ def page(rows: list[Row], where: dict[str, str | int | None]) -> str:
         f"The untrained architectures, by `{command}`, on {where['processor']}, {where['cores']} cores, "
         f"threads: {where['threads']}, torch {where['torch']}.",
         "*Multiply-adds*: of convolutions and matrix products, mean of the paths, with a full memory, before what "
-        "Winograd's method saves. *ms per frame*: of the network alone, `model.fuse(winograd=True)`, float32; median of the "
-        "frames (fastest–slowest). *Over its twin*: time per frame over that of the per-frame model with the same "
-        "sub-network, median (range) of rounds in which they took turns. *State*: what is remembered from frame to "
-        "frame, MB of 2²⁰ bytes.",
+        "Winograd's method saves. *ms per frame*: of the network alone, `model.fuse(winograd=True)`, float32; median "
+        "of the frames (fastest–slowest). *Over its twin*: time per frame over that of the per-frame model with the "
+        "same sub-network, median (range) of rounds in which they took turns. *State*: what is remembered from frame "
+        "to frame, MB of 2²⁰ bytes.",
     ]
     for size in dict.fromkeys(row.size for row in rows):
         parts += [f"## {_by(size)}, height × width", _table([row for row in rows if row.size == size])]

@@ -179,7 +179,8 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.strip() == __version__
     assert main(["--help"]) == DONE
     shown = capsys.readouterr().out
-    assert all(verb in shown for verb in ("segment", "demo", "bench", "models", "doctor"))
+    verbs = ("segment", "demo", "bench", "eval", "flicker", "convert", "models", "doctor")
+    assert all(verb in shown for verb in verbs)
 
 
 def test_models_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,21 +11,23 @@ from PIL import Image
 
 from small import moving_frames, small_model
 from tdseg import labels, zoo
-from tdseg.data.camvid import CamVid
-from tdseg.evaluate import evaluate_camvid
+from tdseg.data.camvid import CamVid, Split
+from tdseg.errors import ConfigError
+from tdseg.evaluate import evaluate, score
 from tdseg.models.tdnet import TDNet
 
 NAMES = ("A_0", "A_1", "A_2", "B_0", "B_1")
 
 
-def data_set(root: Path, masks: list[np.ndarray], images: list[np.ndarray]) -> CamVid:
+def data_set(root: Path, masks: list[np.ndarray], images: list[np.ndarray], split: Split = "val") -> CamVid:
     for kind, arrays in (("images", images), ("labels", masks)):
-        (root / kind / "val").mkdir(parents=True)
+        (root / kind / split).mkdir(parents=True)
         for name, array in zip(NAMES, arrays, strict=True):
-            Image.fromarray(array).save(root / kind / "val" / f"{name}.png")
-    return CamVid(root, "val")
+            Image.fromarray(array).save(root / kind / split / f"{name}.png")
+    return CamVid(root, split)
 
 
+@cache
 def unshared() -> TDNet:
     """Two paths with weights of their own, that disagree."""
     torch.manual_seed(0)
@@ -52,11 +56,12 @@ def still_mask(model: TDNet, image: np.ndarray, path: int) -> np.ndarray:
 def test_still_scores_every_path(tmp_path: Path) -> None:
     model, images = unshared(), moving_frames(5)
     data = data_set(tmp_path, [still_mask(model, image, path=1) for image in images], images)
-    report = evaluate_camvid(model, data, "still")
+    report = score(model, data, "still")
     assert report["per_path"][1] == 100
     assert report["per_path"][0] < 100
-    assert report["miou"] == pytest.approx(np.nanmean(list(report["iou"].values())), abs=0.01)
-    assert report["flip_rate"] is None
+    known = [value for value in report["iou"].values() if value is not None]
+    assert report["miou"] == pytest.approx(np.mean(known), abs=0.01)
+    assert all(report[key] is None for key in ("flip_rate", "flow_flip_rate", "tc", "vc8", "vc16"))
     assert report["frames"] == 5
     assert "still" in report["protocol"]
 
@@ -69,7 +74,47 @@ def test_stream_starts_anew_at_every_sequence(tmp_path: Path) -> None:
         x = model.normalize(torch.from_numpy(np.stack(images[start:end])).permute(0, 3, 1, 2)[None])
         masks += list(model.forward_clip(x).logits[0].argmax(1).byte().numpy())
     data = data_set(tmp_path, masks, images)
-    report = evaluate_camvid(model, data, "stream")
+    report = score(model, data, "stream")
     assert report["miou"] == report["pixel_accuracy"] == 100
     pairs = [(0, 1), (1, 2), (3, 4)]  # not across the cut
     assert report["flip_rate"] == pytest.approx(np.mean([(masks[a] != masks[b]).mean() for a, b in pairs]), abs=1e-5)
+    assert report["excess_flip_rate"] == 0  # the labels are the masks
+    assert report["fps"] == 15
+    assert 0 < report["tc"] <= 100
+    assert report["vc8"] is None  # no sequence has 8 frames
+
+
+@torch.inference_mode()
+def test_streams_of_all_phases_are_averaged(tmp_path: Path) -> None:
+    model, images = unshared(), moving_frames(5)
+    data = data_set(tmp_path, [np.zeros((64, 96), np.uint8)] * 5, images)
+    rates, by_path = [], np.zeros((2, 2))
+    for phase in range(2):
+        flips = []
+        for start, end in ((0, 3), (3, 5)):
+            x = model.normalize(torch.from_numpy(np.stack(images[start:end])).permute(0, 3, 1, 2)[None])
+            masks = model.forward_clip(x, model.initial_state(phase)).logits[0].argmax(1)
+            for t, (a, b) in enumerate(pairwise(masks), 1):
+                flips.append((a != b).double().mean().item())
+                by_path[phase, (phase + t) % 2] += flips[-1] / (2 if t == 1 else 1)  # both sequences have a t = 1
+        rates.append(np.mean(flips))
+    report = score(model, data, "stream")
+    assert report["flip_rate"] == pytest.approx(np.mean(rates), abs=1e-5)
+    assert report["flip_rate_by_phase"] == pytest.approx(by_path.mean(0).tolist(), abs=1e-5)
+    assert report["frames"] == 5
+
+
+def test_frames_that_are_no_video_are_shown_as_stills(tmp_path: Path) -> None:
+    data = data_set(tmp_path, [np.zeros((64, 96), np.uint8)] * 5, moving_frames(5), "test")
+    report = evaluate(small_model(), data)
+    assert report["protocol"].startswith("CamVid test, still")
+    assert report["miou_streamed"] == score(small_model(), data, "stream")["miou"]
+    assert report["fps"] is None
+    assert report["tc"] is None
+
+
+def test_model_of_other_classes_is_refused(tmp_path: Path) -> None:
+    data = data_set(tmp_path, [np.zeros((64, 96), np.uint8)] * 5, moving_frames(5))
+    model = zoo.create_model("lite0", num_classes=4)
+    with pytest.raises(ConfigError, match="lite0 with 4 classes on CamVid val with 11"):
+        evaluate(model, data)

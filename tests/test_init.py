@@ -17,6 +17,11 @@ def test_import_does_nothing_heavy() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
+def test_segmenting_needs_no_metrics() -> None:
+    code = "import sys, tdseg.pipeline, tdseg.demo; print([m for m in ('torchmetrics', 'cv2') if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
 def test_models_import_no_video_and_no_training() -> None:
     code = "import sys, tdseg.zoo; print([m for m in ('av', 'lightning', 'cv2', 'rich') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

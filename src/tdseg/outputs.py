@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from tdseg.errors import OutputError
-from tdseg.metrics.temporal import FlipRate
 from tdseg.stream import Result
 
 
@@ -144,7 +143,8 @@ class Figures:
         """(height, width) of the first frame, pixels."""
         self.latencies_ms: list[float] = []
         self._pixels = np.zeros(256, dtype=np.int64)
-        self._flips = FlipRate()
+        self._previous: np.ndarray | None = None
+        self._flips, self._pairs = 0.0, 0
 
     def add(self, result: Result) -> None:
         """Take in the next result."""
@@ -153,7 +153,10 @@ class Figures:
             self.frame_size = mask.shape
         self.latencies_ms.append(result.latency_ms)
         self._pixels += np.bincount(mask.ravel(), minlength=256)
-        self._flips.update(mask)
+        previous, self._previous = self._previous, mask
+        if previous is not None and previous.shape == mask.shape:
+            self._flips += np.count_nonzero(mask != previous) / mask.size
+            self._pairs += 1
 
     @property
     def frames(self) -> int:
@@ -166,7 +169,7 @@ class Figures:
 
     def flip_rate(self) -> float | None:
         """Mean share of pixels that change class between two frames; None where there are no two of equal size."""
-        return None if self._flips.value is None else round(self._flips.value, 6)
+        return round(self._flips / self._pairs, 6) if self._pairs else None
 
     def class_share(self, classes: Sequence[str]) -> dict[str, float]:
         """Share of all pixels, for each of the classes."""

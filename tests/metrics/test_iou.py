@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from tdseg.metrics.iou import ConfusionMatrix
-from tdseg.metrics.temporal import FlipRate
 
 
 def test_known_answer() -> None:
@@ -15,6 +14,14 @@ def test_known_answer() -> None:
     assert np.isnan(matrix.iou[2])  # neither labelled nor predicted where it counts
     assert matrix.miou == 50.0
     assert matrix.pixel_accuracy == pytest.approx(200 / 3)
+
+
+def test_void_is_wrong_where_a_class_is_labelled() -> None:
+    matrix = ConfusionMatrix(2)
+    matrix.update(np.array([0, 255, 1, 255], np.uint8), np.array([0, 0, 1, 255], np.uint8))
+    assert matrix.iou.tolist() == [50.0, 100.0]
+    assert matrix.pixel_accuracy == pytest.approx(200 / 3)
+    assert np.isnan(ConfusionMatrix(2).miou)
 
 
 def test_one_matrix_over_the_data_set() -> None:
@@ -40,16 +47,3 @@ def test_agrees_with_torchmetrics() -> None:
         ours.update(p, t)
         theirs.update(torch.from_numpy(p)[None], torch.from_numpy(t)[None].long())
     assert ours.miou / 100 == pytest.approx(theirs.compute().item(), abs=1e-6)
-
-
-def test_flip_rate() -> None:
-    flips = FlipRate()
-    assert flips.value is None
-    a, b = np.zeros((2, 2), np.uint8), np.array([[0, 0], [0, 1]], np.uint8)
-    for mask in (a, a, b):
-        flips.update(mask)
-    assert flips.value == pytest.approx(0.125)
-    flips.reset()
-    flips.update(np.ones((2, 2), np.uint8))  # another video: not a pair
-    flips.update(np.ones((3, 3), np.uint8))  # another size: not a pair
-    assert flips.pairs == 2

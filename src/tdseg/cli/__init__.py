@@ -16,6 +16,8 @@ from tdseg.cli.bench import bench
 from tdseg.cli.convert import convert
 from tdseg.cli.demo import demo
 from tdseg.cli.doctor import doctor
+from tdseg.cli.evaluate import evaluate
+from tdseg.cli.flicker import flicker
 from tdseg.cli.models import models
 from tdseg.cli.segment import segment
 from tdseg.cli.terminal import DONE, IN_PART, INTERRUPTED, REFUSED, err
@@ -31,8 +33,9 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # main says what is kept
 )
-for verb in (segment, demo, bench, convert, models, doctor):
+for verb in (segment, demo, bench, flicker, convert, models, doctor):
     app.command(verb)
+app.command(evaluate, name="eval")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -36,6 +36,23 @@ class _Fps(ProgressColumn):
 
 
 @contextmanager
+def needs(extra: str) -> Iterator[None]:
+    """Where the packages of an extra are imported.
+
+    Raises:
+        ConfigError: one of them is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"{error.name} is not installed",
+            expected=f"the packages of the extra {extra!r}",
+            do=f"pip install 'tdseg[{extra}]'",
+        ) from None
+
+
+@contextmanager
 def progress_bar(quiet: bool) -> Iterator[Callable[[int, int | None], None] | None]:
     """A bar on the terminal, which goes when the work is done; nothing where there is no terminal to see it."""
     if quiet or not err.is_terminal:

@@ -36,6 +36,7 @@ class CamVid:
 
     def __init__(self, root: str | Path, split: Split, *, length: int = 1) -> None:
         self.root = Path(root)
+        self.split = split
         folder = self.root / "images" / split
         self.images = sorted(path for path in folder.glob("*") if path.suffix.lower() in {".jpg", ".png"})
         if not self.images:
@@ -48,6 +49,16 @@ class CamVid:
         runs = [self.images[i : i + length] for i in range(len(self.images) - length + 1)]
         self.clips = [run for run in runs if len({_sequence(path) for path in run}) == 1]
         self._cache: dict[Path, tuple[np.ndarray, np.ndarray]] = {}
+
+    @property
+    def name(self) -> str:
+        """Such as "CamVid val"."""
+        return f"CamVid {self.split}"
+
+    @property
+    def fps(self) -> float | None:
+        """Frames per second where the frames are a video: 15 for val, every second of 30 Hz; None for the others."""
+        return 15.0 if self.split == "val" else None
 
     @property
     def classes(self) -> Sequence[str]:

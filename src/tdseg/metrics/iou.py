@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+from numpy.typing import NDArray
+
+VOID = 255
+"""Mask value of pixels whose class is unknown or of no interest."""
 
 
 class ConfusionMatrix:
     """Counts of (true class, predicted class) over any number of masks.
 
     Args:
-        num_classes: C. Pixels whose true label is C or more are ignored.
+        num_classes: C. Pixels whose true label is C or more are ignored; where a prediction is, it is wrong.
+        counts: (C, C + 1), to go on from; the last column counts predictions of no class.
     """
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, counts: NDArray[np.int64] | None = None) -> None:
         self.num_classes = num_classes
-        self.counts = np.zeros((num_classes, num_classes), np.int64)
+        self.counts = np.zeros((num_classes, num_classes + 1), np.int64) if counts is None else counts
 
-    def update(self, prediction: np.ndarray, label: np.ndarray) -> None:
-        """Add one mask; both uint8 (H, W) class indices. Predictions must be under C."""
+    def update(self, prediction: NDArray[np.uint8], label: NDArray[np.uint8]) -> None:
+        """Add one mask; both uint8 class indices of one shape, such as (H, W)."""
         valid = label < self.num_classes
-        joint = label[valid].astype(np.int64) * self.num_classes + prediction[valid]
-        self.counts += np.bincount(joint, minlength=self.num_classes**2).reshape(self.counts.shape)
+        joint = label[valid].astype(np.int64) * (self.num_classes + 1)
+        joint += np.minimum(prediction[valid], self.num_classes)
+        self.counts += np.bincount(joint, minlength=self.counts.size).reshape(self.counts.shape)
 
     @property
-    def iou(self) -> np.ndarray:
+    def iou(self) -> NDArray[np.float64]:
         """(C,) percent: TP / (TP + FP + FN); NaN for classes in neither labels nor predictions."""
         hits = np.diag(self.counts).astype(float)
-        union = self.counts.sum(0) + self.counts.sum(1) - hits
-        iou: np.ndarray = np.divide(hits, union, out=np.full_like(hits, np.nan), where=union > 0)
+        union = self.counts.sum(0)[:-1] + self.counts.sum(1) - hits
+        iou: NDArray[np.float64] = np.divide(hits, union, out=np.full_like(hits, np.nan), where=union > 0)
         return 100 * iou
 
     @property
     def miou(self) -> float:
-        """Mean of `iou` over the classes present, percent."""
-        return float(np.nanmean(self.iou))
+        """Mean of `iou` over the classes present, percent; NaN before any."""
+        return float(np.nanmean(self.iou)) if self.counts.any() else math.nan
 
     @property
     def pixel_accuracy(self) -> float:

@@ -1,34 +1,102 @@
-"""Steadiness of masks over time."""
+"""Steadiness of masks over time: every figure at once. docs/metrics.md explains them.
+
+Needs the extra `metrics`. The figures of this package have one unit each: scores of agreement (mIoU, TC, VC) are in
+percent, rates of flips are shares of pixels.
+"""
 
 from __future__ import annotations
 
+import math
+import warnings
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from torchmetrics import MetricCollection
+
+from tdseg.metrics.consistency import TemporalConsistency, VideoConsistency
+from tdseg.metrics.flips import ExcessFlipRate, FlipRate, FlipRateByPhase, FlowFlipRate, InstabilityMap
+from tdseg.metrics.flow import DISFlow, Flow, make_flow
+from tdseg.metrics.video import VideoMetric
+
+__all__ = [
+    "DISFlow",
+    "ExcessFlipRate",
+    "FlipRate",
+    "FlipRateByPhase",
+    "Flow",
+    "FlowFlipRate",
+    "InstabilityMap",
+    "Steadiness",
+    "TemporalConsistency",
+    "VideoConsistency",
+    "make_flow",
+]
 
 
-class FlipRate:
-    """Share of pixels whose class differs from the previous mask's at the same place, averaged over pairs of masks.
+class Steadiness:
+    """All temporal figures of videos, as far as labels and flow are given. Memory does not depend on their length.
 
-    Needs nothing but masks. True motion counts too, so compare with the flip rate of another method, or of labels, on
-    the same video.
+    Args:
+        fps: frames per second; None: unknown, then there is no flow_flip_rate.
+        phases: m, for flip_rate_by_phase.
     """
 
-    def __init__(self) -> None:
-        self.pairs = 0
-        self._sum = 0.0
-        self._previous: np.ndarray | None = None
+    def __init__(self, *, fps: float | None = None, phases: int = 1) -> None:
+        self.fps = fps
+        self.metrics = MetricCollection(
+            {
+                "flip_rate": FlipRate(),
+                "flip_rate_by_phase": FlipRateByPhase(phases),
+                "flow_flip_rate": FlowFlipRate(math.nan if fps is None else fps),
+                "excess_flip_rate": ExcessFlipRate(),
+                "tc": TemporalConsistency(),
+                "vc8": VideoConsistency(8),
+                "vc16": VideoConsistency(16),
+            },
+            compute_groups=False,  # metrics with equal states need not be equal
+        )
 
-    def update(self, mask: np.ndarray) -> None:
-        """Add the next mask, (H, W) class indices; a mask of another size starts a new pair."""
-        previous, self._previous = self._previous, mask
-        if previous is not None and previous.shape == mask.shape:
-            self._sum += np.count_nonzero(mask != previous) / mask.size
-            self.pairs += 1
+    def start(self, index: int = 0) -> None:
+        """The next mask is the first of another video, and number `index` of it."""
+        for metric in self.metrics.values():
+            assert isinstance(metric, VideoMetric)
+            metric.start(index)
 
-    def reset(self) -> None:
-        """Start another video: the next mask is not compared with the last one. Sums are kept."""
-        self._previous = None
+    def update(
+        self,
+        mask: NDArray[np.integer] | Tensor,
+        *,
+        label: NDArray[np.integer] | Tensor | None = None,
+        flow: Flow | None = None,
+    ) -> None:
+        """Add the next mask of the video.
 
-    @property
-    def value(self) -> float | None:
-        """0 … 1; None before the first pair."""
-        return self._sum / self.pairs if self.pairs else None
+        Args:
+            mask: (H, W) class indices; 255 is void.
+            label: ground truth likewise, where known.
+            flow: from the frame before to this one, as `DISFlow.step` gives; None at the first frame.
+
+        Raises:
+            DataError: sizes that differ, or values that are no class indices.
+        """
+        self.metrics.update(mask, label=label, flow=flow)
+
+    def compute(self) -> dict[str, Any]:
+        """The figures by name, None where the input did not allow them; over all processes of a distributed run.
+
+        Returns:
+            flip_rate, flip_rate_by_phase (m of them), excess_flip_rate: 0 … 1. flow_flip_rate: per pixel and second.
+            tc, vc8, vc16: percent.
+        """
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The ``compute`` method of metric .* was called before")
+            values = self.metrics.compute()
+        by_phase = values.pop("flip_rate_by_phase").reshape(-1)  # torchmetrics drops the axis of a single phase
+        figures: dict[str, Any] = {name: _known(value.item()) for name, value in values.items()}
+        return {**figures, "flip_rate_by_phase": [_known(value) for value in by_phase.tolist()]}
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value

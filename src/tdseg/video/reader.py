@@ -292,13 +292,14 @@ def _is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
-def _natural_order(path: Path) -> list[str | int]:
+def natural_order(path: Path) -> list[str | int]:
+    """Sort key by which frame 2 comes before frame 10."""
     return [int(part) if part.isdecimal() else part.lower() for part in re.split(r"(\d+)", path.name)]
 
 
 def _images_in(folder: Path) -> list[Path]:
     try:
-        return sorted((path for path in folder.iterdir() if _is_image(path)), key=_natural_order)
+        return sorted((path for path in folder.iterdir() if _is_image(path)), key=natural_order)
     except OSError as error:
         raise _unreachable(str(folder), error) from error
 

@@ -1,0 +1,61 @@
+"""What `tdseg eval` and `tdseg flicker` share: figures on the terminal and in a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+
+from tdseg.cli.terminal import out
+from tdseg.errors import OutputError
+
+FIGURES = {
+    "miou": ("mIoU", "{:.2f} %", "one confusion matrix, void ignored"),
+    "miou_streamed": ("mIoU streamed", "{:.2f} %", "the same frames as if they were a video"),
+    "pixel_accuracy": ("pixel accuracy", "{:.2f} %", ""),
+    "per_path": ("mIoU by path", "{:.2f} %", ""),
+    "tc": ("TC", "{:.2f} %", "mIoU of neighbouring masks along optical flow"),
+    "vc8": ("VC8", "{:.2f} %", "right over 8 frames, where the label is constant"),
+    "vc16": ("VC16", "{:.2f} %", "right over 16 frames, likewise"),
+    "flip_rate": ("flip rate", "{:.2%}", "pixels that change class between frames, motion included"),
+    "excess_flip_rate": ("excess flip rate", "{:.2%}", "pixels that change class where the label does not"),
+    "flow_flip_rate": ("flow flip rate", "{:.3f} /s", "changes of class along optical flow, per pixel"),
+    "flip_rate_by_phase": ("flip rate by phase", "{:.2%}", ""),
+}
+"""Name, form and meaning of each figure, in order."""
+
+
+def show(report: dict[str, Any]) -> None:
+    """Print the figures there are, one a line, then the classes and the protocol."""
+    for key, (name, form, meaning) in FIGURES.items():
+        values = report.get(key)
+        if not isinstance(values, list):
+            values = [values]
+        elif len(values) == 1:  # one path or phase: the figure of the whole
+            continue
+        if known := [form.format(value) for value in values if value is not None]:
+            out.print(f"{name:20}{', '.join(known):12}{meaning}".rstrip(), soft_wrap=True)
+    if report["iou"]:
+        classes = (f"{name} {'–' if value is None else f'{value:.1f}'}" for name, value in report["iou"].items())
+        out.print(escape("IoU %               " + ", ".join(classes)), soft_wrap=True)
+    out.print(escape(f"{report['frames']} frames; {report['protocol']}"), soft_wrap=True)
+
+
+def write_json(report: dict[str, Any], path: Path) -> None:
+    """Write the report; the file appears, or is replaced, when whole.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror}",
+            expected="a place that can be written, on a disk with free space",
+            do="choose another with --json",
+        ) from error

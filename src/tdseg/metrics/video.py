@@ -1,0 +1,146 @@
+"""What all metrics of video share: masks one after the other, sums that are added up across processes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchmetrics import Metric
+
+from tdseg.errors import DataError
+from tdseg.metrics.flow import Flow, warp
+from tdseg.metrics.iou import VOID
+
+Mask = NDArray[np.uint8]
+
+
+class VideoMetric(Metric):
+    """A metric that is fed the masks of videos in order of time, one `update` each, and `start` before each video.
+
+    Sums are states of torchmetrics: `compute` adds them up across processes, `merge_state` from other metrics, and
+    `reset` clears them. What is remembered of the running video is neither shared nor cleared: `start` forgets it.
+    """
+
+    full_state_update = False
+    is_differentiable = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start()
+
+    def start(self, index: int = 0) -> None:
+        """The next mask is the first of a video.
+
+        Args:
+            index: its number, which fixes its phase: not 0 in a later part of a video, or of a network that starts at
+                another path.
+        """
+        self._index = index - 1
+        self._previous: Mask | None = None
+
+    def next_pair(self, mask: NDArray[np.integer] | Tensor) -> tuple[Mask | None, Mask]:
+        """The mask before (None for the first) and this one.
+
+        Raises:
+            DataError: the mask is not (H, W) integers 0 … 255, or of another size than the one before.
+        """
+        previous, self._previous = self._previous, as_mask(mask)
+        self._index += 1
+        if previous is not None and previous.shape != self._previous.shape:
+            raise DataError(
+                f"a mask of {self._previous.shape} after one of {previous.shape}",
+                expected="masks of one size in one video",
+                do="call start() where another video begins",
+            )
+        return previous, self._previous
+
+
+class MeanShare(VideoMetric):
+    """The mean of a share of pixels over all times it was taken.
+
+    Args:
+        groups: number of sums that are kept apart.
+    """
+
+    total: Tensor
+    count: Tensor
+
+    def __init__(self, groups: int = 1) -> None:
+        super().__init__()
+        self.add_state("total", torch.zeros(groups, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros(groups, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def add(self, hits: Mask | NDArray[np.bool_], among: NDArray[np.bool_] | None = None, group: int = 0) -> None:
+        """Take in the share of hits, (H, W), among the pixels that count (None: all); nothing where none counts."""
+        pixels = hits.size if among is None else int(np.count_nonzero(among))
+        if pixels:
+            hit = np.count_nonzero(hits if among is None else hits & among)
+            self.total[group] += hit / pixels
+            self.count[group] += 1
+
+    def compute(self) -> Tensor:
+        """Scalar, over all groups; NaN before the first share."""
+        return self.total.sum() / self.count.sum()
+
+
+class LabelledShare(MeanShare):
+    """A share of pixels that depends on labels too."""
+
+    def start(self, index: int = 0) -> None:
+        """The next mask is the first of a video."""
+        super().start(index)
+        self._label: Mask | None = None
+
+    def next_labels(self, label: NDArray[np.integer] | Tensor | None, mask: Mask) -> tuple[Mask | None, Mask | None]:
+        """The label before and the one of this mask, each None where it is unknown.
+
+        Raises:
+            DataError: the label is not (H, W) integers 0 … 255, or of another size than the mask.
+        """
+        before, self._label = self._label, None if label is None else as_mask(label)
+        if self._label is not None and self._label.shape != mask.shape:
+            raise DataError(
+                f"a label of {self._label.shape} for a mask of {mask.shape}",
+                expected="masks of the size of the labels",
+                do="resize the masks without interpolation",
+            )
+        return before, self._label
+
+
+def as_mask(mask: NDArray[np.integer] | Tensor) -> Mask:
+    """A copy as uint8 (H, W) of an array or tensor of integers 0 … 255, on any device.
+
+    Copied because metrics remember it, and programs like to write their masks into one place.
+
+    Raises:
+        DataError: anything else.
+    """
+    array = mask.detach().cpu().numpy() if isinstance(mask, Tensor) else np.asarray(mask)
+    if array.ndim != 2 or array.dtype.kind not in "iu" or (array.dtype != np.uint8 and _out_of_range(array)):
+        raise DataError(
+            f"a mask of {array.dtype} {array.shape}",
+            expected="one class index 0 … 254 for each pixel, 255 for void: integers, (H, W)",
+            do="take the argmax of logits first, and give masks one by one",
+        )
+    return array.astype(np.uint8)
+
+
+def along(previous: Mask, mask: Mask, flow: Flow) -> tuple[Mask, NDArray[np.bool_]]:
+    """The previous mask carried to this frame, and the pixels that can be compared: visible, and void in neither.
+
+    Raises:
+        DataError: the flow is of another size than the masks.
+    """
+    if flow.visible.shape != mask.shape:
+        raise DataError(
+            f"flow of {flow.visible.shape} for masks of {mask.shape}",
+            expected="masks and frames of one size",
+            do="resize the masks to the size of the frames, without interpolation",
+        )
+    warped = warp(previous, flow)
+    return warped, flow.visible & (warped != VOID) & (mask != VOID)
+
+
+def _out_of_range(array: NDArray[np.integer]) -> bool:
+    return array.size > 0 and bool(array.min() < 0 or array.max() > 255)

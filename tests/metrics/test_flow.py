@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from small import moving_frames
+from tdseg.errors import DataError
+from tdseg.metrics.flow import DISFlow, make_flow, warp
+
+
+def field(height: int, width: int, dx: float = 0, dy: float = 0) -> np.ndarray:
+    return np.broadcast_to(np.array([dx, dy], np.float32), (height, width, 2)).copy()
+
+
+def test_dis_finds_a_translation() -> None:
+    flow = DISFlow()
+    first, second = moving_frames(2)
+    assert flow.step(first) is None
+    found = flow.step(second)
+    assert found is not None
+    inner = found.backward[8:-8, 16:-16]  # frames wrap around at the edges
+    assert np.median(inner, axis=(0, 1)) == pytest.approx([-3, 0], abs=0.2)
+    assert found.visible[8:-8, 16:-16].mean() > 0.9
+    flow.start()
+    assert flow.step(first) is None
+
+
+def test_warp_takes_the_nearest_pixel() -> None:
+    mask = np.array([[0, 9, 9, 4]], np.uint8)
+    assert warp(mask, make_flow(field(1, 4, dx=0.4))).tolist() == [[0, 9, 9, 4]]
+    assert warp(mask, make_flow(field(1, 4, dx=1))).tolist() == [[9, 9, 4, 4]]
+
+
+def test_what_was_outside_is_not_visible() -> None:
+    flow = make_flow(field(3, 5, dx=2, dy=-1))
+    assert flow.visible.astype(int).tolist() == [[0, 0, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 0, 0]]
+
+
+def test_what_was_covered_is_not_visible() -> None:
+    """A square of 4 pixels moves by 4 to the right over a still background."""
+    forward, backward = field(12, 20), field(12, 20)
+    forward[4:8, 4:8, 0] = 4
+    backward[4:8, 8:12, 0] = -4
+    hidden = ~make_flow(backward, forward).visible
+    assert hidden[4:8, 4:8].all()
+    assert hidden.sum() == 16
+
+
+def test_bad_input() -> None:
+    with pytest.raises(DataError, match=r"\(4, 5\)"):
+        make_flow(np.zeros((4, 5), np.float32))
+    with pytest.raises(DataError, match=r"\(4, 6, 2\)"):
+        make_flow(field(4, 5), field(4, 6))
+    with pytest.raises(DataError, match=r"uint8 \(4, 4, 3\)"):
+        DISFlow().step(np.zeros((4, 4, 3), np.uint8))
+    flow = DISFlow()
+    flow.step(np.zeros((16, 16, 3), np.uint8))
+    with pytest.raises(DataError, match=r"call start\(\)"):
+        flow.step(np.zeros((16, 20, 3), np.uint8))
