@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from official import FILES, FIXTURES, FULL, Golden, draw_state, golden
+from reference import FILES, FIXTURES, FULL, Golden, draw_state, golden
 from torch import Tensor
 
 import tdseg

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from factory import random_model
@@ -36,6 +38,8 @@ def test_same_as_the_convolution(
     x = torch.randn(batch, 5, height, width, dtype=torch.float64)
     with pytest.MonkeyPatch.context() as patch:  # one row of tiles at a time, a few, all
         patch.setattr("tdseg.models.winograd._MOST_BYTES", most_bytes)
+        patch.setattr("tdseg.models.winograd._LEAST_TILES", 0)
+        patch.setattr("tdseg.models.winograd._MOST_WASTE", 1e9)
         torch.testing.assert_close(WinogradConv2d(conv)(x), conv(x), rtol=1e-12, atol=1e-12)
 
 
@@ -43,8 +47,8 @@ def test_same_as_the_convolution(
 def test_rounds_hardly_more() -> None:
     torch.manual_seed(0)
     conv = nn.Conv2d(256, 256, 3, padding=2, dilation=2)
-    x = torch.randn(1, 256, 24, 40).relu()
-    fast, plain, exact = WinogradConv2d(conv)(x), conv(x), conv.double()(x.double())
+    x = torch.randn(1, 256, 48, 80).relu()
+    fast, plain, exact = WinogradConv2d(conv)(x), conv(x), copy.deepcopy(conv).double()(x.double())
     largest = exact.abs().max()
     assert (plain - exact).abs().max() / largest < 3e-6
     assert (fast - exact).abs().max() / largest < 3e-6
@@ -66,9 +70,16 @@ def test_others_are_left(conv: nn.Conv2d) -> None:
 
 
 @torch.inference_mode()
+def test_small_pictures_are_left_to_the_convolution() -> None:
+    conv = nn.Conv2d(128, 128, 3, padding=4, dilation=4)
+    x = torch.randn(1, 128, 17, 33)
+    torch.testing.assert_close(WinogradConv2d(conv)(x), conv(x), rtol=0, atol=0)
+
+
+@torch.inference_mode()
 def test_whole_network() -> None:
     model = random_model("td2-psp18", num_classes=5)
-    frames = torch.randn(1, 3, 3, 72, 104)
+    frames = torch.randn(1, 3, 3, 256, 512)
     fused = model.fuse(winograd=True)
     assert sum(isinstance(module, WinogradConv2d) for module in fused.modules()) == 2 * 12
     expected, found = model.forward_clip(frames).logits, fused.forward_clip(frames).logits

@@ -154,7 +154,7 @@ class TDNet(nn.Module):
         """A copy for inference with the same outputs up to rounding: batch norms folded, channels-last weights.
 
         Args:
-            winograd: large 3x3 convolutions by Winograd's method: faster on CPUs, with four times the memory for their
+            winograd: large 3x3 convolutions by Winograd's method: faster on CPUs, with five times the memory for their
                 weights; slower on GPUs.
         """
         fused = copy.deepcopy(self).eval().requires_grad_(False)

@@ -22,7 +22,10 @@ _TILE, _STEP = 6, 4
 _MOST_BYTES = 24 * 2**20
 """Of the tiles worked on at a time: they should stay in the cache between the transforms."""
 _LEAST_CHANNELS = 128
-"""With fewer, the transforms cost more than they save."""
+_LEAST_TILES = 128
+_MOST_WASTE = 1.6
+"""With fewer channels or tiles, or more pixels in all tiles than this many times the picture's, a plain convolution is
+faster."""
 
 
 class Transforms(NamedTuple):
@@ -50,7 +53,9 @@ def transforms(points: tuple[float, ...] = _POINTS) -> Transforms:
 
 
 class WinogradConv2d(nn.Module):
-    """The same as a 3x3 convolution of stride 1 that keeps the size, for inference, with four times the weights.
+    """The same as a 3x3 convolution of stride 1 that keeps the size, for inference, with five times the weights.
+
+    A small picture, or one that tiles badly, is left to the convolution.
 
     Args:
         conv: a convolution for which `fits` is true.
@@ -63,6 +68,7 @@ class WinogradConv2d(nn.Module):
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
+        self.conv = conv
         self.dilation = conv.dilation[0]
         matrices = transforms()
         filters = torch.einsum("ai,kcij,bj->abck", matrices.filter, conv.weight.detach().double(), matrices.filter)
@@ -89,6 +95,8 @@ class WinogradConv2d(nn.Module):
         d, filters = self.dilation, self.weight.shape[2]
         down, across = (-(-n // (_STEP * d)) for n in (height, width))  # tiles of each of the d·d interleaved pictures
         rows, columns = down * _STEP * d, across * _STEP * d
+        if not _LEAST_TILES * _STEP**2 <= rows * columns <= _MOST_WASTE * height * width:
+            return self.conv(x)  # type: ignore[no-any-return]
         padded = _pad(x, (d, rows - height + d), (d, columns - width + d))
         out = x.new_empty(batch, down, _STEP, d, across, _STEP, d, filters)
         # Tile (i, j) starts at row 4·d·ty + dy and column 4·d·tx + dx, and takes every d-th pixel.

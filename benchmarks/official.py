@@ -1,0 +1,210 @@
+"""Speed and outputs against the official TDNet code: same weights, same frames, one process, in turns.
+
+git clone https://github.com/feinanshan/TDNet
+python benchmarks/official.py --repo TDNet [--model td4-psp18] [--size 769x1537] [--frames N] [--compile] [--json FILE]
+
+Nothing of that code is here: it is imported from the clone. Weights are drawn at random, go into the official model as
+they are and into ours by `tdseg convert`. Every form of ours that should give the same outputs is held to 1e-4 of the
+largest logit: the exit code is 1 where one does not. `ratio` is that of the fastest of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+import tdseg
+from tdseg.accelerate import accelerate
+from tdseg.bench.report import machine
+from tdseg.cli.terminal import parse_size
+from tdseg.convert import convert
+from tdseg.device import resolve_device
+from tdseg.models.state import TDNetState
+from tdseg.models.tdnet import TDNet
+
+TOLERANCE = 1e-4
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "td4-psp18": ("td4_psp18", {"path_num": 4}),
+    "td2-psp50": ("td2_psp50", {"path_num": 2}),
+    "psp18": ("pspnet", {"backbone": "resnet18"}),
+    "psp50": ("pspnet", {"backbone": "resnet50"}),
+    "psp101": ("pspnet", {"backbone": "resnet101"}),
+}
+"""Module and class of the official testing code, and what its constructor is given."""
+
+Runner = Callable[[Tensor], Tensor]
+
+
+class Form(NamedTuple):
+    """One way to run our model."""
+
+    name: str
+    run: Runner
+    exact: bool
+    """Float32, so it has to agree."""
+
+
+def main() -> int:
+    """Print a line for each form, write the figures where asked, and say whether the outputs agree."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repo", type=Path, required=True, help="a clone of the official repository")
+    parser.add_argument("--model", choices=MODELS, default="td4-psp18")
+    parser.add_argument("--size", type=parse_size, default=(769, 1537), metavar="HxW")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument("--frames", type=int, default=12, help="timed, after a round of all paths to warm up")
+    parser.add_argument("--threads", type=int, help="by default all cores")
+    parser.add_argument("--compile", action="store_true", help="also our model under torch.compile")
+    parser.add_argument("--tf32", action="store_true", help="on a GPU, let float32 convolutions round to TF32")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = arguments.tf32
+    device = resolve_device(arguments.device)
+    official, ours = same_weights(arguments.repo, arguments.model, arguments.size)
+    figures = compare(official.to(device), forms(ours.to(device), arguments.compile), arguments.size, arguments.frames)
+    figures |= {"model": arguments.model, "size": arguments.size, "device": device.type, "machine": machine()}
+    for name, form in figures["forms"].items():
+        spread = "{median:.2f} ({min:.2f}-{max:.2f})".format(**form["ratio"])
+        print(f"{name:28} {spread:20} times the speed, outputs within {form['max_relative_error']:.1e}")
+    print(f"official: {figures['official_ms']['median']:.0f} ms a frame")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+    if figures["max_relative_error"] > TOLERANCE:
+        print(f"outputs differ by {figures['max_relative_error']:.1e}, more than {TOLERANCE:.0e}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def same_weights(repo: Path, name: str, size: tuple[int, int]) -> tuple[nn.Module, TDNet]:
+    """The official model and ours."""
+    folder = repo / "Testing"
+    if not (folder / "model" / "pspnet").is_dir():
+        raise SystemExit(f"{repo}: not a clone of https://github.com/feinanshan/TDNet (no Testing/model/pspnet in it)")
+    sys.path.insert(0, str(folder.resolve()))
+    module, options = MODELS[name]
+    official: nn.Module = getattr(importlib.import_module(f"model.pspnet.{module}"), module)(nclass=19, **options)
+    features = tuple(-(-n // 8) for n in size)
+    for layer in official.modules():  # their LayerNorm is made for one size
+        if isinstance(layer, nn.LayerNorm):
+            layer.normalized_shape = features
+            layer.weight, layer.bias = nn.Parameter(torch.ones(features)), nn.Parameter(torch.zeros(features))
+    torch.manual_seed(0)
+    state = {key: _draw(key, value) for key, value in official.state_dict().items()}
+    official.load_state_dict(state)
+    with tempfile.TemporaryDirectory() as temporary:
+        checkpoint, converted = Path(temporary, "official.pkl"), Path(temporary, "ours.safetensors")
+        torch.save(state, checkpoint)
+        convert(checkpoint, converted, model=name)
+        return official.eval(), tdseg.load(converted)
+
+
+def _draw(key: str, value: Tensor) -> Tensor:
+    """Values that keep the size of features from layer to layer."""
+    if key.endswith("num_batches_tracked"):
+        return value
+    if value.ndim == 4:
+        return torch.randn(value.shape).div(value[0].numel() ** 0.5)
+    if key.endswith(("bias", "running_mean")):
+        return torch.randn(value.shape) * 0.1
+    return torch.rand(value.shape) + 0.5
+
+
+def forms(model: TDNet, compiled: bool) -> list[Form]:
+    """What the device offers."""
+    fused = model.fuse()
+    if next(model.parameters()).device.type == "cpu":
+        chosen = [("fused", fused, True), ("fused, Winograd", model.fuse(winograd=True), True)]
+    else:
+        graphs = accelerate(fused, cuda_graphs=True)
+        bf16 = accelerate(fused, autocast="bf16", cuda_graphs=True)
+        chosen = [
+            ("fused", fused, True),
+            ("fused, CUDA graphs", graphs, True),
+            ("fused, bf16, CUDA graphs", bf16, False),
+        ]
+    if compiled:
+        chosen.append(("fused, compiled", accelerate(fused, compile=True), True))
+    return [Form(name, _stepper(network), exact) for name, network, exact in chosen]
+
+
+def _stepper(model: TDNet) -> Runner:
+    state: TDNetState | None = None
+
+    def run(x: Tensor) -> Tensor:
+        nonlocal state
+        logits, state = model.step(x, state)
+        return logits
+
+    return run
+
+
+@torch.inference_mode()
+def compare(official: nn.Module, ours: list[Form], size: tuple[int, int], frames: int) -> dict[str, Any]:
+    """Frame by frame through all, each time beginning with another one."""
+    device = next(official.parameters()).device
+    paths = getattr(official, "path_num", 1)
+    generator = torch.Generator().manual_seed(0)
+    pictures = [torch.randn(1, 3, *size, generator=generator).to(device) for _ in range(4)]
+    times: dict[str, list[float]] = {"official": [], **{form.name: [] for form in ours}}
+    errors: dict[str, list[float]] = {form.name: [] for form in ours}
+    for index in range(paths + frames):
+        x, path = pictures[index % len(pictures)], index % paths
+        runners: list[tuple[str, Runner]] = [("official", lambda x, path=path: official(x, pos_id=path))]  # type: ignore[misc]
+        runners += [(form.name, form.run) for form in ours]
+        turn = index % len(runners)
+        outputs = {}
+        for name, run in runners[turn:] + runners[:turn]:
+            start = _now(device)
+            outputs[name] = run(x)
+            times[name].append(_now(device) - start)
+        expected = outputs["official"]
+        for form in ours:
+            errors[form.name].append(float((outputs[form.name] - expected).abs().max() / expected.abs().max()))
+        print(f"frame {index + 1} of {paths + frames}", end="\r", file=sys.stderr, flush=True)
+    timed = {name: values[paths:] for name, values in times.items()}
+    results: dict[str, Any] = {
+        form.name: {
+            "ratio": _spread([a / b for a, b in zip(timed["official"], timed[form.name], strict=True)]),
+            "ms": _spread([1e3 * seconds for seconds in timed[form.name]]),
+            "max_relative_error": max(errors[form.name]),
+        }
+        for form in ours
+    }
+    exact = [results[form.name] for form in ours if form.exact]
+    return {
+        "ratio": max(result["ratio"]["median"] for result in exact),
+        "max_relative_error": max(result["max_relative_error"] for result in exact),
+        "forms": results,
+        "official_ms": _spread([1e3 * seconds for seconds in timed["official"]]),
+        "frames": frames,
+    }
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {
+        name: round(value, 3)
+        for name, value in (("median", statistics.median(values)), ("min", min(values)), ("max", max(values)))
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
