@@ -61,6 +61,8 @@ class Row:
     paths: int
     parameters: int
     multiply_adds_per_frame: int
+    merging_multiply_adds: int
+    """Of them, those of queries, keys, values and propagation."""
     ms_per_frame: Spread
     over_twin: Spread | None
     """Time per frame over that of the per-frame twin in the same round; None: it has none, or is one."""
@@ -75,6 +77,7 @@ class Runner:
         plain = zoo.create_model(name)
         self.name, self.size = name, input_size(plain, size)
         self.multiply_adds_per_frame = round(statistics.fmean(cost.multiply_adds(plain, size)))
+        self.merging_multiply_adds = cost.merging_multiply_adds(plain, size)
         self.parameters = cost.parameters(plain)
         self.model = plain.fuse(winograd=True)
         self.paths = plain.config.paths
@@ -104,6 +107,7 @@ class Runner:
             paths=self.paths,
             parameters=self.parameters,
             multiply_adds_per_frame=self.multiply_adds_per_frame,
+            merging_multiply_adds=self.merging_multiply_adds,
             ms_per_frame=Spread.of([ms for times in self.rounds for ms in times]),
             over_twin=Spread.of(ratios) if ratios else None,
             state_mb=round(cost.state_bytes(self.model, self.size) / 2**20, 3),
@@ -170,10 +174,10 @@ def page(rows: list[Row], where: dict[str, str | int | None]) -> str:
         f"The untrained architectures, by `{command}`, on {where['processor']}, {where['cores']} cores, "
         f"threads: {where['threads']}, torch {where['torch']}.",
         "*Multiply-adds*: of convolutions and matrix products, mean of the paths, with a full memory, before what "
-        "Winograd's method saves. *ms per frame*: of the network alone, `model.fuse(winograd=True)`, float32; median "
-        "of the frames (fastest–slowest). *Over its twin*: time per frame over that of the per-frame model with the "
-        "same sub-network, median (range) of rounds in which they took turns. *State*: what is remembered from frame "
-        "to frame, MB of 2²⁰ bytes.",
+        "Winograd's method saves; *merging*: those of queries, keys, values and propagation among them. *ms per "
+        "frame*: of the network alone, `model.fuse(winograd=True)`, float32; median of the frames (fastest–slowest). "
+        "*Over its twin*: time per frame over that of the per-frame model with the same sub-network, median (range) "
+        "of rounds in which they took turns. *State*: what is remembered from frame to frame, MB of 2²⁰ bytes.",
     ]
     for size in dict.fromkeys(row.size for row in rows):
         parts += [f"## {_by(size)}, height × width", _table([row for row in rows if row.size == size])]
@@ -182,8 +186,8 @@ def page(rows: list[Row], where: dict[str, str | int | None]) -> str:
 
 def _table(rows: list[Row]) -> str:
     lines = [
-        "| model | paths | parameters, M | multiply-adds, G | ms per frame | over its twin | state, MB |",
-        "|---|--:|--:|--:|--:|--:|--:|",
+        "| model | paths | parameters, M | multiply-adds, G | merging, G | ms per frame | over its twin | state, MB |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for row in rows:
         cells = (
@@ -191,6 +195,7 @@ def _table(rows: list[Row]) -> str:
             row.paths,
             f"{row.parameters / 1e6:.1f}",
             f"{row.multiply_adds_per_frame / 1e9:.2f}",
+            f"{row.merging_multiply_adds / 1e9:.2f}" if row.paths > 1 else "",
             row.ms_per_frame,
             row.over_twin or "",
             f"{row.state_mb:.2f}" if row.paths > 1 else "",

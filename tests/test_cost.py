@@ -33,6 +33,15 @@ def test_multiply_adds_of_memory() -> None:
     assert len(counts[0]) == 2
 
 
+def test_multiply_adds_of_merging() -> None:
+    model = zoo.create_model("td2-lite0", d_k=16, d_v=32)
+    positions, kept = 16 * 24, 4 * 6
+    projection = 128 * 16 + 16 * 16
+    expected = positions * (projection + 128 * 32) + kept * (projection + 32 * 32) + positions * kept * (16 + 32)
+    assert cost.merging_multiply_adds(model, (128, 192)) == expected
+    assert cost.merging_multiply_adds(zoo.create_model("lite0"), (128, 192)) == 0
+
+
 def test_state_bytes() -> None:
     model = small_model()
     positions = ceil(8 / 4) * ceil(12 / 4)

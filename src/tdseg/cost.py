@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from tdseg.models.path import Path
 from tdseg.models.state import TDNetState
+from tdseg.models.subnets import SubFeature
 from tdseg.models.tdnet import TDNet
 
 
@@ -38,8 +40,25 @@ def multiply_adds(model: TDNet, size: tuple[int, int]) -> tuple[int, ...]:
     for _ in range(model.config.paths):
         with FlopCounterMode(display=False) as counter:
             _, state = twin.advance(x, state)
-        counts.append(counter.get_total_flops() // 2)  # it counts a multiplication and an addition
+        counts.append(_multiply_adds(counter))
     return tuple(counts)
+
+
+def merging_multiply_adds(model: TDNet, size: tuple[int, int]) -> int:
+    """Those multiply-adds of a frame, mean of the paths, that bring it together with the memory: queries, keys, values
+    and propagation. 0 for a per-frame model. Arguments and errors: as `multiply_adds`.
+    """
+    twin, x, state = _in_full_swing(model, size)
+    total = 0
+    for path in twin.paths if model.config.paths > 1 else ():
+        assert isinstance(path, Path)
+        feature = path.subnet(x)
+        z = feature.z if isinstance(feature, SubFeature) else feature
+        with FlopCounterMode(display=False) as counter:
+            query, _, _ = path.encoder(z)
+            path.propagation(query, state.memory)
+        total += _multiply_adds(counter)
+    return total // len(twin.paths)
 
 
 def state_bytes(model: TDNet, size: tuple[int, int]) -> int:
@@ -61,6 +80,10 @@ def _in_full_swing(model: TDNet, size: tuple[int, int]) -> tuple[TDNet, Tensor, 
     for _ in range(model.config.paths):
         _, state = twin.advance(x, state)
     return twin, x, state
+
+
+def _multiply_adds(counter: FlopCounterMode) -> int:
+    return counter.get_total_flops() // 2  # it counts a multiplication and an addition
 
 
 def _count(module: torch.nn.Module) -> int:
