@@ -23,10 +23,11 @@ from pathlib import Path
 import torch
 
 from tdseg import cost, zoo
-from tdseg.bench.report import check_target, machine
+from tdseg.bench.report import machine
 from tdseg.cli.terminal import parse_size
 from tdseg.device import cpu_threads
-from tdseg.errors import TdsegError
+from tdseg.errors import ConfigError, TdsegError
+from tdseg.files import check_target, write_whole
 from tdseg.models.state import TDNetState
 from tdseg.stream import input_size
 
@@ -117,33 +118,38 @@ class Runner:
 def main() -> None:
     """Measure, and write the page, and the figures to a file where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    architectures = zoo.architectures()
-    parser.add_argument("--models", nargs="+", default=architectures, choices=architectures, metavar="NAME")
-    parser.add_argument("--sizes", nargs="+", type=parse_size, default=[(360, 480), (769, 1537)], metavar="HxW")
+    parser.add_argument("--models", nargs="+", default=zoo.architectures(), metavar="NAME")
+    parser.add_argument("--sizes", nargs="+", default=["360x480", "769x1537"], metavar="HxW")
     parser.add_argument("--frames", type=int, help=f"of each model, at least; by default {ROUNDS} times its paths")
     parser.add_argument("--threads", type=int, help="by default all cores")
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/models.md"))
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    if arguments.frames is not None and arguments.frames < 1:
-        parser.error(f"--frames {arguments.frames}: 1 or more")
     try:
-        for target in filter(None, (arguments.output, arguments.json)):
-            check_target(target)
-        with cpu_threads(arguments.threads):
-            where = machine()
-            rows = [
-                row
-                for size in arguments.sizes
-                for family in _families(arguments.models)
-                for row in measure(family, size, arguments.frames)
-            ]
+        run(arguments)
     except TdsegError as error:
-        raise SystemExit(str(error)) from error
-    arguments.output.write_text(page(rows, where), encoding="utf-8")
+        parser.exit(2, f"{error}\n")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """What `main` was asked for."""
+    for target in filter(None, (arguments.output, arguments.json)):
+        check_target(target)
+    if arguments.frames is not None and arguments.frames < 1:
+        raise ConfigError(f"frames {arguments.frames}", expected="1 or more", do="choose a larger --frames")
+    sizes = [parse_size(size) for size in arguments.sizes]
+    with cpu_threads(arguments.threads):
+        where = machine()
+        rows = [
+            row
+            for size in sizes
+            for family in _families(arguments.models)
+            for row in measure(family, size, arguments.frames)
+        ]
+    write_whole(arguments.output, page(rows, where))
     if arguments.json:
         figures = {"machine": where, "models": [dataclasses.asdict(row) for row in rows]}
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        write_whole(arguments.json, json.dumps(figures, indent=2) + "\n")
 
 
 def measure(family: list[str], size: tuple[int, int], frames: int | None) -> list[Row]:

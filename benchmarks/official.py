@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import math
 import statistics
 import sys
 import tempfile
@@ -29,7 +30,9 @@ from tdseg.accelerate import accelerate
 from tdseg.bench.report import machine
 from tdseg.cli.terminal import parse_size
 from tdseg.convert import convert
-from tdseg.device import resolve_device
+from tdseg.device import cpu_threads, resolve_device
+from tdseg.errors import ConfigError, TdsegError
+from tdseg.files import check_target, write_whole
 from tdseg.models.state import TDNetState
 from tdseg.models.tdnet import TDNet
 
@@ -60,39 +63,56 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repo", type=Path, required=True, help="a clone of the official repository")
     parser.add_argument("--model", choices=MODELS, default="td4-psp18")
-    parser.add_argument("--size", type=parse_size, default=(769, 1537), metavar="HxW")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    parser.add_argument("--frames", type=int, default=12, help="timed, after a round of all paths to warm up")
+    parser.add_argument("--size", default="769x1537", metavar="HxW")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--frames", type=int, default=12, help="timed, after two rounds of all paths to warm up")
     parser.add_argument("--threads", type=int, help="by default all cores")
     parser.add_argument("--compile", action="store_true", help="also our model under torch.compile")
     parser.add_argument("--tf32", action="store_true", help="on a GPU, let float32 convolutions round to TF32")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    torch.backends.cudnn.benchmark = True
-    torch.backends.cudnn.allow_tf32 = arguments.tf32
-    device = resolve_device(arguments.device)
-    official, ours = same_weights(arguments.repo, arguments.model, arguments.size)
-    figures = compare(official.to(device), forms(ours.to(device), arguments.compile), arguments.size, arguments.frames)
-    figures |= {"model": arguments.model, "size": arguments.size, "device": device.type, "machine": machine()}
+    try:
+        figures = run(arguments)
+    except TdsegError as error:
+        parser.exit(2, f"{error}\n")
     for name, form in figures["forms"].items():
         spread = "{median:.2f} ({min:.2f}-{max:.2f})".format(**form["ratio"])
         print(f"{name:28} {spread:20} times the speed, outputs within {form['max_relative_error']:.1e}")
     print(f"official: {figures['official_ms']['median']:.0f} ms a frame")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
     if figures["max_relative_error"] > TOLERANCE:
         print(f"outputs differ by {figures['max_relative_error']:.1e}, more than {TOLERANCE:.0e}", file=sys.stderr)
         return 1
     return 0
 
 
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The figures, written to a file where asked."""
+    if arguments.json:
+        check_target(arguments.json)
+    if arguments.frames < 1:
+        raise ConfigError(f"frames {arguments.frames}", expected="1 or more", do="choose a larger --frames")
+    size, device = parse_size(arguments.size), resolve_device(arguments.device)
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = arguments.tf32
+    with cpu_threads(arguments.threads):
+        official, ours = same_weights(arguments.repo, arguments.model, size)
+        chosen = forms(ours.to(device), arguments.compile)
+        figures = compare(official.to(device), chosen, size, arguments.frames)
+        figures |= {"model": arguments.model, "size": size, "device": device.type, "machine": machine()}
+    if arguments.json:
+        write_whole(arguments.json, json.dumps(figures, indent=2) + "\n")
+    return figures
+
+
 def same_weights(repo: Path, name: str, size: tuple[int, int]) -> tuple[nn.Module, TDNet]:
     """The official model and ours."""
     folder = repo / "Testing"
     if not (folder / "model" / "pspnet").is_dir():
-        raise SystemExit(f"{repo}: not a clone of https://github.com/feinanshan/TDNet (no Testing/model/pspnet in it)")
+        raise ConfigError(
+            f"{repo}, with no Testing/model/pspnet in it",
+            expected="a clone of the official repository",
+            do="git clone https://github.com/feinanshan/TDNet, and give its folder with --repo",
+        )
     sys.path.insert(0, str(folder.resolve()))
     module, options = MODELS[name]
     official: nn.Module = getattr(importlib.import_module(f"model.pspnet.{module}"), module)(nclass=19, **options)
@@ -160,7 +180,8 @@ def compare(official: nn.Module, ours: list[Form], size: tuple[int, int], frames
     pictures = [torch.randn(1, 3, *size, generator=generator).to(device) for _ in range(4)]
     times: dict[str, list[float]] = {"official": [], **{form.name: [] for form in ours}}
     errors: dict[str, list[float]] = {form.name: [] for form in ours}
-    for index in range(paths + frames):
+    warmup = 2 * paths  # the memory is full at half of it, and from then on nothing happens for the first time
+    for index in range(warmup + frames):
         x, path = pictures[index % len(pictures)], index % paths
         runners: list[tuple[str, Runner]] = [("official", lambda x, path=path: official(x, pos_id=path))]  # type: ignore[misc]
         runners += [(form.name, form.run) for form in ours]
@@ -172,9 +193,10 @@ def compare(official: nn.Module, ours: list[Form], size: tuple[int, int], frames
             times[name].append(_now(device) - start)
         expected = outputs["official"]
         for form in ours:
-            errors[form.name].append(float((outputs[form.name] - expected).abs().max() / expected.abs().max()))
+            error = (outputs[form.name] - expected).abs().max() / expected.abs().max()
+            errors[form.name].append(float(error.nan_to_num(math.inf)))
         print(f"frame {index + 1} of {paths + frames}", end="\r", file=sys.stderr, flush=True)
-    timed = {name: values[paths:] for name, values in times.items()}
+    timed = {name: values[warmup:] for name, values in times.items()}
     results: dict[str, Any] = {
         form.name: {
             "ratio": _spread([a / b for a, b in zip(timed["official"], timed[form.name], strict=True)]),

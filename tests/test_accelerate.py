@@ -67,6 +67,21 @@ def test_autocast(model: TDNet, precision: Literal["bf16", "fp16"], dtype: torch
     assert {tensor.dtype for frame in state.memory for tensor in frame} == {dtype}
 
 
+@torch.inference_mode()
+def test_clip_equals_steps(model: TDNet) -> None:
+    """Also from a state in lower precision."""
+    other = accelerate(model, autocast="bf16")
+    first, *rest = clip(model, 6)
+    _, state = other.step(first)
+    expected, after = [], state
+    for x in rest:
+        logits, after = other.step(x, after)
+        expected.append(logits)
+    out = other.forward_clip(torch.stack(rest, 1), state)
+    torch.testing.assert_close(out.logits[0], torch.cat(expected), rtol=1e-2, atol=1e-2)  # a bf16 has 8 bits
+    assert out.logits.dtype == torch.float32
+
+
 def test_interface(model: TDNet) -> None:
     """All that Stream and pipeline ask of a model, in lower precision too."""
     other = accelerate(model, autocast="bf16")

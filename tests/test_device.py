@@ -12,7 +12,7 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve_device("auto") == torch.device("cpu")
     with pytest.raises(ConfigError, match="no CUDA"):
         resolve_device("cuda")
-    with pytest.raises(ConfigError, match="expected: auto, cpu or cuda"):
+    with pytest.raises(ConfigError, match="expected: auto, cpu, cuda or cuda:N"):
         resolve_device("tpu")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from safetensors.torch import save_file
 
 import tdseg
 from tdseg import labels, zoo
-from tdseg.errors import ConfigError, WeightsError
+from tdseg.errors import ConfigError, OutputError, WeightsError
 from tdseg.models.tdnet import TDNet
 from tdseg.weights import write_model
 
@@ -84,6 +85,34 @@ def test_weights_of_another_model(saved: Path, tmp_path: Path) -> None:
     save_file(tensors, other, {})
     with pytest.raises(WeightsError, match="without a configuration"):
         tdseg.load(other)
+
+
+@pytest.mark.parametrize("length", [19280, 640 + 65536])
+def test_headers_that_look_like_pickles(saved: Path, tmp_path: Path, length: int) -> None:
+    """A file begins with the length of its header, whose first two bytes may be those of any other format."""
+    data = saved.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = data[8 : 8 + size].rstrip()
+    length += 65536 * max(0, -(-(len(header) - length) // 65536))
+    padded = tmp_path / "padded.safetensors"
+    padded.write_bytes(length.to_bytes(8, "little") + header.ljust(length) + data[8 + size :])
+    assert tdseg.load(padded).config.name == "lite0"
+
+
+def test_sizes_that_no_memory_holds(tmp_path: Path) -> None:
+    config = zoo.model_config("td2-psp18", norm="layer", norm_size=(16384, 16384))
+    save_file(
+        {"x": torch.zeros(1)}, tmp_path / "big.safetensors", {"tdseg": json.dumps({"config": config.model_dump()})}
+    )
+    with pytest.raises(WeightsError, match="another model"):
+        tdseg.load(tmp_path / "big.safetensors")
+
+
+def test_fused_models_are_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="before calling fuse"):
+        tdseg.save(zoo.create_model("lite0").fuse(), tmp_path / "fused.safetensors")
+    with pytest.raises(OutputError, match="cannot be written"):
+        tdseg.save(zoo.create_model("lite0"), tmp_path / "missing" / "x.safetensors")
 
 
 @pytest.mark.parametrize("metadata", ["{", "{}", "[]", '{"config": {"name": "x"}}'])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tdseg.models.tdnet import ClipOutput, TDNet
     from tdseg.pipeline import segment, segment_to
     from tdseg.stream import Result, Stream
-    from tdseg.zoo import create_model, distribute, list_models, load
+    from tdseg.zoo import create_model, distribute, list_models, load, save
 
 __version__ = "0.1.0"
 
@@ -37,6 +37,7 @@ _HOME = {
     "distribute": "tdseg.zoo",
     "list_models": "tdseg.zoo",
     "load": "tdseg.zoo",
+    "save": "tdseg.zoo",
     "segment": "tdseg.pipeline",
     "segment_to": "tdseg.pipeline",
 }
@@ -61,6 +62,7 @@ __all__ = [
     "distribute",
     "list_models",
     "load",
+    "save",
     "segment",
     "segment_to",
 ]

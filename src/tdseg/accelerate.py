@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from tdseg.errors import ConfigError
 from tdseg.models.path import Encoded
 from tdseg.models.state import TDNetState
-from tdseg.models.tdnet import TDNet
+from tdseg.models.tdnet import ClipOutput, TDNet
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 WARM_UP = 3
@@ -47,8 +47,8 @@ def accelerate(
             each path, number of frames in memory and shape of input, recorded when first met.
 
     Returns:
-        A TDNet with the same step, advance and encode, as pure and as thread-safe. `forward_clip` is not sped up by
-        autocast and graphs. With graphs, its weights must stay where they are.
+        A TDNet with the same step, advance, encode and forward_clip, as pure and as thread-safe. `forward_clip` is not
+        sped up by graphs. With graphs, its weights must stay where they are.
 
     Raises:
         ConfigError: the model is in training mode, or the device lacks what is asked for.
@@ -107,7 +107,7 @@ class _Accelerated(TDNet):
         nn.Module.__init__(self)  # not TDNet's, which would build the paths anew
         self.config, self.paths = model.config, model.paths
         self.eval()
-        self._encode, self._advance = model.encode, model.advance
+        self._encode, self._advance, self._forward_clip = model.encode, model.advance, model.forward_clip
         self._autocast, self._graphs = autocast, graphs
 
     def encode(self, x: Tensor, path: int) -> Encoded:
@@ -118,6 +118,18 @@ class _Accelerated(TDNet):
     ) -> tuple[Tensor, TDNetState]:
         logits, state = self._run(self._advance, x, self.initial_state() if state is None else state, encoded)
         return logits.float(), state
+
+    def forward_clip(
+        self,
+        frames: Tensor,
+        state: TDNetState | None = None,
+        score: Literal["all", "last"] = "all",
+        *,
+        batch_paths: bool = False,
+    ) -> ClipOutput:
+        with self._precision(frames.device):
+            out = self._forward_clip(frames, state, score, batch_paths=batch_paths)
+        return out._replace(logits=out.logits.float())
 
     def fuse(self, *, winograd: bool = False) -> TDNet:
         """This model: fuse what `accelerate` is given."""

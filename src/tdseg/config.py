@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from tdseg.errors import ConfigError
+
+MOST_CHANNELS = 4096
+Side = Annotated[int, Field(ge=1, le=16384)]
+Divisor = Annotated[FiniteFloat, Field(gt=0)]
 
 
 class FrozenConfig(BaseModel):
@@ -53,30 +57,30 @@ class ModelConfig(FrozenConfig):
     num_classes: int = Field(ge=1, le=255, description="Number of classes; 255 is left free for 'ignore'.")
     classes: tuple[str, ...] = Field((), description="Class names by index; empty where unknown.")
     palette: tuple[tuple[int, int, int], ...] = Field((), description="RGB colour of each class; empty for a default.")
-    size: tuple[int, int] = Field(description="Default (height, width) of the network's input, pixels.")
-    mean: tuple[float, float, float] = Field(description="RGB mean subtracted from images in 0..255.")
-    std: tuple[float, float, float] = Field(description="RGB divisor after the mean, in units of 0..255.")
-    d_k: int = Field(64, ge=1, description="Channels of queries and keys.")
-    d_v: int = Field(128, ge=1, description="Channels of values; also what the head reads.")
+    size: tuple[Side, Side] = Field(description="Default (height, width) of the network's input, pixels.")
+    mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat] = Field(description="RGB mean subtracted from images in 0..255.")
+    std: tuple[Divisor, Divisor, Divisor] = Field(description="RGB divisor after the mean, in units of 0..255.")
+    d_k: int = Field(64, ge=1, le=MOST_CHANNELS, description="Channels of queries and keys.")
+    d_v: int = Field(128, ge=1, le=MOST_CHANNELS, description="Channels of values; also what the head reads.")
     head: Literal["separable", "conv", "leaky"] = Field(
         "separable",
         description="3x3 convolution of the head: depthwise-separable, plain, or plain with LeakyReLU and no bias "
         "at the classes (FANet).",
     )
-    head_channels: int = Field(128, ge=1, description="Hidden channels of the head.")
+    head_channels: int = Field(128, ge=1, le=MOST_CHANNELS, description="Hidden channels of the head.")
     head_upscale: int = Field(
         1,
         ge=1,
         le=4,
         description="Sub-pixel factor: the head gives logits on a grid this much finer than its features.",
     )
-    memory_stride: int = Field(4, ge=1, description="Spatial subsampling n of what later frames keep of a frame.")
+    memory_stride: int = Field(4, ge=1, le=64, description="Spatial subsampling n of what later frames keep.")
     norm: Literal["layer", "instance", "none"] = Field(
         "none",
         description="Normalisation of the merged features over the spatial axes: 'layer' has an affine of shape (h, w) "
         "as the paper, 'instance' one per channel, 'none' is the identity.",
     )
-    norm_size: tuple[int, int] | None = Field(None, description="Stored (h, w) of the 'layer' norm's affine.")
+    norm_size: tuple[Side, Side] | None = Field(None, description="Stored (h, w) of the 'layer' norm's affine.")
     warmup: Literal["independent", "partial", "full"] = Field(
         "independent",
         description="What a frame with fewer than m-1 predecessors uses: its own values alone, the memory there is, or "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
@@ -74,8 +76,10 @@ def bytes_of(state: TDNetState) -> int:
 
 def _in_full_swing(model: TDNet, size: tuple[int, int]) -> tuple[TDNet, Tensor, TDNetState]:
     """The model on the meta device, where nothing is computed or stored, a frame, and the state after m frames."""
+    custom = model.config.subnet == "custom"  # only copies know it; of the others, folded or not, all are counted alike
     with torch.device("meta"):
-        twin, x = TDNet(model.config).eval().requires_grad_(False), torch.empty(1, 3, *size)
+        twin, x = copy.deepcopy(model).to("meta") if custom else TDNet(model.config), torch.empty(1, 3, *size)
+    twin.eval().requires_grad_(False)
     state = twin.initial_state()
     for _ in range(model.config.paths):
         _, state = twin.advance(x, state)

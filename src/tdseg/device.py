@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,18 +12,19 @@ from tdseg.errors import ConfigError
 
 
 def resolve_device(device: str) -> torch.device:
-    """The device of a name: "auto" is cuda if there is one.
+    """The device of a name: cpu, cuda, cuda:1 …; "auto" is cuda if there is one.
 
     Raises:
         ConfigError: no such device on this machine.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device not in ("cpu", "cuda"):
-        raise ConfigError(f"device {device!r}", expected="auto, cpu or cuda", do="choose one of them")
-    if device == "cuda" and not torch.cuda.is_available():
+    match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
+    if not match:
+        raise ConfigError(f"device {device!r}", expected="auto, cpu, cuda or cuda:N", do="choose one of them")
+    if device != "cpu" and int(match[1] or 0) >= torch.cuda.device_count():
         raise ConfigError(
-            "device cuda, but torch sees no CUDA GPU here",
+            f"device {device}, but torch sees {torch.cuda.device_count() or 'no'} CUDA GPU here",
             expected="an NVIDIA GPU, its driver, and a CUDA build of torch",
             do="use --device cpu, or run `tdseg doctor` to see what is missing",
         )

@@ -44,7 +44,7 @@ def segment(
 
     Args:
         source: video file, folder of frames, camera index, URL, or "-" for stdin.
-        model: a model, the name of packaged weights, or a file or folder of weights.
+        model: a model, the name of packaged weights, or a file of weights.
         size: (height, width) of the network's input, pixels; None: the model's own.
         device: "cpu", "cuda", or "auto": cuda if there is one, and for a model given as such, where it is.
 

@@ -8,13 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+
 from tdseg.config import ModelConfig
+from tdseg.device import resolve_device
 from tdseg.errors import ConfigError
 from tdseg.labels import CAMVID_CLASSES, CITYSCAPES_CLASSES
 from tdseg.models.backbones import efficientnet_lite, resnet
 from tdseg.models.subnets import SubNetwork
 from tdseg.models.tdnet import TDNet
-from tdseg.weights import WEIGHTS_DIR, read_model
+from tdseg.weights import WEIGHTS_DIR, read_model, write_model
 
 
 class Family(NamedTuple):
@@ -105,6 +108,16 @@ def list_models() -> list[str]:
     return architectures() + sorted(PACKAGED)
 
 
+def save(model: TDNet, path: str | Path) -> None:
+    """Write a model as one .safetensors file, float32, that `load` opens. Auxiliary heads are left out.
+
+    Raises:
+        ConfigError: a fused model.
+        OutputError: the file cannot be written.
+    """
+    write_model(model, Path(path), dtype=torch.float32, about={})
+
+
 def is_architecture(name: str) -> bool:
     """Whether `create_model` knows the name."""
     return _split(name)[1] in _FAMILIES
@@ -121,6 +134,12 @@ def model_config(name: str, **overrides: Any) -> ModelConfig:
     """
     if not is_architecture(name):
         raise unknown_model(name, architectures(), "an architecture")
+    if fixed := overrides.keys() & {"name", "subnet", "paths"}:
+        raise ConfigError(
+            f"{', '.join(sorted(fixed))} for model {name!r}, whose name says it",
+            expected="other fields of ModelConfig",
+            do="name the model you want, such as td2-psp18 for two paths of psp18",
+        )
     paths, kind = _split(name)
     family = _FAMILIES[kind]
     values = {"name": name, "subnet": kind, "paths": paths, **family.both}
@@ -179,18 +198,18 @@ def load(
 
     Args:
         name_or_path: a packaged name of `list_models()`, or a .safetensors file that tdseg wrote.
-        device: "cpu", "cuda", "cuda:1", …
+        device: "cpu", "cuda", "cuda:1", … or "auto": cuda if there is one.
         make_subnetwork: for a model of `distribute`, the function given to it: files hold no code.
 
     Raises:
-        ConfigError: an unknown name, or make_subnetwork for a model that needs none.
+        ConfigError: an unknown name or device, or make_subnetwork for a model that needs none.
         WeightsError: a file that is damaged, of another program, or not safe to open.
     """
     entry = PACKAGED.get(str(name_or_path))
     path = entry.path if entry else Path(name_or_path)
-    if entry is None and not path.suffix and not path.exists():
+    if entry is None and not path.suffix and not path.is_file():
         raise unknown_model(str(name_or_path), sorted(PACKAGED), "packaged weights or a .safetensors file")
-    return read_model(path, sha256=entry.sha256 if entry else None, make=make_subnetwork).to(device)
+    return read_model(path, sha256=entry.sha256 if entry else None, make=make_subnetwork).to(resolve_device(device))
 
 
 def _split(name: str) -> tuple[int, str]:

@@ -60,7 +60,8 @@ def test_parity_with_the_official_code(folder: Path, file: str, tmp_path: Path) 
     if not folder.is_dir():
         pytest.skip(f"{folder} is not here: the fixtures hold every fourth value of each row and column of it")
     reference = golden(folder, file)
-    model = converted(reference.state, tmp_path, reference.model, memory_stride=reference.memory_stride)
+    options = {"memory_stride": reference.memory_stride} if reference.model.startswith("td") else {}
+    model = converted(reference.state, tmp_path, reference.model, **options)
     assert_same(outputs(model, reference), reference)
     assert_same(outputs(model.fuse(), reference), reference)
 
@@ -134,6 +135,12 @@ def changed(key: str, value: Tensor | None) -> dict[str, Tensor]:
         (lambda: changed("head3.conv5.4.weight", torch.zeros(11, 128, 1, 1)), "head3.conv5.4.weight"),
         (lambda: changed("psp2.conv1.0.weight", torch.zeros(256, 512, 1, 1)), "psp2.conv1.0.weight"),
         (lambda: changed("layer_norm2.ln.weight", torch.zeros(7, 7)), "layer_norm2.ln.weight"),
+        (lambda: changed("layer_norm1.ln.weight", torch.zeros(1).expand(10**6, 10**6)), "layer_norm1.ln.weight"),
+        (lambda: changed("layer_norm1.ln.weight", torch.zeros(9)), "layer_norm1.ln.weight (9,)"),
+        (lambda: changed("enc1.w_vs.0.conv.bias", torch.zeros(512).to_sparse()), "enc1.w_vs.0.conv.bias not a plain"),
+        (lambda: changed("enc1.w_vs.0.conv.bias", torch.zeros(512, dtype=torch.complex64)), "not a plain tensor"),
+        (lambda: changed("enc1.w_vs.0.conv.bias", torch.full((512,), 1e300, dtype=torch.float64)), "not finite"),
+        (lambda: {**drawn("td4-psp18"), "module.enc1.w_vs.0.conv.bias": torch.zeros(512)}, "twice"),
         (lambda: changed("atn1_2.fc.0.conv.bias", torch.full((512,), torch.nan)), "atn1_2.fc.0.conv.bias not finite"),
         (lambda: drawn("psp18"), "missing"),
         (lambda: {}, "no state dict"),
@@ -141,16 +148,8 @@ def changed(key: str, value: Tensor | None) -> dict[str, Tensor]:
         (lambda: {"model_state": "weights"}, "no state dict"),
     ],
     ids=[
-        "missing",
-        "extra",
-        "misshapen",
-        "too many rows",
-        "norms differ",
-        "NaN",
-        "other model",
-        "empty",
-        "list",
-        "text",
+        *("missing", "extra", "misshapen", "rows", "norms differ", "enormous norm", "flat norm", "sparse", "complex"),
+        *("overflow", "twice", "NaN", "other model", "empty", "list", "text"),
     ],
 )
 def test_wrong_weights_are_named(state: Any, named: str, tmp_path: Path) -> None:
@@ -198,6 +197,12 @@ def test_bad_names(tmp_path: Path) -> None:
     target.touch()
     with pytest.raises(OutputError, match="exists"):
         convert(source, target, model="psp18")
+    with pytest.raises(ConfigError, match="a model with memory"):
+        convert(source, target, model="psp18", memory_stride=3)
+    torch.save(drawn("psp18"), source)
+    with pytest.raises(OutputError, match="cannot be written"):
+        convert(source, tmp_path / f"{'x' * 300}.safetensors", model="psp18")
+    assert sorted(file.name for file in tmp_path.iterdir()) == [source.name, target.name]
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

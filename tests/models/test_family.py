@@ -15,7 +15,6 @@ from tdseg import zoo
 from tdseg.errors import ConfigError
 from tdseg.models.path import Path as NetworkPath
 from tdseg.models.tdnet import TDNet
-from tdseg.weights import write_model
 
 
 def subnet(model: TDNet, path: int = 0) -> Any:
@@ -73,7 +72,10 @@ def test_groups_repeat_where_there_are_more_paths() -> None:
         ("td2-psp18", {"groups": 4}, "paths"),
         ("td4-psp18", {"shared_paths": True}, "shared_paths"),
         ("td3-psp18", {"groups": 3}, "power of 2"),
-        ("psp18", {"subnet": "custom"}, "make_subnetwork"),
+        ("psp18", {"subnet": "custom"}, "whose name says it"),
+        ("psp18", {"paths": 4}, "td2-psp18"),
+        ("td4-psp18", {"norm": "layer", "norm_size": (10**6, 10**6)}, "16384"),
+        ("lite0", {"std": (0.0, 1.0, 1.0)}, "greater than 0"),
     ],
 )
 def test_contradictions(name: str, overrides: dict[str, Any], named: str) -> None:
@@ -107,7 +109,7 @@ def test_a_network_of_ones_own(tmp_path: Path) -> None:
     frames = torch.randn(1, 5, 3, 70, 100)
     logits = model.forward_clip(frames).logits
     assert logits.shape == (1, 5, 4, 70, 100)
-    write_model(model, tmp_path / "own.safetensors", dtype=torch.float32, about={})
+    tdseg.save(model, tmp_path / "own.safetensors")
     loaded = tdseg.load(tmp_path / "own.safetensors", make_subnetwork=Pooled)
     torch.testing.assert_close(loaded.forward_clip(frames).logits, logits)
     with pytest.raises(ConfigError, match="make_subnetwork"):

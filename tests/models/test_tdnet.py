@@ -202,9 +202,10 @@ def test_budget() -> None:
         torch.zeros(3, 64, 64),
         torch.zeros(1, 1, 64, 64),
         torch.zeros(1, 3, 63, 64),
+        torch.zeros(0, 3, 64, 64),
         torch.zeros(1, 3, 64, 64, dtype=torch.uint8),
     ],
-    ids=["no batch", "grayscale", "too small", "not normalised"],
+    ids=["no batch", "grayscale", "too small", "nothing", "not normalised"],
 )
 def test_bad_frames(td4: TDNet, frames: torch.Tensor) -> None:
     with pytest.raises(ConfigError, match="expected"):
@@ -212,13 +213,21 @@ def test_bad_frames(td4: TDNet, frames: torch.Tensor) -> None:
 
 
 @torch.inference_mode()
-def test_state_of_another_size() -> None:
-    model = random_model("td4-lite0", warmup="partial")
+@pytest.mark.parametrize("warmup", ["independent", "partial", "full"])
+def test_state_of_another_size(warmup: str) -> None:
+    model = random_model("td4-lite0", warmup=warmup)
     _, state = model.step(torch.zeros(1, 3, 64, 64))
     with pytest.raises(ConfigError, match="state=None"):
         model.step(torch.zeros(1, 3, 128, 128), state)
     with pytest.raises(ConfigError, match="state=None"):
         model.step(torch.zeros(2, 3, 64, 64), state)
+
+
+def test_bad_clips(td4: TDNet) -> None:
+    with pytest.raises(ConfigError, match="expected"):
+        td4.forward_clip(torch.zeros(1, 0, 3, 64, 64))
+    with pytest.raises(ConfigError, match="'all' or 'last'"):
+        td4.forward_clip(torch.zeros(1, 1, 3, 64, 64), score="lsat")  # type: ignore[arg-type]
 
 
 def test_bad_path(td4: TDNet) -> None:

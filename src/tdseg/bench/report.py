@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from tdseg.errors import OutputError
+from tdseg.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -75,34 +75,7 @@ class Report:
         Raises:
             OutputError: it cannot be written.
         """
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            partial.write_text(self.to_json(), encoding="utf-8")
-            partial.replace(path)
-        except OSError as error:
-            raise _unwritable(path, error.strerror or str(error)) from error
-
-
-def check_target(path: Path) -> None:
-    """See to it that `Report.save` can write there, before anything is measured.
-
-    Raises:
-        OutputError: it cannot.
-    """
-    if not path.parent.is_dir():
-        raise _unwritable(path, f"there is no folder {path.parent}")
-    if path.is_dir():
-        raise _unwritable(path, "it is a folder")
-    if not os.access(path.parent, os.W_OK):
-        raise _unwritable(path, f"no permission to write in {path.parent}")
-
-
-def _unwritable(path: Path, why: str) -> OutputError:
-    return OutputError(
-        f"cannot write {path}: {why}",
-        expected="a file in a folder that can be written",
-        do="choose another path",
-    )
+        write_whole(path, self.to_json())
 
 
 def machine() -> dict[str, str | int | None]:

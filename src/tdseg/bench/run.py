@@ -17,10 +17,11 @@ from tdseg import cost, zoo
 from tdseg.accelerate import accelerate, deviation
 from tdseg.bench.batch import Batch
 from tdseg.bench.feed import Feed, VideoFeed
-from tdseg.bench.report import Report, check_target, machine
+from tdseg.bench.report import Report, machine
 from tdseg.bench.timing import Timed, after_reset_ms, time_frames, warm_up
 from tdseg.device import cpu_threads, resolve_device
 from tdseg.errors import ConfigError
+from tdseg.files import check_target
 from tdseg.models.tdnet import TDNet
 from tdseg.outputs import percentiles
 from tdseg.stream import input_size
@@ -121,7 +122,14 @@ def bench(
         winograd = place.type == "cpu" and fuse and not (autocast or compile)
     form = Form(fuse, winograd, channels_last, compile, autocast, cuda_graphs)
     with cpu_threads(threads):
-        report = _measure(str(model), form, place, size, source, streams, frames, on_progress)
+        try:
+            report = _measure(str(model), form, place, size, source, streams, frames, on_progress)
+        except (RuntimeError, MemoryError) as error:  # torch's: out of memory, too many pixels to count, no compiler
+            raise ConfigError(
+                f"{model} at size {size or 'its own'}, {form}, which does not run here: {_first_line(error)}",
+                expected="a size for which there is memory, and a form that the machine has what it takes for",
+                do="choose a smaller --size, or leave --compile, --autocast and --cuda-graphs out",
+            ) from error
     if json is not None:
         report.save(json)
     return report
@@ -141,11 +149,11 @@ def _measure(
     plain, trained = _load(name)
     size, palette = input_size(plain, size), plain.config.palette
     batch = Batch(form.of(plain.to(device)), size)
-    del plain  # loaded again for the comparison, so that the peak of memory is of one model
+    del plain  # loaded again for the comparison, after the peak of memory is taken
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with closing(Feed(size, streams) if source is None else VideoFeed(source, streams, palette)) as feed:
-        warmup_ms = _warm_up(batch, feed, f"{name} at {size[0]}x{size[1]}, {form}")
+        warmup_ms = warm_up(batch, feed)
         startup_s = time.perf_counter() - begun
         timed = time_frames(batch, feed, frames, on_progress)
     state_mb = cost.bytes_of(batch.state) / MB
@@ -199,24 +207,15 @@ def _costs(model: TDNet, size: tuple[int, int]) -> dict[str, Any]:
 
 def _load(name: str) -> tuple[TDNet, bool]:
     """A model, and whether it is trained: an architecture gets random weights, the same each time."""
-    if name in zoo.PACKAGED or Path(name).suffix or Path(name).exists():
-        return zoo.load(name), True
     if not zoo.is_architecture(name):
-        raise zoo.unknown_model(name, zoo.list_models(), "a file of weights, or one of")
+        return zoo.load(name), True
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
         return zoo.create_model(name), False
 
 
-def _warm_up(batch: Batch, feed: Feed, what: str) -> list[float]:
-    try:
-        return warm_up(batch, feed)
-    except RuntimeError as error:  # torch's: out of memory, more pixels than it can count, no compiler
-        raise ConfigError(
-            f"{what}, which does not run here: {str(error).splitlines()[0]}",
-            expected="a size for which there is memory, and a form that the machine has what it takes for",
-            do="choose a smaller --size, or leave --compile, --autocast and --cuda-graphs out",
-        ) from error
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _peak_memory_mb(device: torch.device) -> float:

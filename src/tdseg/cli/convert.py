@@ -8,7 +8,14 @@ from tdseg.cli.terminal import DONE, out
 
 
 def convert(
-    source: str, target: str, /, *, model: str, num_classes: int = 19, memory_stride: int = 4, overwrite: bool = False
+    source: str,
+    target: str,
+    /,
+    *,
+    model: str,
+    num_classes: int = 19,
+    memory_stride: int | None = None,
+    overwrite: bool = False,
 ) -> int:
     """Convert a checkpoint of the official TDNet code to one .safetensors file; nothing in it is executed.
 
@@ -17,7 +24,7 @@ def convert(
         target: The .safetensors file to write, which `--model` of every other command takes.
         model: Which model the checkpoint holds, such as td4-psp18.
         num_classes: Classes of the checkpoint.
-        memory_stride: Spatial subsampling of the memory; 4 is that of the official testing code.
+        memory_stride: Spatial subsampling of the memory; by default 4, that of the official testing code.
         overwrite: Replace the target.
     """
     from tdseg import convert as module
@@ -26,7 +33,8 @@ def convert(
         source, target, model=model, num_classes=num_classes, memory_stride=memory_stride, overwrite=overwrite
     )
     out.print(
-        f"{escape(target)}: {config.name}, {config.num_classes} classes, memory stride {config.memory_stride}",
+        f"{escape(target)}: {config.name}, {config.num_classes} classes"
+        + (f", memory stride {config.memory_stride}" if config.paths > 1 else ""),
         soft_wrap=True,
     )
     return DONE

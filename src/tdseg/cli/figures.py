@@ -9,7 +9,7 @@ from typing import Any
 from rich.markup import escape
 
 from tdseg.cli.terminal import out
-from tdseg.errors import OutputError
+from tdseg.files import write_whole
 
 FIGURES = {
     "miou": ("mIoU", "{:.2f} %", "one confusion matrix, void ignored"),
@@ -44,18 +44,9 @@ def show(report: dict[str, Any]) -> None:
 
 
 def write_json(report: dict[str, Any], path: Path) -> None:
-    """Write the report; the file appears, or is replaced, when whole.
+    """Write the report; a former one is replaced when the new one is whole.
 
     Raises:
         OutputError: it cannot be written.
     """
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror}",
-            expected="a place that can be written, on a disk with free space",
-            do="choose another with --json",
-        ) from error
+    write_whole(path, json.dumps(report, indent=2, ensure_ascii=False) + "\n")

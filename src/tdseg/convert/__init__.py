@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,6 +20,7 @@ from tdseg.models.tdnet import TDNet
 from tdseg.weights import write_model
 from tdseg.zoo import model_config
 
+_MOST_NORM = 4096
 CONVERTIBLE = ("psp18", "psp50", "psp101", "td2-fa18", "td2-psp50", "td4-psp18")
 
 
@@ -28,7 +30,7 @@ def convert(
     *,
     model: str,
     num_classes: int = 19,
-    memory_stride: int = 4,
+    memory_stride: int | None = None,
     overwrite: bool = False,
 ) -> ModelConfig:
     """Read a checkpoint of the official code and write it as one .safetensors file that `tdseg.load` opens.
@@ -41,7 +43,7 @@ def convert(
         target: ends in .safetensors.
         model: one of CONVERTIBLE.
         num_classes: of the checkpoint; 19 are taken to be those of Cityscapes.
-        memory_stride: 4 is that of the official testing code; its training code has 3.
+        memory_stride: of a model with memory; None: 4, that of the official testing code. Its training code has 3.
         overwrite: replace the target.
 
     Returns:
@@ -58,27 +60,31 @@ def convert(
         raise ConfigError(
             f"model {model!r} to convert", expected=f"one of {', '.join(CONVERTIBLE)}", do="name the model of the file"
         )
-    if target.suffix != ".safetensors" or (target.exists() and not overwrite) or not target.parent.is_dir():
+    if model.startswith("td"):
+        memory_stride = 4 if memory_stride is None else memory_stride
+    elif memory_stride is not None:
+        raise ConfigError(
+            f"memory_stride={memory_stride} for {model}", expected="a model with memory", do="leave it out"
+        )
+    in_use = os.path.isdir(target) or (os.path.exists(target) and not overwrite)  # for which no name is too long
+    if target.suffix != ".safetensors" or in_use or not os.path.isdir(target.parent):
         raise OutputError(
-            f"output {target}" + (", which exists" if target.exists() else ""),
+            f"output {target}" + (", which exists" if in_use else ""),
             expected="a new file that ends in .safetensors, in a folder that exists",
             do="choose another name, or give --overwrite to replace a file",
         )
     state = _read(source)
-    config = _config(model, state, num_classes, memory_stride)
-    network = TDNet(config).eval()
+    config = _config(source, model, state, num_classes, memory_stride)
+    with torch.device("meta"):  # no memory before it is known that all fits
+        network = TDNet(config).eval()
     table = list(key_table(config))
     own = network.state_dict()
     _check(source, own, table, state)
-    own.update({entry.ours: entry.take(state[entry.theirs]).reshape_as(own[entry.ours]) for entry in table})
-    network.load_state_dict(own)
+    taken = {entry.ours: entry.take(state[entry.theirs].float()).reshape(own[entry.ours].shape) for entry in table}
+    counters = {key: torch.zeros((), dtype=torch.int64) for key in own.keys() - taken.keys()}  # of batches seen
+    network.load_state_dict({**taken, **counters}, assign=True)
     about = {"converted_from": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
-    try:
-        write_model(network, target, dtype=torch.float32, about=about)
-    except OSError as error:
-        raise OutputError(
-            f"{target}: {error.strerror}", expected="a file that can be written", do="check the folder and the disk"
-        ) from None
+    write_model(network, target, dtype=torch.float32, about=about)
     return config
 
 
@@ -102,15 +108,29 @@ def _read(path: Path) -> dict[str, Tensor]:
     state = data.get("model_state", data) if isinstance(data, dict) else data
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(f"{path}: no state dict of tensors in it", expected=expected, do="give another file")
-    return {str(key).removeprefix("module."): value for key, value in state.items()}
+    named = {str(key).removeprefix("module."): value for key, value in state.items()}
+    if len(named) < len(state):
+        raise WeightsError(
+            f"{path}: some keys twice, with and without 'module.'", expected=expected, do="keep one of each"
+        )
+    return named
 
 
-def _config(model: str, state: dict[str, Tensor], num_classes: int, memory_stride: int) -> ModelConfig:
+def _config(
+    path: Path, model: str, state: dict[str, Tensor], num_classes: int, memory_stride: int | None
+) -> ModelConfig:
     known = num_classes == len(labels.CITYSCAPES_CLASSES)
     temporal: dict[str, Any] = {"memory_stride": memory_stride, "warmup": "independent"}
     norm = state.get("layer_norm1.ln.weight")
-    if norm is not None:
+    if norm is not None and norm.ndim == 2 and max(norm.shape) <= _MOST_NORM and min(norm.shape) > 0:
         temporal |= {"norm": "layer", "norm_size": tuple(norm.shape)}
+    elif model.startswith("td"):
+        found = "missing" if norm is None else str(tuple(norm.shape))
+        raise WeightsError(
+            f"{path}: layer_norm1.ln.weight {found}",
+            expected=f"the height and width of a feature map, up to {_MOST_NORM}",
+            do="name the right --model, or give the file whole",
+        )
     return model_config(
         model,
         num_classes=num_classes,
@@ -131,7 +151,9 @@ def _check(source: Path, own: dict[str, Tensor], table: list[Entry], state: dict
             continue
         if tensor.shape != expected:
             wrong.append(f"{entry.theirs} {tuple(tensor.shape)} instead of {tuple(expected)}")
-        elif not tensor.isfinite().all():
+        elif not _is_plain(tensor):
+            wrong.append(f"{entry.theirs} not a plain tensor of floats: {tensor.dtype}, {tensor.layout}")
+        elif not tensor.float().isfinite().all():
             wrong.append(f"{entry.theirs} not finite")
     if wrong:
         raise WeightsError(
@@ -139,6 +161,11 @@ def _check(source: Path, own: dict[str, Tensor], table: list[Entry], state: dict
             expected=f"the {len(table)} tensors of that model in the official code",
             do="name the right --model and --num-classes, or give the file whole",
         )
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    strided = type(tensor) is Tensor and tensor.layout is torch.strided and tensor.device.type == "cpu"
+    return strided and tensor.dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def _first_line(error: Exception) -> str:

@@ -95,7 +95,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -> T
     torch's attention, except for inference on a CPU: its fast kernel wants d_k = d_v and the general one writes the
     (n, l) weights to main memory, so the queries come in blocks whose weights stay in the cache.
     """
-    if query.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling():
+    learning = dropout > 0 or (torch.is_grad_enabled() and query.requires_grad)
+    if learning or query.device.type != "cpu" or torch.compiler.is_compiling():
         return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
     transposed = key.transpose(1, 2) * query.shape[2] ** -0.5  # (B, d_k, l)
     blocks = [(block @ transposed).softmax(-1) @ value for block in torch.split(query, _BLOCK, dim=1)]

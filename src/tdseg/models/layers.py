@@ -52,6 +52,11 @@ class ConvNorm(nn.Module):
             x = pad_same(x, *self.same)
         return self.act(self.norm(self.conv(x)))  # type: ignore[no-any-return]
 
+    @property
+    def fused(self) -> bool:
+        """Whether `fuse` was called."""
+        return isinstance(self.norm, nn.Identity)
+
     def fuse(self, *, winograd: bool = False) -> None:
         """Fold the batch norm into the convolution, in place. Inference only.
 

@@ -40,10 +40,14 @@ class SpatialLayerNorm(nn.Module):
         key = (size, self.weight.device, self.weight.dtype)
         if self._resized is not None and key in self._resized:
             return self._resized[key]
-        affine = resize(torch.stack([self.weight, self.bias])[None], size)[0]
-        if self._resized is not None:
-            self._resized[key] = affine
-        return affine
+        if self._resized is None:
+            return self._resize(size)
+        with torch.inference_mode(False), torch.no_grad():  # what is kept must serve outside of inference mode too
+            self._resized[key] = self._resize(size)
+        return self._resized[key]
+
+    def _resize(self, size: tuple[int, int]) -> Tensor:
+        return resize(torch.stack([self.weight, self.bias])[None], size)[0]
 
 
 def make_norm(kind: str, channels: int, size: tuple[int, int] | None) -> nn.Module:

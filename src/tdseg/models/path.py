@@ -46,8 +46,8 @@ class Path(nn.Module):
             self.propagation = Propagation(config.d_v, config.paths - 1)
         self.norm = make_norm(config.norm, width, config.norm_size)
         self.head = Head(config.head, width, config.head_channels, config.num_classes, config.head_upscale)
-        aux = aux and subnet.aux_channels > 0
-        self.aux_head = Head(config.head, subnet.aux_channels, _AUX_HIDDEN, config.num_classes) if aux else None
+        aux_channels = getattr(subnet, "aux_channels", 0) if aux else 0
+        self.aux_head = Head(config.head, aux_channels, _AUX_HIDDEN, config.num_classes) if aux_channels else None
 
     def encode(self, x: Tensor) -> Encoded:
         """(B, 3, H, W), normalised -> Encoded."""

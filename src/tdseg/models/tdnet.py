@@ -7,7 +7,8 @@ doi:10.1109/CVPR42600.2020.00884.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import torch
@@ -61,9 +62,8 @@ class TDNet(nn.Module):
     def normalize(self, images: Tensor) -> Tensor:
         """uint8 RGB images (..., 3, H, W) -> float network input of the same shape, on the model's device."""
         weight = next(self.parameters())
-        constants = torch.tensor([self.config.mean, self.config.std], device=weight.device, dtype=weight.dtype)
-        mean, std = constants[:, :, None, None]
-        x: Tensor = (images.to(weight.device, weight.dtype) - mean) / std
+        mean, std = _normalization(self.config.mean, self.config.std, weight.device, weight.dtype)
+        x: Tensor = (images.to(weight.device, non_blocking=True).to(weight.dtype) - mean) / std  # cast where it is fast
         return x
 
     def initial_state(self, path: int | None = None) -> TDNetState:
@@ -134,10 +134,12 @@ class TDNet(nn.Module):
         self._check_frames(frames, 5)
         path, memory = self.initial_state() if state is None else state
         count = frames.shape[1]
-        encodings = self._encode_clip(frames, path, batch_paths)
-        memory = memory or self._warm(frames[:, 0], path, encodings[0])
+        if score not in ("all", "last"):
+            raise ConfigError(f"score={score!r}", expected="'all' or 'last'", do="choose one of them")
         logits, sub, aux = [], [], []
-        for t, encoded in enumerate(encodings):
+        for t, encoded in enumerate(self._encode_clip(frames, path, batch_paths)):
+            if t == 0:
+                memory = memory or self._warm(frames[:, 0], path, encoded)
             if score == "all" or t == count - 1:
                 logits.append(self._score(encoded, path, memory))
                 if self.training:
@@ -170,10 +172,10 @@ class TDNet(nn.Module):
         assert isinstance(module, Path)
         return module
 
-    def _encode_clip(self, frames: Tensor, first: int, batch_paths: bool) -> list[Encoded]:
+    def _encode_clip(self, frames: Tensor, first: int, batch_paths: bool) -> Iterable[Encoded]:
         batch, count = frames.shape[:2]
         if not batch_paths:
-            return [self._path(first + t).encode(frames[:, t]) for t in range(count)]
+            return (self._path(first + t).encode(frames[:, t]) for t in range(count))
         encodings: dict[int, Encoded] = {}
         period = len(self.paths)
         for offset in range(min(period, count)):
@@ -196,15 +198,17 @@ class TDNet(nn.Module):
         return tuple(slot for slot in slots if slot is not None)
 
     def _score(self, encoded: Encoded, path: int, memory: tuple[FrameMemory, ...]) -> Tensor:
-        if len(memory) < self.config.paths - 1 and self.config.warmup == "independent":
-            memory = ()
-        if memory and encoded.memory is not None and memory[-1].key.shape != encoded.memory.key.shape:
+        own = encoded.memory
+        strangers = [tuple(slot.key.shape) for slot in memory if own is None or slot.key.shape != own.key.shape]
+        if strangers:
             raise ConfigError(
-                f"a state for memory of shape {tuple(memory[-1].key.shape)} with a frame that gives "
-                f"{tuple(encoded.memory.key.shape)}",
+                f"a state for memory of shape {strangers[0]} with a frame that gives "
+                f"{None if own is None else tuple(own.key.shape)}",
                 expected="frames of one batch and size between two resets",
                 do="start from state=None when the batch or the frame size changes",
             )
+        if len(memory) < self.config.paths - 1 and self.config.warmup == "independent":
+            memory = ()
         return self._path(path).score(encoded, memory)
 
     def _next(self, path: int, memory: tuple[FrameMemory, ...], encoded: Encoded) -> TDNetState:
@@ -214,13 +218,24 @@ class TDNet(nn.Module):
         return TDNetState((path + 1) % m, (*memory, encoded.memory)[-(m - 1) :])
 
     def _check_frames(self, x: Tensor, dims: int) -> None:
-        if x.ndim != dims or x.shape[-3] != 3 or min(x.shape[-2:]) < MIN_SIZE or not x.is_floating_point():
+        sizes_fit = x.ndim == dims and x.shape[-3] == 3 and min(x.shape[-2:]) >= MIN_SIZE and x.numel() > 0
+        if not sizes_fit or not x.is_floating_point():
             layout = "(B, T, 3, H, W)" if dims == 5 else "(B, 3, H, W)"
             raise ConfigError(
                 f"frames of shape {tuple(x.shape)} and {x.dtype}",
                 expected=f"normalised floats {layout}, H and W of at least {MIN_SIZE}",
                 do="use model.normalize on uint8 RGB images, and resize smaller ones",
             )
+
+
+@lru_cache(maxsize=16)
+def _normalization(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Both as (3, 1, 1), copied to the device once: a copy for every frame would make it wait."""
+    with torch.inference_mode(False):
+        mean_, std_ = torch.tensor([mean, std], device=device, dtype=dtype)[:, :, None, None]
+    return mean_, std_
 
 
 def _subnetwork(config: ModelConfig, path: int, make: Callable[[], SubNetwork] | None) -> SubNetwork:

@@ -55,7 +55,8 @@ def transforms(points: tuple[float, ...] = _POINTS) -> Transforms:
 class WinogradConv2d(nn.Module):
     """The same as a 3x3 convolution of stride 1 that keeps the size, for inference, with five times the weights.
 
-    A small picture, or one that tiles badly, is left to the convolution.
+    A small picture, or one that tiles badly, is left to the convolution; so is one of lower precision, which would lose
+    more of it here.
 
     Args:
         conv: a convolution for which `fits` is true.
@@ -95,7 +96,8 @@ class WinogradConv2d(nn.Module):
         d, filters = self.dilation, self.weight.shape[2]
         down, across = (-(-n // (_STEP * d)) for n in (height, width))  # tiles of each of the d·d interleaved pictures
         rows, columns = down * _STEP * d, across * _STEP * d
-        if not _LEAST_TILES * _STEP**2 <= rows * columns <= _MOST_WASTE * height * width:
+        exact = x.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled(x.device.type)
+        if not exact or not _LEAST_TILES * _STEP**2 <= rows * columns <= _MOST_WASTE * height * width:
             return self.conv(x)  # type: ignore[no-any-return]
         padded = _pad(x, (d, rows - height + d), (d, columns - width + d))
         out = x.new_empty(batch, down, _STEP, d, across, _STEP, d, filters)
