@@ -6,12 +6,13 @@ import dataclasses
 import json
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from tdseg.errors import OutputError
+from tdseg.files import check_target as check_target
+from tdseg.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,14 @@ class Report:
     multiply_adds_per_path: tuple[int, ...]
     deviation: dict[str, float] | None
     """max_relative_error and agreement of the form with the plain float32 model; None: it is the plain model."""
+    latencies_ms: tuple[float, ...] = field(repr=False)
+    """What latency_ms sums up: of each frame in turn. For plots; not in the JSON."""
 
     def to_json(self) -> str:
-        """Every field by its name; sizes as [height, width]."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        """Every field by its name, but for latencies_ms; sizes as [height, width]."""
+        figures = dataclasses.asdict(self)
+        del figures["latencies_ms"]
+        return json.dumps(figures, indent=2) + "\n"
 
     def save(self, path: Path) -> None:
         """Write the JSON; a former file is replaced when the new one is whole.
@@ -75,34 +80,7 @@ class Report:
         Raises:
             OutputError: it cannot be written.
         """
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            partial.write_text(self.to_json(), encoding="utf-8")
-            partial.replace(path)
-        except OSError as error:
-            raise _unwritable(path, error.strerror or str(error)) from error
-
-
-def check_target(path: Path) -> None:
-    """See to it that `Report.save` can write there, before anything is measured.
-
-    Raises:
-        OutputError: it cannot.
-    """
-    if not path.parent.is_dir():
-        raise _unwritable(path, f"there is no folder {path.parent}")
-    if path.is_dir():
-        raise _unwritable(path, "it is a folder")
-    if not os.access(path.parent, os.W_OK):
-        raise _unwritable(path, f"no permission to write in {path.parent}")
-
-
-def _unwritable(path: Path, why: str) -> OutputError:
-    return OutputError(
-        f"cannot write {path}: {why}",
-        expected="a file in a folder that can be written",
-        do="choose another path",
-    )
+        write_whole(path, self.to_json())
 
 
 def machine() -> dict[str, str | int | None]:

@@ -9,22 +9,8 @@ from typing import Any
 from rich.markup import escape
 
 from tdseg.cli.terminal import out
-from tdseg.errors import OutputError
-
-FIGURES = {
-    "miou": ("mIoU", "{:.2f} %", "one confusion matrix, void ignored"),
-    "miou_streamed": ("mIoU streamed", "{:.2f} %", "the same frames as if they were a video"),
-    "pixel_accuracy": ("pixel accuracy", "{:.2f} %", ""),
-    "per_path": ("mIoU by path", "{:.2f} %", ""),
-    "tc": ("TC", "{:.2f} %", "mIoU of neighbouring masks along optical flow"),
-    "vc8": ("VC8", "{:.2f} %", "right over 8 frames, where the label is constant"),
-    "vc16": ("VC16", "{:.2f} %", "right over 16 frames, likewise"),
-    "flip_rate": ("flip rate", "{:.2%}", "pixels that change class between frames, motion included"),
-    "excess_flip_rate": ("excess flip rate", "{:.2%}", "pixels that change class where the label does not"),
-    "flow_flip_rate": ("flow flip rate", "{:.3f} /s", "changes of class along optical flow, per pixel"),
-    "flip_rate_by_phase": ("flip rate by phase", "{:.2%}", ""),
-}
-"""Name, form and meaning of each figure, in order."""
+from tdseg.files import write_whole
+from tdseg.report.figures import FIGURES
 
 
 def show(report: dict[str, Any]) -> None:
@@ -49,13 +35,4 @@ def write_json(report: dict[str, Any], path: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror}",
-            expected="a place that can be written, on a disk with free space",
-            do="choose another with --json",
-        ) from error
+    write_whole(path, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
