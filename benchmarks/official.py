@@ -195,7 +195,6 @@ def compare(official: nn.Module, ours: list[Form], size: tuple[int, int], frames
         for form in ours:
             error = (outputs[form.name] - expected).abs().max() / expected.abs().max()
             errors[form.name].append(float(error.nan_to_num(math.inf)))
-        print(f"frame {index + 1} of {paths + frames}", end="\r", file=sys.stderr, flush=True)
     timed = {name: values[warmup:] for name, values in times.items()}
     results: dict[str, Any] = {
         form.name: {

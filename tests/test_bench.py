@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from pages import Parsed
 from small import SIZE, moving_frames, small_model, write_clip
 from tdseg import cost, zoo
 from tdseg.bench import Report, bench
@@ -161,6 +162,19 @@ def test_command(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert text in shown.out
 
 
+def test_page(weights: Path, tmp_path: Path, report: Report) -> None:
+    page = tmp_path / "bench.html"
+    options = shlex.split("--size 64x64 --frames 5 --threads 1 --device cpu --report")
+    assert main(["bench", "--model", "td2-lite0", *options, str(page)]) == DONE
+    parsed = Parsed(page.read_text())
+    for text in ("td2-lite0", "latency p99", "multiply-adds", "preprocess", "Untrained"):
+        assert text in parsed.text, text
+    assert len(parsed.plots[0]["series"][0]["values"]) == 5
+    assert [path.name for path in tmp_path.iterdir()] == ["bench.html"]
+    assert len(report.latencies_ms) == report.frames
+    assert max(report.latencies_ms) == pytest.approx(report.latency_ms["max"], abs=1e-3)
+
+
 def test_untrained_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(shlex.split("bench --model lite0 --size 64x64 --frames 1 --device cpu")) == DONE
     assert "untrained" in capsys.readouterr().out
@@ -188,6 +202,7 @@ def test_refused(
         'Choose from: "bf16", "fp16"': ["--autocast", "int8"],
         "no folder missing": ["--json", "missing/report.json"],
         "it is a folder": ["--json", "folder"],
+        "cannot write missing/page.html": ["--report", "missing/page.html"],
     }
     for message, options in cases.items():
         model = [] if "--model" in options else ["--model", str(weights)]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pages import Parsed
 from small import moving_frames, small_model
 from tdseg.cli import DONE, REFUSED, main
 from tdseg.weights import write_model
@@ -46,6 +47,13 @@ def test_video_is_streamed(root: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert "VC16" not in shown.out
     assert shown.err == ""
     assert [path.name for path in tmp_path.iterdir()] == ["val.json"]
+
+
+def test_page(root: Path, tmp_path: Path) -> None:
+    assert evaluate(root, "--split", "val", "--quiet", "--report", tmp_path / "val.html") == DONE
+    parsed = Parsed((tmp_path / "val.html").read_text())
+    for text in ("small.safetensors", "mIoU", "Bicyclist", "flow flip rate", "phase 3", "CamVid val, stream"):
+        assert text in parsed.text, text
 
 
 def test_test_frames_are_stills(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

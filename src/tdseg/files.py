@@ -9,11 +9,15 @@ from pathlib import Path
 from tdseg.errors import OutputError
 
 
-def check_target(path: Path) -> None:
+def check_target(path: Path, *, overwrite: bool = True) -> None:
     """See to it that `write_whole` can write there, before work is done for it.
 
+    Args:
+        path: the file.
+        overwrite: whether it may replace a former one.
+
     Raises:
-        OutputError: it cannot.
+        OutputError: it cannot, or may not.
     """
     if not path.parent.is_dir():
         raise _unwritable(path, f"there is no folder {path.parent}")
@@ -21,6 +25,12 @@ def check_target(path: Path) -> None:
         raise _unwritable(path, "it is a folder")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise _unwritable(path, f"no permission to write in {path.parent}")
+    if path.exists() and not overwrite:
+        raise OutputError(
+            f"{path} exists",
+            expected="a file that does not exist yet",
+            do="choose another with --output, or replace it with --overwrite",
+        )
 
 
 def write_whole(path: Path, text: str) -> None:

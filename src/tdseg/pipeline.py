@@ -58,7 +58,7 @@ def segment(
     Warns:
         UserWarning: the source gave fewer frames than it declares.
     """
-    stream = Stream(_prepare(model, device), size)
+    stream = Stream(prepare(model, device), size)
     reader = open_video(source)  # last, so that nothing fails before the thread that closes it
     for frame in _ahead(_frames(reader)):
         yield stream.step(frame.image, time_s=frame.time_s)
@@ -101,8 +101,8 @@ def segment_to(
     folder_path = default_output(source) if output is None else Path(output)
     _keep_source(source, folder_path)
     with _workers(threads) as workers:
-        stream = Stream(_prepare(model, device), size)
-        _warm_up(stream)
+        stream = Stream(prepare(model, device), size)
+        warm_up(stream)
         started = time.perf_counter()
         reader = open_video(source)
         try:
@@ -147,7 +147,7 @@ def default_output(source: str | Path | int) -> Path:
     return Path("out", Path(name).resolve().stem)
 
 
-def _prepare(model: str | Path | TDNet, device: str) -> TDNet:
+def prepare(model: str | Path | TDNet, device: str) -> TDNet:
     """The model in its fastest form, on its device."""
     if not isinstance(model, TDNet):
         model = zoo.load(model, device=str(resolve_device(device)))
@@ -180,7 +180,7 @@ def _workers(threads: int | None) -> Iterator[int]:
         yield workers
 
 
-def _warm_up(stream: Stream) -> None:
+def warm_up(stream: Stream) -> None:
     """Run every path once, so that one-time costs count as start-up and not as the first frames' latency."""
     other = Stream(stream.model, stream.size)
     try:

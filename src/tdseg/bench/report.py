@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -64,10 +64,14 @@ class Report:
     multiply_adds_per_path: tuple[int, ...]
     deviation: dict[str, float] | None
     """max_relative_error and agreement of the form with the plain float32 model; None: it is the plain model."""
+    latencies_ms: tuple[float, ...] = field(repr=False)
+    """What latency_ms sums up: of each frame in turn. For plots; not in the JSON."""
 
     def to_json(self) -> str:
-        """Every field by its name; sizes as [height, width]."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        """Every field by its name, but for latencies_ms; sizes as [height, width]."""
+        figures = dataclasses.asdict(self)
+        del figures["latencies_ms"]
+        return json.dumps(figures, indent=2) + "\n"
 
     def save(self, path: Path) -> None:
         """Write the JSON; a former file is replaced when the new one is whole.

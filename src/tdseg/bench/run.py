@@ -21,9 +21,10 @@ from tdseg.bench.report import Report, machine
 from tdseg.bench.timing import Timed, after_reset_ms, time_frames, warm_up
 from tdseg.device import cpu_threads, resolve_device
 from tdseg.errors import ConfigError
-from tdseg.files import check_target
+from tdseg.files import check_target, write_whole
 from tdseg.models.tdnet import TDNet
 from tdseg.outputs import percentiles
+from tdseg.report.benchmark import benchmark_page
 from tdseg.stream import input_size
 
 MB = 2**20
@@ -80,6 +81,7 @@ def bench(
     autocast: Literal["bf16", "fp16"] | None = None,
     cuda_graphs: bool = False,
     json: Path | None = None,
+    report: Path | None = None,
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> Report:
     """Measure a model on this machine: what `Stream` does with a frame, one stage after the other.
@@ -98,19 +100,21 @@ def bench(
         fuse: fold batch norms into convolutions.
         winograd: with `fuse`, large 3x3 convolutions by Winograd's method; None: on a CPU in float32, as `segment`.
         channels_last, compile, autocast, cuda_graphs: as in `accelerate`.
-        json: file to write the report to.
+        json: file to write the figures to.
+        report: file to write them to as a page to look at, HTML.
         on_progress: called after each frame with the number done and the number to do.
 
     Raises:
         ConfigError, WeightsError: the model, the size, the device or a number cannot be used.
         VideoError: the source cannot be opened, or holds no frame.
-        OutputError: the JSON file cannot be written; found before measuring, where it can be.
+        OutputError: a file cannot be written; found before measuring, where it can be.
     """
     for name, value in {"streams": streams, "frames": frames}.items():
         if value < 1:
             raise ConfigError(f"{name} {value}", expected="1 or more", do=f"choose a larger --{name}")
-    if json is not None:
-        check_target(json)
+    for target in (json, report):
+        if target is not None:
+            check_target(target)
     if winograd and (autocast or not fuse):
         raise ConfigError(
             f"winograd with {f'autocast={autocast}' if autocast else 'fuse=False'}",
@@ -123,7 +127,7 @@ def bench(
     form = Form(fuse, winograd, channels_last, compile, autocast, cuda_graphs)
     with cpu_threads(threads):
         try:
-            report = _measure(str(model), form, place, size, source, streams, frames, on_progress)
+            measured = _measure(str(model), form, place, size, source, streams, frames, on_progress)
         except (RuntimeError, MemoryError) as error:  # torch's: out of memory, too many pixels to count, no compiler
             raise ConfigError(
                 f"{model} at size {size or 'its own'}, {form}, which does not run here: {_first_line(error)}",
@@ -131,8 +135,10 @@ def bench(
                 do="choose a smaller --size, or leave --compile, --autocast and --cuda-graphs out",
             ) from error
     if json is not None:
-        report.save(json)
-    return report
+        measured.save(json)
+    if report is not None:
+        write_whole(report, benchmark_page(measured))
+    return measured
 
 
 def _measure(
@@ -180,6 +186,7 @@ def _measure(
         state_mb=round(state_mb, 3),
         **_costs(plain, size),
         deviation=None if apart is None else apart._asdict(),
+        latencies_ms=tuple(timed.latency),
     )
 
 

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from tdseg import __version__
 from tdseg.cli.bench import bench
+from tdseg.cli.compare import compare
 from tdseg.cli.convert import convert
 from tdseg.cli.demo import demo
 from tdseg.cli.doctor import doctor
@@ -33,7 +34,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # main says what is kept
 )
-for verb in (segment, demo, bench, flicker, convert, models, doctor):
+for verb in (segment, demo, bench, compare, flicker, convert, models, doctor):
     app.command(verb)
 app.command(evaluate, name="eval")
 

@@ -32,6 +32,7 @@ def bench(
     autocast: Literal["bf16", "fp16"] | None = None,
     cuda_graphs: bool = False,
     json: Path | None = None,
+    report: Path | None = None,
 ) -> int:
     """Measure a model on this machine: latency of a frame stage by stage, memory, cost, deviation of the fast form.
 
@@ -50,11 +51,12 @@ def bench(
         autocast: Run in this precision what gains by it.
         cuda_graphs: Record and replay the kernels of a frame.
         json: File to write the figures to.
+        report: File to write them to as a page to look at, HTML.
     """
     from tdseg.bench import bench
 
     with progress_bar(quiet=False) as on_progress:
-        report = bench(
+        measured = bench(
             model,
             size=None if size is None else parse_size(size),
             device=device,
@@ -69,9 +71,10 @@ def bench(
             autocast=autocast,
             cuda_graphs=cuda_graphs,
             json=json,
+            report=report,
             on_progress=on_progress,
         )
-    _print(report)
+    _print(measured)
     return DONE
 
 

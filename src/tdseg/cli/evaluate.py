@@ -17,6 +17,7 @@ def evaluate(
     split: Literal["train", "val", "test"] = "val",
     device: Literal["auto", "cpu", "cuda"] = "auto",
     json: Path | None = None,
+    report: Path | None = None,
     quiet: bool = False,
 ) -> int:
     """Measure a model on labelled frames: accuracy, and on video how steady it is.
@@ -28,6 +29,7 @@ def evaluate(
         split: val is video and streamed as such; the frames of the others are 1 s apart and shown as stills.
         device: auto is cuda if there is one.
         json: Write the figures to this file.
+        report: Write them to this file as a page to look at, HTML.
         quiet: Print errors only.
     """
     with needs("metrics"):
@@ -35,13 +37,20 @@ def evaluate(
     from tdseg import zoo
     from tdseg.data.camvid import CamVid
     from tdseg.device import resolve_device
+    from tdseg.files import check_target, write_whole
+    from tdseg.report.evaluation import evaluation_page
 
+    for target in (json, report):
+        if target:
+            check_target(target)
     frames = {"camvid": CamVid}[data](root, split)
     network = zoo.load(model, device=str(resolve_device(device))).fuse()
     with progress_bar(quiet) as on_progress:
-        report = {"model": model, **evaluate(network, frames, on_progress=on_progress)}
+        figures = {"model": model, **evaluate(network, frames, on_progress=on_progress)}
     if not quiet:
-        show(report)
+        show(figures)
     if json:
-        write_json(report, json)
+        write_json(figures, json)
+    if report:
+        write_whole(report, evaluation_page(figures, frames.palette))
     return DONE

@@ -10,21 +10,7 @@ from rich.markup import escape
 
 from tdseg.cli.terminal import out
 from tdseg.files import write_whole
-
-FIGURES = {
-    "miou": ("mIoU", "{:.2f} %", "one confusion matrix, void ignored"),
-    "miou_streamed": ("mIoU streamed", "{:.2f} %", "the same frames as if they were a video"),
-    "pixel_accuracy": ("pixel accuracy", "{:.2f} %", ""),
-    "per_path": ("mIoU by path", "{:.2f} %", ""),
-    "tc": ("TC", "{:.2f} %", "mIoU of neighbouring masks along optical flow"),
-    "vc8": ("VC8", "{:.2f} %", "right over 8 frames, where the label is constant"),
-    "vc16": ("VC16", "{:.2f} %", "right over 16 frames, likewise"),
-    "flip_rate": ("flip rate", "{:.2%}", "pixels that change class between frames, motion included"),
-    "excess_flip_rate": ("excess flip rate", "{:.2%}", "pixels that change class where the label does not"),
-    "flow_flip_rate": ("flow flip rate", "{:.3f} /s", "changes of class along optical flow, per pixel"),
-    "flip_rate_by_phase": ("flip rate by phase", "{:.2%}", ""),
-}
-"""Name, form and meaning of each figure, in order."""
+from tdseg.report.figures import FIGURES
 
 
 def show(report: dict[str, Any]) -> None:

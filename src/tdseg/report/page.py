@@ -1,0 +1,128 @@
+"""The one design of all pages: header, cards of figures, sections. Style and script are files beside this one."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from PIL import Image
+
+from tdseg import __version__
+from tdseg.report.markup import Html, Ink, join, key, swatch, tag, void
+
+A, B = "var(--a)", "var(--b)"
+"""Colours of the first and second of two that are compared; alone, something has the first."""
+
+
+def page(verb: str, title: Html | str, text: str, facts: Sequence[tuple[str, str]], *body: Html) -> str:
+    """A whole page.
+
+    The policy in its head lets it load nothing and run no script but its own, whatever a name in it may hold.
+
+    Args:
+        verb: the command that made it, such as "tdseg bench".
+        title: headline.
+        text: the headline as plain text, for the browser's tab.
+        facts: (name, value) of what was measured, and how.
+        body: cards and sections.
+    """
+    style, script = (files(__package__).joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    )
+    head = tag(
+        "head",
+        void("meta", charset="utf-8"),
+        Html(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
+        void("meta", name_="viewport", content="width=device-width, initial-scale=1"),
+        void("meta", name_="color-scheme", content="light dark"),
+        tag("title", f"{text} – {verb}"),
+        tag("style", Html(style)),
+    )
+    header = tag(
+        "header",
+        tag("p", verb, class_="verb"),
+        tag("h1", title),
+        tag("dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in facts)),
+    )
+    footer = tag("footer", f"Made by {verb}, version {__version__}. This file is whole: it loads nothing.")
+    main = tag("main", header, *body, footer)
+    return "<!doctype html>\n" + tag("html", head, tag("body", main, tag("script", Html(script))), lang="en") + "\n"
+
+
+def section(title: str, *content: Html, note: str = "") -> Html:
+    """A part of the page under a heading, with a line that says how to read it."""
+    return tag("section", tag("h2", title), tag("p", note, class_="note") if note else Html(), *content)
+
+
+def cards(*those: Html) -> Html:
+    """Figures side by side, as many as there is room for."""
+    return tag("div", *those, class_="cards")
+
+
+def card(name: str, meaning: str, *values: tuple[str, Ink | None]) -> Html:
+    """A figure: its name, its value or those of two, and in a line what it means and in what unit."""
+    lines = (
+        tag("p", swatch(ink.color) if ink else Html(), _value(value), class_="value", title=ink.name if ink else None)
+        for value, ink in values
+    )
+    return tag("div", tag("h3", name), *lines, tag("p", meaning, class_="meaning"), class_="card")
+
+
+def figure(title: str, drawing: Html, *, meaning: str = "", inks: Sequence[Ink] = ()) -> Html:
+    """A drawing with its title, what it means, and what its colours stand for."""
+    caption = tag("figcaption", tag("b", title), " ", tag("span", meaning), key(*inks) if inks else Html())
+    return tag("figure", caption, drawing)
+
+
+def columns(*parts: Html) -> Html:
+    """Side by side where there is room, else one below the other."""
+    return tag("div", *parts, class_="columns")
+
+
+def picture(image: Image.Image, alt: str) -> Html:
+    """An image inside the page, as JPEG."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=82)
+    width, height = image.size
+    return void("img", src=_data("image/jpeg", buffer.getvalue()), alt=alt, width=width, height=height)
+
+
+def video(path: Path, size: tuple[int, int], **data: float) -> Html:
+    """A video inside the page.
+
+    Args:
+        path: mp4.
+        size: (height, width), pixels.
+        data: for the script.
+    """
+    height, width = size
+    attributes = {f"data_{name}": value for name, value in data.items()}
+    source = _data("video/mp4", path.read_bytes())
+    return tag(
+        "video",
+        src=source,
+        width=width,
+        height=height,
+        controls=True,
+        loop=True,
+        muted=True,
+        playsinline=True,
+        preload="auto",
+        **attributes,
+    )
+
+
+def _value(value: str) -> Html:
+    """A number, and its unit in smaller letters."""
+    number, _, unit = value.partition(" ")
+    return join(number, tag("small", " " + unit)) if unit else join(number)
+
+
+def _data(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
