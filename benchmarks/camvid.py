@@ -42,7 +42,7 @@ def main() -> None:
                     f"  pixels {report['pixel_accuracy']:.2f}{flips}",
                     flush=True,
                 )
-                print("   " + "  ".join(f"{name} {value:.1f}" for name, value in report["iou"].items()), flush=True)
+                print("   " + "  ".join(f"{name} {_shown(value)}" for name, value in report["iou"].items()), flush=True)
     if "val" in arguments.splits:
         data, flip_rate = CamVid(arguments.root, "val"), FlipRate()
         for i in range(len(data)):
@@ -52,6 +52,10 @@ def main() -> None:
         print(f"{protocol}: {meaning}")
     if arguments.json:
         arguments.json.write_text(json.dumps(reports, indent=2) + "\n")
+
+
+def _shown(iou: float | None) -> str:
+    return "–" if iou is None else f"{iou:.1f}"
 
 
 if __name__ == "__main__":

@@ -116,5 +116,8 @@ def test_frames_that_are_no_video_are_shown_as_stills(tmp_path: Path) -> None:
 def test_model_of_other_classes_is_refused(tmp_path: Path) -> None:
     data = data_set(tmp_path, [np.zeros((64, 96), np.uint8)] * 5, moving_frames(5))
     model = zoo.create_model("lite0", num_classes=4)
+    swapped = zoo.create_model("lite0", classes=(*labels.CAMVID_CLASSES[1::-1], *labels.CAMVID_CLASSES[2:]))
+    with pytest.raises(ConfigError, match="first Building is Sky"):
+        evaluate(swapped, data)
     with pytest.raises(ConfigError, match="lite0 with 4 classes on CamVid val with 11"):
         evaluate(model, data)

@@ -82,7 +82,7 @@ def evaluate(model: TDNet, data: VideoDataset, *, on_progress: OnProgress | None
 def score(
     model: TDNet, data: VideoDataset, protocol: Showing, *, on_progress: OnProgress | None = None
 ) -> dict[str, Any]:
-    """Accuracy and steadiness of a model, every path on every frame. Memory does not depend on the number of frames.
+    """Accuracy and steadiness of a model, every path on every frame.
 
     Args:
         model: with the classes of the data; a fused model gives the same figures faster.
@@ -159,12 +159,19 @@ def _still(model: TDNet, data: VideoDataset) -> Iterator[Scored]:
 
 
 def _check_classes(model: TDNet, data: VideoDataset) -> None:
-    if model.config.num_classes != len(data.classes):
+    names = model.config.classes or data.classes  # a model may not know theirs
+    apart = [f"{ours} is {theirs}" for ours, theirs in zip(names, data.classes, strict=False) if _differ(ours, theirs)]
+    if model.config.num_classes != len(data.classes) or apart:
         raise ConfigError(
-            f"{model.config.name} with {model.config.num_classes} classes on {data.name} with {len(data.classes)}",
+            f"{model.config.name} with {model.config.num_classes} classes on {data.name} with {len(data.classes)}"
+            + (f"; first {apart[0]}" if apart else ""),
             expected="a model trained on the classes of the data",
             do="choose another model or data set",
         )
+
+
+def _differ(one: str, other: str) -> bool:
+    return one.casefold() != other.casefold()
 
 
 def _items(data: VideoDataset) -> Iterator[tuple[Clip, str]]:

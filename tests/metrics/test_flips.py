@@ -59,9 +59,10 @@ def test_state_follows_torchmetrics() -> None:
         other.update(mask)
     flips.merge_state(other)
     assert flips.compute() == pytest.approx(1 / 3)
-    flips.reset()
-    flips.start()
+    flips.update(ones)
+    flips.reset()  # also of the running video: no pair spans it
     flips.update(zeros)
+    assert math.isnan(flips.compute())
     flips.update(zeros)
     assert flips.compute() == 0
 

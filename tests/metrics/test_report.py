@@ -18,6 +18,17 @@ def test_accuracy_is_valid_json_and_rounded() -> None:
     assert "NaN" not in json.dumps(figures)
 
 
+def test_a_class_that_one_path_invents_counts_for_that_path() -> None:
+    """miou is the mean over paths of their mIoU, and no path's mistake vanishes."""
+    label = np.array([0, 1, 1, 1], np.uint8)
+    matrices = [ConfusionMatrix(3), ConfusionMatrix(3)]
+    matrices[0].update(label, label)
+    matrices[1].update(np.array([0, 1, 1, 2], np.uint8), label)
+    figures = report.accuracy(matrices, ["a", "b", "c"])
+    assert figures["miou"] == round(np.mean([matrix.miou for matrix in matrices]), 2) == round((100 + 500 / 9) / 2, 2)
+    assert figures["iou"] == {"a": 100, "b": round((100 + 200 / 3) / 2, 2), "c": 0}
+
+
 def test_nothing_labelled() -> None:
     assert report.accuracy([ConfusionMatrix(1)], ["a"]) == {"miou": None, "iou": {"a": None}, "pixel_accuracy": None}
 

@@ -109,13 +109,13 @@ def _run(
 ) -> Comparison:
     fps = None if Path(request.video).is_dir() else reader.info.fps
     flow = _optical_flow()
-    tally = Tally(fps, with_flow=flow is not None)
+    tally = Tally(len(classes.names), fps, with_flow=flow is not None)
     for count, (frame, (a, b, *truth)) in enumerate(_together(reader, sides, request.limit), 1):
         tally.update(a, b, truth[0].mask if truth else None, flow.step(frame) if flow else None)
         film.add(frame, a.mask, b.mask)
         on_frame(count)
     a_track, b_track = (
-        track.finish(name, side.about, len(classes.names))
+        track.finish(name, side.about)
         for track, name, side in zip(tally.tracks, _short(request.a, request.b), sides, strict=False)
     )
     return Comparison(
@@ -136,7 +136,7 @@ def _run(
 
 def _together(reader: VideoReader, sides: list[Side], limit: int | None) -> Iterator[tuple[RGB, list[Seen]]]:
     """Each frame with what each side says about it."""
-    size = reader.info.height, reader.info.width
+    size, count = (reader.info.height, reader.info.width), 0
     for frame in islice(reader, limit):
         if frame.image.shape[:2] != size:
             raise DataError(
@@ -145,8 +145,9 @@ def _together(reader: VideoReader, sides: list[Side], limit: int | None) -> Iter
                 do="cut the video where its size changes",
             )
         yield frame.image, [side.step(frame.image) for side in sides]
+        count += 1
     for side in sides:
-        if limit is None and isinstance(side, MaskSide):
+        if count != limit and isinstance(side, MaskSide):  # the video ended before the limit
             side.end()
 
 

@@ -105,15 +105,16 @@ class Tally:
     """Counts both sides; memory grows by a few numbers a frame.
 
     Args:
+        classes: how many there are.
         fps: frames per second; None: unknown.
         with_flow: also along optical flow; needs the extra `metrics`.
     """
 
-    def __init__(self, fps: float | None, *, with_flow: bool) -> None:
+    def __init__(self, classes: int, fps: float | None, *, with_flow: bool) -> None:
         self.agreement: list[float] = []
         self.apart: list[Apart | None] = []
         self.pairs = np.zeros((VALUES, VALUES), np.int64)
-        self.tracks = (_Track(fps, with_flow=with_flow), _Track(fps, with_flow=with_flow))
+        self.tracks = (_Track(classes, fps, with_flow=with_flow), _Track(classes, fps, with_flow=with_flow))
 
     def update(self, a: Seen, b: Seen, label: Mask | None, flow: Flow | None) -> None:
         """Add a frame."""
@@ -129,7 +130,8 @@ class Tally:
 class _Track:
     """One side on its way to a `Track`."""
 
-    def __init__(self, fps: float | None, *, with_flow: bool) -> None:
+    def __init__(self, classes: int, fps: float | None, *, with_flow: bool) -> None:
+        self._classes = classes
         self._latencies: list[float] = []
         self._flips: list[float] = []
         self._flow_flips: list[float] = []
@@ -141,7 +143,7 @@ class _Track:
     def update(self, seen: Seen, counts: NDArray[np.int64], label: Mask | None, flow: Flow | None) -> None:
         mask, previous = seen.mask, self._previous
         self._flips.append(np.nan if previous is None else np.count_nonzero(mask != previous) / mask.size)
-        self._shares.append((counts[:VOID] / mask.size).astype(np.float32))
+        self._shares.append((counts[: self._classes] / mask.size).astype(np.float32))
         if seen.latency_ms is not None:
             self._latencies.append(seen.latency_ms)
         if label is not None:
@@ -151,18 +153,18 @@ class _Track:
             self._flow_flips.append(np.nan if previous is None or flow is None else _along(previous, mask, flow))
         self._previous = mask
 
-    def finish(self, name: str, about: str, classes: int) -> Track:
-        """What came of it, for so many classes."""
+    def finish(self, name: str, about: str) -> Track:
+        """What came of it."""
         return Track(
             name=name,
             about=about,
             latencies_ms=self._latencies,
             flips=self._flips,
             flow_flips=self._flow_flips,
-            shares=np.stack(self._shares)[:, :classes],
+            shares=np.stack(self._shares),
             steadiness=self._figures(),
             miou=self._matrix.miou,
-            iou=self._matrix.iou[:classes],
+            iou=self._matrix.iou[: self._classes],
         )
 
     def _figures(self) -> dict[str, Any]:

@@ -45,6 +45,11 @@ class CamVid:
                 expected="CamVid in the SegNet layout: images/train/*.jpg and labels/train/*.png",
                 do="point root at the folder that contains images/ and labels/",
             )
+        for path in self.images:
+            if not self._label_path(path).is_file():
+                raise DataError(
+                    f"{path.name} has no label", expected=str(self._label_path(path)), do="complete the data set"
+                )
         self.length = length
         runs = [self.images[i : i + length] for i in range(len(self.images) - length + 1)]
         self.clips = [run for run in runs if len({_sequence(path) for path in run}) == 1]
@@ -81,13 +86,13 @@ class CamVid:
         """The video that a clip was taken from, such as "0016E5"."""
         return _sequence(self.clips[index][-1])
 
+    def _label_path(self, path: Path) -> Path:
+        return self.root / "labels" / path.parent.name / f"{path.stem}.png"
+
     def _load(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
         if path not in self._cache:
-            label_path = self.root / "labels" / path.parent.name / f"{path.stem}.png"
-            if not label_path.is_file():
-                raise DataError(f"{path.name} has no label", expected=str(label_path), do="complete the data set")
-            image = np.asarray(Image.open(path).convert("RGB"))
-            label = np.asarray(Image.open(label_path))
+            label_path = self._label_path(path)
+            image, label = _read(path, "RGB"), _read(label_path)
             if label.shape != image.shape[:2] or label.max() > VOID:
                 raise DataError(
                     f"{label_path.name}: shape {label.shape}, largest value {label.max()}",
@@ -96,6 +101,16 @@ class CamVid:
                 )
             self._cache[path] = image, np.where(label == VOID, IGNORE, label).astype(np.uint8)
         return self._cache[path]
+
+
+def _read(path: Path, mode: str | None = None) -> np.ndarray:
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert(mode) if mode else image)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # all that Pillow raises
+        raise DataError(
+            f"{path}: {error}", expected="an image that can be read", do="copy the data set again"
+        ) from None
 
 
 def _sequence(path: Path) -> str:

@@ -17,7 +17,8 @@ class FlipRate(MeanShare):
     """Share of pixels whose class differs from the previous mask's at the same place: mean over pairs of |y_t ≠ y_t−1|.
 
     Needs nothing but masks. True motion counts too, so compare with the flip rate of labels, or of another method, on
-    the same video. 0 is a still mask; more is worse.
+    the same video. 0 is a still mask; more is worse. Void counts as a class here, so labels with void at their borders
+    flip more than their classes do. Own definition; no paper's.
     """
 
     higher_is_better = False
@@ -32,7 +33,8 @@ class FlipRate(MeanShare):
 class FlipRateByPhase(FlipRate):
     """The flip rate of each phase: pairs that end at a mask of number t count for phase t mod m.
 
-    A network whose paths take turns can flicker at a rhythm of its own, which the mean over all pairs hides.
+    Phase i: mean over pairs with t mod m = i of |y_t ≠ y_t−1|. A network whose paths take turns can flicker at a rhythm
+    of its own, which the mean over all pairs hides. Own definition.
 
     Args:
         phases: m, at least 1.
@@ -55,7 +57,9 @@ class FlowFlipRate(MeanShare):
     """Changes of class along optical flow, per pixel and second: fps × mean over pairs of the share of changed pixels.
 
     Needs no labels. Motion is taken out, so what is left is flicker, and what the flow got wrong: ground truth has a
-    small rate too. Only pixels that are visible in both frames and void in neither count.
+    small rate too. Only pixels that are visible in both frames (the forward-backward check of `make_flow`, Sundaram et
+    al., ECCV 2010) and void in neither count. Own definition: a warping error (Lai et al., ECCV 2018) of
+    classes.
 
     Args:
         fps: frames per second.
@@ -82,7 +86,8 @@ class FlowFlipRate(MeanShare):
 class ExcessFlipRate(LabelledShare):
     """Flips that ground truth does not have: share of pixels that change class where the label does not.
 
-    Mean over pairs of |y_t ≠ y_t−1 and g_t = g_t−1| / |g_t = g_t−1|, at the same place, void labels left out.
+    Mean over pairs of |y_t ≠ y_t−1 and g_t = g_t−1| / |g_t = g_t−1|, at the same place, void labels left out; void
+    predictions count as a class. Own definition.
     """
 
     higher_is_better = False
@@ -98,7 +103,8 @@ class ExcessFlipRate(LabelledShare):
 class InstabilityMap(VideoMetric):
     """Where masks flicker: for each pixel, the share of pairs of masks between which its class changed.
 
-    Along the flow where it is given, else in place; with flow, pixels that cannot be compared do not count.
+    Σ_t [y_t ≠ y_t−1] / number of pairs, along the flow where it is given, else in place; with flow, pixels that cannot
+    be compared do not count. Own definition.
 
     Args:
         size: (H, W) of the masks, pixels.

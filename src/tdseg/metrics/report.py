@@ -18,19 +18,19 @@ FLOW = "flow: DIS both ways, pixels that fail the forward-backward check and voi
 
 
 def accuracy(matrices: Sequence[ConfusionMatrix], classes: Sequence[str]) -> dict[str, Any]:
-    """Mean over confusion matrices of the IoU of each class, then over classes.
+    """Mean over confusion matrices, one for each path, of what each of them says.
 
     Returns:
-        miou, pixel_accuracy, iou {class}: percent; None for classes that are neither labelled nor predicted, and where
+        miou, pixel_accuracy, iou {class}: percent; None for a class that no path predicts and no label has, and where
         nothing is labelled.
     """
-    iou = np.mean([matrix.iou for matrix in matrices], axis=0)
-    seen = not np.isnan(iou).all()
+    seen = not all(np.isnan(matrix.iou).all() for matrix in matrices)
+    by_class = zip(*(matrix.iou.tolist() for matrix in matrices), strict=True)
     return {
-        "miou": round(float(np.nanmean(iou)), 2) if seen else None,
+        "miou": round(float(np.mean([matrix.miou for matrix in matrices])), 2) if seen else None,
         "iou": {
-            name: None if np.isnan(value) else round(value, 2)
-            for name, value in zip(classes, iou.tolist(), strict=True)
+            name: _mean([None if np.isnan(iou) else iou for iou in of_paths], 2)
+            for name, of_paths in zip(classes, by_class, strict=True)
         },
         "pixel_accuracy": round(float(np.mean([m.pixel_accuracy for m in matrices])), 2) if seen else None,
     }

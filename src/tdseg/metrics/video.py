@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,7 +21,7 @@ class VideoMetric(Metric):
     """A metric that is fed the masks of videos in order of time, one `update` each, and `start` before each video.
 
     Sums are states of torchmetrics: `compute` adds them up across processes, `merge_state` from other metrics, and
-    `reset` clears them. What is remembered of the running video is neither shared nor cleared: `start` forgets it.
+    `reset` clears them. What is remembered of the running video is not shared; `start` and `reset` forget it.
     """
 
     full_state_update = False
@@ -27,7 +29,22 @@ class VideoMetric(Metric):
 
     def __init__(self) -> None:
         super().__init__()
+        self._in_forward = False
         self.start()
+
+    def reset(self) -> None:
+        """Clear the sums; the next mask is the first of a video."""
+        super().reset()
+        if not self._in_forward:
+            self.start()
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """`update`, and the value of this mask alone. torchmetrics resets on the way; the running video goes on."""
+        self._in_forward = True
+        try:
+            return super().forward(*args, **kwargs)
+        finally:
+            self._in_forward = False
 
     def start(self, index: int = 0) -> None:
         """The next mask is the first of a video.
