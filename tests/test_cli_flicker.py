@@ -49,6 +49,14 @@ def test_quiet(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
+def test_json_is_checked_before_the_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(folder.rglob("*"))
+    for target in ("missing/figures.json", "masks"):
+        assert main(["flicker", "not-there", "--json", target, "--map", "out"]) == REFUSED
+        assert f"cannot write {target}" in capsys.readouterr().err
+    assert sorted(folder.rglob("*")) == before
+
+
 def test_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_clip(folder / "short.mp4", COUNT - 1)
     write_clip(folder / "wide.mp4", COUNT, (64, 128))
@@ -67,6 +75,7 @@ def test_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "empty: no PNG": ["empty"],
         "missing": ["missing"],
         "fps -1": ["masks", "--fps", "-1"],
+        "7 phases": ["masks", "--phases", "7"],
     }
     for message, arguments in cases.items():
         assert main(["flicker", *arguments, "--json", "figures.json", "--map", "map.png"]) == REFUSED, arguments

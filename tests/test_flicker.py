@@ -111,13 +111,35 @@ def test_refused(folder: Path, tmp_path: Path) -> None:
     small = write_masks(tmp_path / "small", [np.zeros((32, 48), np.uint8)] * COUNT)
     with pytest.raises(DataError, match=r"000000.png is 64x96, .*000000.png is 32x48"):
         flicker(masks, labels=small)
-    with pytest.raises(ConfigError, match="fps 0"):
-        flicker(masks, fps=0)
-    with pytest.raises(ConfigError, match="0 phases"):
-        flicker(masks, phases=0)
+    for fps in (0, -1, float("nan"), float("inf"), 1001):
+        with pytest.raises(ConfigError, match=f"fps {fps}"):
+            flicker(masks, fps=fps)
+    for phases in (-1, 0, COUNT + 1):
+        with pytest.raises(ConfigError, match=rf"{phases} phases[\s\S]*1 … {COUNT}"):
+            flicker(masks, phases=phases)
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot write"):
         flicker(masks, map=tmp_path / "file" / "map.png")
+
+
+def test_labels_are_paired_by_number(folder: Path, tmp_path: Path) -> None:
+    labels = write_masks(tmp_path / "labels", [np.zeros(SIZE, np.uint8)] * COUNT)
+    for name, number in (("tens", 10), ("ones", 1)):
+        (tmp_path / name).mkdir()
+        for index, path in enumerate(sorted(labels.iterdir()), 1):
+            (tmp_path / name / f"{number * index:03d}.png").write_bytes(path.read_bytes())
+    with pytest.raises(DataError, match=r"the label of .*000001.png would be .*tens.020.png"):
+        flicker(folder / "masks", labels=tmp_path / "tens")
+    for given in ("masks", "masks.npz"):  # an array has no numbers
+        assert flicker(folder / given, labels=tmp_path / "ones")["miou"] is not None
+    assert flicker(folder / "masks.npz", labels=tmp_path / "tens")["miou"] is not None
+
+
+def test_a_map_does_not_go_among_the_inputs(folder: Path, tmp_path: Path) -> None:
+    frames = write_masks(tmp_path / "frames", moving_frames(COUNT))
+    for target in (folder / "masks", folder / "masks" / "map.png", folder / "labels", frames):
+        with pytest.raises(ConfigError, match="would lie among the files of"):
+            flicker(folder / "masks", labels=folder / "labels", video=frames, map=target)
 
 
 def test_a_failed_run_leaves_no_map(folder: Path, tmp_path: Path) -> None:

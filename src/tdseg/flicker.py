@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import repeat
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdseg.errors import ConfigError, DataError
-from tdseg.instability import MapWriter
+from tdseg.instability import MapWriter, map_files
 from tdseg.masks import Masks, Palette, open_masks, read_palette, size_text
 from tdseg.metrics import report
 from tdseg.metrics.flow import DISFlow
@@ -22,6 +23,7 @@ from tdseg.video import VideoReader, open_video
 
 MAP_FPS = 25.0
 """Speed of the map's video where the frame rate is not known."""
+MAX_FPS = 1000
 
 Moment = tuple[NDArray[np.uint8], NDArray[np.uint8] | None, NDArray[np.uint8] | None]
 """Mask, label, frame."""
@@ -43,8 +45,9 @@ def flicker(
     Args:
         masks: folder of PNGs or .npz, see `open_masks`.
         video: what they are masks of, of their size and length, for the figures along flow.
-        labels: ground truth, in the forms of `masks`.
-        fps: frames per second; by default the video's own. A folder of frames has none.
+        labels: ground truth, in the forms of `masks`; where the files of both are numbered, by the same numbers or from
+            another start.
+        fps: frames per second, up to 1000; by default the video's own. A folder of frames has none.
         palette: file of classes, see `read_palette`; coloured masks need it.
         phases: split the flip rate by t mod phases.
         map: where to write the instability map, see `MapWriter`.
@@ -55,14 +58,24 @@ def flicker(
 
     Raises:
         DataError, VideoError: an input that cannot be read, or is of another length or size than the masks.
-        ConfigError: fps or phases out of range.
+        ConfigError: fps or phases out of range, or a map of another kind or among the inputs.
         OutputError: the map cannot be written.
     """
-    if fps is not None and not 0 < fps < float("inf"):
-        raise ConfigError(f"fps {fps}", expected="a number above 0", do="give the frames per second of the masks")
+    if fps is not None and not 0 < fps <= MAX_FPS:
+        raise ConfigError(
+            f"fps {fps}", expected=f"a number above 0, up to {MAX_FPS}", do="give the frames per second of the masks"
+        )
+    if map:
+        _check_map(Path(map), masks, labels, video)
     classes = None if palette is None else read_palette(palette)
     predicted = open_masks(masks, classes)
     truth = None if labels is None else open_masks(labels, classes)
+    if not 1 <= phases <= len(predicted):
+        raise ConfigError(
+            f"{phases} phases",
+            expected=f"1 … {len(predicted)}, the number of masks",
+            do="give the number of paths that take turns, or leave it out",
+        )
     if truth:
         _check_pair(predicted, truth)
     with ExitStack() as stack:
@@ -135,6 +148,33 @@ def _check_pair(masks: Masks, labels: Masks) -> None:
             expected="masks of the size of the labels",
             do="resize the masks without interpolation",
         )
+    _check_same_numbers(masks, labels)
+
+
+def _check_same_numbers(masks: Masks, labels: Masks) -> None:
+    """The numbers of both, where they have some, may differ by a constant: one may count from 0, the other from 1."""
+    if masks.numbers is None or labels.numbers is None:
+        return
+    apart = [number - other for number, other in zip(masks.numbers, labels.numbers, strict=True)]
+    wrong = next((index for index, difference in enumerate(apart) if difference != apart[0]), None)
+    if wrong is not None:
+        raise DataError(
+            f"the label of {masks.names[wrong]} would be {labels.names[wrong]}",
+            expected="labels with the numbers of the masks, or with the same steps from another start",
+            do="give the labels of these very frames",
+        )
+
+
+def _check_map(target: Path, *inputs: str | Path | None) -> None:
+    """Refuse a map that would be taken for a mask, label or frame in the next run."""
+    folders = {path.parent.resolve() for path in map_files(target) if path.suffix.lower() == ".png"}
+    for given in inputs:
+        if given is not None and os.path.isdir(given) and Path(given).resolve() in folders:
+            raise ConfigError(
+                f"the map {target} would lie among the files of {given}",
+                expected="a place outside the folders of masks, labels and frames",
+                do="choose another with --map",
+            )
 
 
 def _other_length(masks: Masks, video: VideoReader, what: str) -> DataError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from tdseg.draw import BACKGROUND
-from tdseg.errors import OutputError
+from tdseg.errors import ConfigError, OutputError
 from tdseg.metrics.flow import Flow
 from tdseg.metrics.temporal import InstabilityMap
 from tdseg.video import VideoWriter
@@ -77,23 +79,41 @@ def picture(share: NDArray[np.floating], base: RGB) -> Image.Image:
     return still
 
 
+def map_files(target: Path) -> list[Path]:
+    """The files of a map, see `MapWriter`.
+
+    Raises:
+        ConfigError: a file of another kind.
+    """
+    if os.path.isdir(target) or not target.suffix:
+        return [target / "instability.png", target / "instability.mp4"]
+    if target.suffix.lower() not in {".png", ".mp4"}:
+        raise ConfigError(
+            f"a map called {target.name}",
+            expected="FILE.png, FILE.mp4 or a folder; a new folder has no dot in its name",
+            do="choose another name with --map",
+        )
+    return [target]
+
+
 class MapWriter:
     """Writes the map of one video's masks: a .png, an .mp4 in which each flip glows and fades, or both in a folder.
 
-    A context manager. The files take their names when all is whole; nothing is left of a run that failed.
+    A context manager. The files take their names when all are whole; nothing is left of a run that failed.
 
     Args:
-        target: FILE.png, FILE.mp4, or a folder for instability.png and instability.mp4, made if missing.
+        target: FILE.png, FILE.mp4 (in any case), or a folder for instability.png and instability.mp4, made if missing:
+            one that is there, or a name without suffix.
         size: (H, W) of the masks, pixels.
         fps: of the video.
 
     Raises:
+        ConfigError: a file of another kind.
         OutputError: it cannot be written (here, and in every method).
     """
 
     def __init__(self, target: Path, size: tuple[int, int], fps: float) -> None:
-        is_file = target.suffix in {".png", ".mp4"}
-        names = [target] if is_file else [target / "instability.png", target / "instability.mp4"]
+        names = map_files(target)
         self._staged = {path: path.with_name(f".partial-{path.name}") for path in names}
         self._map = InstabilityMap(size)
         self._glow = np.zeros(size, np.float32)
@@ -101,14 +121,18 @@ class MapWriter:
         self._base = np.zeros((*size, 3), np.uint8)
         self._frames = 0
         self._video: VideoWriter | None = None
-        self._new_folder = None if is_file or target.exists() else target
+        folder = names[0].parent
+        self._new_folders = [path for path in (folder, *folder.parents) if not os.path.exists(path)]  # innermost first
         try:
-            names[0].parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _failed(target, error) from error
-        for path, staged in self._staged.items():
-            if path.suffix == ".mp4":
-                self._video = VideoWriter(staged, size=size, fps=fps)
+            folder.mkdir(parents=True, exist_ok=True)
+            for path, staged in self._staged.items():
+                if path.suffix.lower() == ".mp4":
+                    self._video = VideoWriter(staged, size=size, fps=fps)
+        except BaseException as error:
+            self._clean(failed=True)
+            if isinstance(error, OSError):
+                raise _failed(target, error) from error
+            raise
 
     def update(self, mask: NDArray[np.uint8], frame: RGB | None, flow: Flow | None) -> None:
         """Add the next mask, (H, W), with its frame (H, W, 3) and the flow to it, where there are any."""
@@ -124,22 +148,31 @@ class MapWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        failed = True
         try:
             if self._video:
                 self._video.close()
             if kind is None:
                 self._publish()
+                failed = False
         finally:
-            for staged in self._staged.values():
-                staged.unlink(missing_ok=True)
-            if kind is not None and self._new_folder:
-                self._new_folder.rmdir()
+            self._clean(failed=failed)
+
+    def _clean(self, *, failed: bool) -> None:
+        """Remove what was staged, and after a failure the folders that were made for it."""
+        for path in self._staged.values():
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        for folder in self._new_folders if failed else ():
+            with suppress(OSError):
+                folder.rmdir()
 
     def _publish(self) -> None:
         try:
             for path, staged in self._staged.items():
-                if path.suffix == ".png":
+                if path.suffix.lower() == ".png":
                     picture(self._map.compute().numpy(), self._base).save(staged, "PNG", optimize=True)
+            for path, staged in self._staged.items():
                 staged.replace(path)
         except OSError as error:
             raise _failed(path, error) from error

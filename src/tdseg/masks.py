@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import lzma
+import math
 import re
+import struct
+import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -38,11 +44,19 @@ class Masks:
         source: what the user gave, printable.
         names: of each mask, such as its file's name.
         size: (H, W) of all of them, pixels.
+        numbers: of each file in its sequence, growing; None where the names have none.
     """
 
-    def __init__(self, source: Path, names: list[str], read: Callable[[], Iterator[Mask]]) -> None:
+    def __init__(
+        self,
+        source: Path,
+        names: list[str],
+        read: Callable[[], Iterator[Mask]],
+        numbers: list[int] | None = None,
+    ) -> None:
         self.source = str(source)
         self.names = names
+        self.numbers = numbers
         self._read = read
         self.size: tuple[int, int] = next(read()).shape
 
@@ -70,11 +84,12 @@ def open_masks(path: str | Path, palette: Palette | None = None) -> Masks:
 
     Args:
         path: a folder of PNGs in natural order (2 before 10): indexed or grey ones hold the class itself, coloured ones
-            need `palette`; or an .npz file with one array of integers, (T, H, W), read frame by frame.
+            need `palette`; or an .npz file with one array of integers or bools, (T, H, W), read frame by frame.
         palette: the classes there are; any other is refused.
 
     Raises:
-        DataError: nothing there, files of another kind, numbers that leave a gap, a mask that cannot be read.
+        DataError: nothing there, files of another kind or of several videos, numbers that leave a gap, a mask that
+            cannot be read.
     """
     path = Path(path)
     if path.suffix.lower() == ".npz":
@@ -89,20 +104,22 @@ def open_masks(path: str | Path, palette: Palette | None = None) -> Masks:
             expected="a folder of masks as PNG, or an .npz file",
             do="give the folder that holds the masks themselves; lossy formats such as JPEG hold no classes",
         )
-    _check_numbers(files)
+    numbers = _numbers(files)
+    _check_gaps(files, numbers or [])
     lookup = None if palette is None else _lookup(palette)
-    return Masks(path, [str(f) for f in files], lambda: (_read_png(f, palette, lookup) for f in files))
+    return Masks(path, [str(f) for f in files], lambda: (_read_png(f, palette, lookup) for f in files), numbers)
 
 
 def read_palette(path: str | Path) -> Palette:
     """The classes in a text file: a line "R G B name" for each, in order of index; empty and # lines are skipped.
 
     Raises:
-        DataError: the file cannot be read, a line has another form, or there are none or over 254.
+        DataError: the file cannot be read, a line has another form or repeats a colour or class, or there are none or
+            over 254.
     """
     path = Path(path)
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, getattr(error, "strerror", None) or "not a text file") from None
     names: list[str] = []
@@ -123,6 +140,12 @@ def read_palette(path: str | Path) -> Palette:
                 f"{path}, line {number}: {line!r} has the colour of {names[colors.index(color)]}",
                 expected="a colour of its own for each class",
                 do="give one of them another, as in the masks",
+            )
+        if match[4] in names and match[4].lower() != "void":
+            raise DataError(
+                f"{path}, line {number}: {line!r} repeats the class {match[4]}",
+                expected="a name of its own for each class",
+                do="give it another name; only void may have several colours",
             )
         names.append(match[4])
         colors.append(color)
@@ -197,53 +220,102 @@ def _is_png(path: Path) -> bool:
     return path.suffix.lower() == ".png" and not path.name.startswith(".")
 
 
-def _check_numbers(files: list[Path]) -> None:
+TIME = re.compile(r"\d{9,}\D\d|(19|20)\d{6}\D?\d{6}|\d\d(\D)\d\d\2\d\d|\d\.\d")
+"""Times in names: seconds since 1970 and their parts, date and time, either in its parts, seconds with decimals."""
+
+
+def _numbers(files: list[Path]) -> list[int] | None:
+    """The number that counts the files, in natural order: the first that varies while the text around it does not.
+
+    Returns:
+        None where there is no such number: names without one, a single file, times in several parts.
+
+    Raises:
+        DataError: the numbers count several sequences.
+    """
+    parts = [re.split(r"(\d+)", f.stem) for f in files]
+    texts = [tuple(part[::2]) for part in parts]
+    if len(set(texts)) == len(files) or () in (tuple(part[1::2]) for part in parts):
+        return None
+    if len(set(texts)) > 1:
+        raise _several(files, texts)
+    runs = [[int(digits) for digits in run] for run in zip(*(part[1::2] for part in parts), strict=True)]
+    varying = [run for run in runs if len(set(run)) > 1]
+    if not varying or (len(varying) > 1 and all(TIME.search(f.stem) for f in files)):
+        return None
+    if len(set(varying[0])) == len(files):
+        return varying[0]
+    if len(varying) == 1:  # 1 and 01
+        return None
+    raise _several(files, varying[0])
+
+
+def _several(files: list[Path], groups: Sequence[object]) -> DataError:
+    """The error for files of several groups, given the group of each."""
+    new = next(index for index, group in enumerate(groups) if group != groups[0])
+    return DataError(
+        f"{files[0].name} and {files[new].name} in {files[0].parent}: masks of several videos",
+        expected="names that differ in one number",
+        do="give the masks of each video by themselves",
+    )
+
+
+def _check_gaps(files: list[Path], numbers: list[int]) -> None:
     """Refuse numbered files with gaps: steps that are not equal, but multiples of the smallest. Times are not."""
-    found = [re.findall(r"\d+", f.stem) for f in files]
-    if not all(found):
+    steps = [after - before for before, after in pairwise(numbers)]
+    if not steps or max(steps) == (step := min(steps)) or any(other % step for other in steps):
         return
-    numbers = [int(parts[-1]) for parts in found]
-    steps = np.diff(numbers)
-    if steps.size and steps.min() > 0 and steps.max() > steps.min() and not (steps % steps.min()).any():
-        gap = int(steps.argmax())
-        raise DataError(
-            f"{files[gap].name} is followed by {files[gap + 1].name} in {files[gap].parent}",
-            expected=f"{numbers[gap] + int(steps.min())} next: a mask for every frame",
-            do="add the missing masks, or split the folder at the gap",
-        )
+    gap = steps.index(max(steps))
+    raise DataError(
+        f"{files[gap].name} is followed by {files[gap + 1].name} in {files[gap].parent}",
+        expected=f"{numbers[gap] + step} next: a mask for every frame",
+        do="add the missing masks, or split the folder at the gap",
+    )
 
 
 # --- npz ------------------------------------------------------------------------------------------------------------
 
 
-def _open_npz(path: Path, palette: Palette | None) -> Masks:
+NPZ_ERRORS = (
+    *(OSError, ValueError, EOFError, IndexError, OverflowError, SyntaxError, tokenize.TokenError, struct.error),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError),  # the last: encrypted or not supported
+)
+"""What zipfile, the decompressors and numpy's header parser raise for files that are not as they should be."""
+
+
+@contextmanager
+def _npz_errors(path: Path) -> Iterator[None]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.namelist()
-            with archive.open(members[0]) as file:
-                shape, dtype = _npy_header(file)
-    except (OSError, ValueError, zipfile.BadZipFile, IndexError) as error:
-        raise _unreadable(path, getattr(error, "strerror", None) or "not a whole .npz file") from None
-    if len(members) != 1 or len(shape) != 3 or 0 in shape or dtype.kind not in "ui":
+        yield
+    except NPZ_ERRORS as error:
+        why = str(error) if isinstance(error, RuntimeError) else getattr(error, "strerror", None)
+        raise _unreadable(path, why or "not a whole .npz file") from None
+
+
+def _open_npz(path: Path, palette: Palette | None) -> Masks:
+    with _npz_errors(path), zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        with archive.open(members[0]) as file:
+            shape, dtype = _npy_header(file)
+    if len(members) != 1 or len(shape) != 3 or min(shape) < 1 or dtype.kind not in "uib":
         raise DataError(
             f"{path}: {len(members)} arrays, the first {dtype} {shape}",
-            expected="one array of integers, (T, H, W), T at least 1",
+            expected="one array of integers or bools, (T, H, W), each at least 1",
             do="save it with numpy.savez_compressed(path, masks)",
         )
+    if members[0].file_size < math.prod(shape) * dtype.itemsize:  # before there is a name for each of them
+        raise _unreadable(path, "not a whole .npz file")
     names = [f"{path}, mask {index}" for index in range(shape[0])]
     return Masks(path, names, lambda: _read_npz(path, palette, names))
 
 
 def _read_npz(path: Path, palette: Palette | None, names: list[str]) -> Iterator[Mask]:
     """One mask after the other, straight from the archive: the array as a whole may not fit in memory."""
-    with zipfile.ZipFile(path) as archive, archive.open(archive.namelist()[0]) as file:
+    with _npz_errors(path), zipfile.ZipFile(path) as archive, archive.open(archive.namelist()[0]) as file:
         (_, height, width), dtype = _npy_header(file)
         for name in names:
-            try:
-                data = file.read(height * width * dtype.itemsize)
-                values = np.frombuffer(data, dtype).reshape(height, width)
-            except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-                raise _unreadable(path, str(error)) from None
+            data = file.read(height * width * dtype.itemsize)
+            values = np.frombuffer(data, dtype).reshape(height, width)
             if dtype != np.uint8 and (values.min() < 0 or values.max() > VOID):
                 raise DataError(
                     f"{name}: values {values.min()} … {values.max()}",

@@ -36,7 +36,10 @@ def flicker(
     """
     with needs("metrics"):
         from tdseg.flicker import flicker
+    from tdseg.files import check_target
 
+    if json:
+        check_target(json)
     with progress_bar(quiet) as on_progress:
         report = flicker(
             masks,
