@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from tdseg.labels import CAMVID_CLASSES, CAMVID_PALETTE
 from tdseg.models.tdnet import TDNet
@@ -39,6 +40,14 @@ def small_model() -> TDNet:
         for _ in range(16):
             model.forward_clip(model.normalize(frames))
     return model.eval()
+
+
+def write_masks(path: Path, masks: list[NDArray[np.uint8]]) -> Path:
+    """A folder of indexed masks, 000000.png …"""
+    path.mkdir()
+    for index, mask in enumerate(masks):
+        Image.fromarray(mask).save(path / f"{index:06d}.png")
+    return path
 
 
 def write_clip(path: Path, count: int, size: tuple[int, int] = SIZE) -> Path:

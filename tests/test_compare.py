@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from pages import Parsed
-from small import FPS, SIZE, moving_frames, small_model, write_clip
+from small import FPS, SIZE, moving_frames, small_model, write_clip, write_masks
 from tdseg import zoo
 from tdseg.cli import DONE, IN_PART, REFUSED, main
 from tdseg.compare import Comparison, compare
@@ -21,13 +20,6 @@ from tdseg.weights import write_model
 
 COUNT = 24
 HOSTILE = "<script>alert(1)</script>"
-
-
-def write_masks(path: Path, masks: list[np.ndarray]) -> Path:
-    path.mkdir()
-    for index, mask in enumerate(masks):
-        Image.fromarray(mask).save(path / f"{index:06d}.png")
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from small import FPS, SIZE, moving_frames, write_clip
+from small import FPS, SIZE, moving_frames, write_clip, write_masks
 from tdseg.errors import ConfigError, DataError, OutputError
 from tdseg.flicker import flicker
 from tdseg.metrics.flow import DISFlow
@@ -19,13 +19,6 @@ COUNT = 20
 def class_of(image: np.ndarray) -> np.ndarray:
     mask: np.ndarray = (image[..., 0] // 64).astype(np.uint8)
     return mask
-
-
-def write_masks(path: Path, masks: list[np.ndarray]) -> Path:
-    path.mkdir()
-    for index, mask in enumerate(masks):
-        Image.fromarray(mask).save(path / f"{index:06d}.png")
-    return path
 
 
 @pytest.fixture(scope="module")

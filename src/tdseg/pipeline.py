@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 import time
 import warnings
@@ -149,11 +148,9 @@ def default_output(source: str | Path | int) -> Path:
 
 def prepare(model: str | Path | TDNet, device: str) -> TDNet:
     """The model in its fastest form, on its device."""
-    if not isinstance(model, TDNet):
-        model = zoo.load(model, device=str(resolve_device(device)))
-    elif device != "auto":
-        model = copy.deepcopy(model).to(resolve_device(device))
-    return model.fuse(winograd=next(model.parameters()).device.type == "cpu")
+    place = next(model.parameters()).device if isinstance(model, TDNet) and device == "auto" else resolve_device(device)
+    network = model if isinstance(model, TDNet) else zoo.load(model)
+    return network.fuse(winograd=place.type == "cpu").to(place)
 
 
 def _keep_source(source: str | Path | int, output: Path) -> None:
