@@ -22,7 +22,9 @@ class Head(nn.Module):
             with LeakyReLU(0.01), and no bias in the last convolution, as in FANet.
     """
 
-    def __init__(self, kind: HeadKind, in_channels: int, channels: int, num_classes: int, upscale: int = 1) -> None:
+    def __init__(
+        self, kind: HeadKind, in_channels: int, channels: int, num_classes: int, upscale: int = 1, dropout: float = 0.1
+    ) -> None:
         super().__init__()
         self.hidden: nn.Module
         if kind == "separable":
@@ -30,7 +32,7 @@ class Head(nn.Module):
         else:
             act = nn.ReLU(inplace=True) if kind == "conv" else nn.LeakyReLU(0.01, inplace=True)
             self.hidden = ConvNorm(in_channels, channels, 3, act=act)
-        self.dropout = nn.Dropout2d(0.1)
+        self.dropout = nn.Dropout2d(dropout)
         self.classify = nn.Conv2d(channels, num_classes * upscale**2, 1, bias=kind != "leaky")
         self.shuffle = nn.PixelShuffle(upscale)
 

@@ -36,18 +36,20 @@ class Path(nn.Module):
     In a per-frame model (m = 1) there is nothing to propagate, and the head reads the sub-feature itself.
     """
 
-    def __init__(self, config: ModelConfig, subnet: SubNetwork, *, aux: bool) -> None:
+    def __init__(self, config: ModelConfig, subnet: SubNetwork, *, aux: bool, dropout: float) -> None:
         super().__init__()
         self.subnet = subnet
         self.temporal = config.paths > 1
         width = config.d_v if self.temporal else subnet.channels
         if self.temporal:
             self.encoder = Encoder(subnet.channels, config.d_k, config.d_v, config.memory_stride)
-            self.propagation = Propagation(config.d_v, config.paths - 1)
+            self.propagation = Propagation(config.d_v, config.paths - 1, dropout)
         self.norm = make_norm(config.norm, width, config.norm_size)
-        self.head = Head(config.head, width, config.head_channels, config.num_classes, config.head_upscale)
+        self.head = Head(config.head, width, config.head_channels, config.num_classes, config.head_upscale, dropout)
         aux_channels = getattr(subnet, "aux_channels", 0) if aux else 0
-        self.aux_head = Head(config.head, aux_channels, _AUX_HIDDEN, config.num_classes) if aux_channels else None
+        self.aux_head = (
+            Head(config.head, aux_channels, _AUX_HIDDEN, config.num_classes, dropout=dropout) if aux_channels else None
+        )
 
     def encode(self, x: Tensor) -> Encoded:
         """(B, 3, H, W), normalised -> Encoded."""

@@ -32,6 +32,8 @@ class ClipOutput(NamedTuple):
     """(B, S, C, H, W) at the input's size."""
     state: TDNetState
     """State after the last frame."""
+    head_logits: Tensor | None = None
+    """(B, S, C, u·h, u·w): the logits before they were resized, at the resolution of the head; in training only."""
     sub_logits: Tensor | None = None
     """(B, S, C, h, w) of each frame without propagation, at the resolution of the head; in training only."""
     aux_logits: Tensor | None = None
@@ -47,17 +49,27 @@ class TDNet(nn.Module):
     Args:
         config: the architecture.
         aux: add the auxiliary heads that training uses; checkpoints leave them out.
+        dropout: probability in training, in the heads, on attention weights and on what a hop gives.
         make: makes the sub-network of a path; for subnet="custom", and for nothing else.
 
     Raises:
         ConfigError: `make` is missing or too much, or makes something without channels and stride.
     """
 
-    def __init__(self, config: ModelConfig, *, aux: bool = False, make: Callable[[], SubNetwork] | None = None) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        aux: bool = False,
+        dropout: float = 0.1,
+        make: Callable[[], SubNetwork] | None = None,
+    ) -> None:
         super().__init__()
         self.config = config
         count = 1 if config.shared_paths else config.paths
-        self.paths = nn.ModuleList(Path(config, _subnetwork(config, path, make), aux=aux) for path in range(count))
+        self.paths = nn.ModuleList(
+            Path(config, _subnetwork(config, path, make), aux=aux, dropout=dropout) for path in range(count)
+        )
 
     def normalize(self, images: Tensor) -> Tensor:
         """uint8 RGB images (..., 3, H, W) -> float network input of the same shape, on the model's device."""
@@ -150,7 +162,8 @@ class TDNet(nn.Module):
             path, memory = self._next(path, memory, encoded)
         size = (frames.shape[-2], frames.shape[-1])
         full = torch.stack([resize(x, size) for x in logits], 1)
-        return ClipOutput(full, TDNetState(path, memory), *(torch.stack(x, 1) if x else None for x in (sub, aux)))
+        head = torch.stack(logits, 1) if self.training else None
+        return ClipOutput(full, TDNetState(path, memory), head, *(torch.stack(x, 1) if x else None for x in (sub, aux)))
 
     def fuse(self, *, winograd: bool = False) -> TDNet:
         """A copy for inference with the same outputs up to rounding: batch norms folded, channels-last weights.

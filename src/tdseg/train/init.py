@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +14,7 @@ from tdseg.models.tdnet import TDNet
 from tdseg.weights import read_model
 
 
-def initialise(model: TDNet, source: Path | Literal["imagenet"]) -> None:
+def initialise(model: TDNet, source: str) -> None:
     """Start a model from ImageNet weights of its backbone, or from a trained per-frame model.
 
     Raises:
@@ -29,7 +28,7 @@ def initialise(model: TDNet, source: Path | Literal["imagenet"]) -> None:
             assert isinstance(path.subnet, LiteSubNetwork)
             path.subnet.backbone.load_imagenet(state_dict)
         return
-    trained = read_model(source)
+    trained = read_model(Path(source))
     if trained.config.paths != 1 or trained.config.subnet != model.config.subnet:
         raise ConfigError(
             f"initial weights of {trained.config.name}",

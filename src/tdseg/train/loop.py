@@ -41,7 +41,11 @@ class Trainer:
             "classes": self.mixture.classes,
             "palette": self.mixture.palette,
         }
-        network = TDNet(zoo.model_config(recipe.model, **{**classes, **recipe.overrides}), aux=recipe.losses.aux > 0)
+        network = TDNet(
+            zoo.model_config(recipe.model, **{**classes, **recipe.overrides}),
+            aux=recipe.losses.aux > 0,
+            dropout=recipe.dropout,
+        )
         initialise(network, recipe.init)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.module, self.optimizer = self.fabric.setup(network, make_optimizer(network, recipe.optimizer))
@@ -59,7 +63,7 @@ class Trainer:
         torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))  # dropout, the same after a resume
         batch = make_batch(clips, recipe.length, recipe.augmentation, generator)
         batch = Batch(*(value.to(self.fabric.device) for value in batch))
-        output = self.module.forward_clip(self.network.normalize(batch.frames), batch_paths=True)
+        output = self.module.forward_clip(self.network.normalize(batch.frames), score=recipe.score, batch_paths=True)
         terms = clip_losses(output, batch, self.class_weights, recipe.losses)
         loss: Tensor = torch.stack(list(terms.values())).sum()
         values = {name: term.item() for name, term in terms.items()}
@@ -71,7 +75,7 @@ class Trainer:
             )
         self.optimizer.zero_grad()
         self.fabric.backward(loss)
-        self.fabric.clip_gradients(self.module, self.optimizer, max_norm=recipe.optimizer.clip)
+        self.fabric.clip_gradients(self.module, self.optimizer, max_norm=recipe.optimizer.clip or math.inf)
         self.optimizer.step()
         self.average.update(self.network)
         return values

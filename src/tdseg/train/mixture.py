@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from tdseg.data.clip import Clip, ClipDataset
+from tdseg.data.clip import Clip
+from tdseg.data.source import Source, open_source
 from tdseg.errors import ConfigError
-from tdseg.train.recipe import Source
 
 
 class Mixture:
@@ -22,7 +22,7 @@ class Mixture:
     """
 
     def __init__(self, sources: tuple[Source, ...], seed: int) -> None:
-        self.datasets = [_open(source) for source in sources]
+        self.datasets = [open_source(source) for source in sources]
         first = self.datasets[0]
         if any(tuple(dataset.classes) != tuple(first.classes) for dataset in self.datasets):
             raise ConfigError(
@@ -49,14 +49,3 @@ class Mixture:
         for i in range(len(self.datasets[0])):
             counts += torch.bincount(self.datasets[0][i].labels.flatten(), minlength=256)
         return counts[:num_classes] / counts[:num_classes].sum()
-
-
-def _open(source: Source) -> ClipDataset:
-    if source.data == "camvid":
-        from tdseg.data.camvid import CamVid
-
-        assert source.root is not None, "Source guarantees it"
-        return CamVid(source.root, "train", length=source.length)
-    from tdseg.data.street import StreetClips
-
-    return StreetClips(length=source.length)

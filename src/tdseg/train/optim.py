@@ -20,7 +20,7 @@ def make_optimizer(model: nn.Module, config: Optimizer) -> torch.optim.AdamW:
         [
             {
                 "params": parameters,
-                "peak_lr": config.backbone_lr if backbone else config.lr,
+                "peak_lr": (config.backbone_lr or config.lr) if backbone else config.lr,
                 "weight_decay": config.weight_decay if decays else 0.0,
             }
             for (backbone, decays), parameters in groups.items()

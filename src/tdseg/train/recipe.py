@@ -9,34 +9,25 @@ import yaml
 from pydantic import Field, model_validator
 
 from tdseg.config import FrozenConfig
+from tdseg.data.source import Source
 from tdseg.data.transforms import Augmentation
 from tdseg.errors import ConfigError
 
 
-class Source(FrozenConfig):
-    """One data set of the mixture."""
-
-    data: Literal["camvid", "synthetic"] = Field(description="Kind of data set.")
-    root: Path | None = Field(None, description="Folder of the data; synthetic data needs none.")
-    weight: float = Field(1.0, gt=0, description="Share of the training clips that are drawn from it, relative.")
-    length: int = Field(1, ge=1, description="Frames per clip; 1 = stills, which become clips by camera motion.")
-
-    @model_validator(mode="after")
-    def _rooted(self) -> Source:
-        if (self.root is None) != (self.data == "synthetic"):
-            raise ValueError("root belongs to every kind of data but synthetic")
-        return self
-
-
 class Optimizer(FrozenConfig):
-    """AdamW with warm-up and polynomial decay."""
+    """The optimizer with its schedule: warm-up, then polynomial decay to zero."""
 
+    kind: Literal["adamw", "sgd"] = Field("adamw", description="AdamW, or SGD with momentum.")
     lr: float = Field(gt=0, description="Peak learning rate of new layers.")
-    backbone_lr: float = Field(gt=0, description="Peak learning rate of pretrained layers.")
+    backbone_lr: float | None = Field(None, gt=0, description="Peak learning rate of pretrained layers; None: lr.")
     weight_decay: float = Field(0.01, ge=0, description="Decay of weights; norms and biases have none.")
-    warmup: int = Field(100, ge=0, description="Iterations of linear warm-up.")
-    power: float = Field(0.9, gt=0, description="Exponent of the polynomial decay to zero.")
-    clip: float = Field(5.0, gt=0, description="Largest gradient norm.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Of SGD.")
+    warmup: int = Field(100, ge=0, description="Steps of warm-up.")
+    warmup_lr: float | None = Field(
+        None, gt=0, description="Rate that an exponential warm-up starts from; None: linear from zero."
+    )
+    power: float = Field(0.9, gt=0, description="Exponent of the polynomial decay.")
+    clip: float | None = Field(5.0, gt=0, description="Largest gradient norm; None: any.")
     ema: float = Field(0.998, ge=0, lt=1, description="Decay of the averaged weights that are evaluated and saved.")
 
 
@@ -45,8 +36,37 @@ class Losses(FrozenConfig):
 
     sub: float = Field(0.5, ge=0, description="Cross entropy of the sub-feature alone, without propagation.")
     aux: float = Field(0.4, ge=0, description="Cross entropy of the auxiliary head.")
+    lovasz: float = Field(0.0, ge=0, description="Lovász-softmax of the full prediction.")
     agreement: float = Field(0.0, ge=0, description="Disagreement of successive frames along known camera motion.")
-    balance: float = Field(1.10, gt=1, description="c of the class weights 1 / ln(c + share); larger is flatter.")
+    balance: float | None = Field(
+        1.10, gt=1, description="c of the class weights 1 / ln(c + share); larger is flatter; None: no weights."
+    )
+    ohem: float | None = Field(
+        None, gt=0, lt=1, description="Count only pixels whose true class has less than this probability; None: all."
+    )
+    ohem_least: float = Field(1 / 16, gt=0, le=1, description="Share of the pixels that OHEM counts at least.")
+
+
+class Distillation(FrozenConfig):
+    """What a frozen teacher adds to the loss."""
+
+    teacher: str = Field(
+        description="'per-frame' for the model of this run's first stage, packaged weights, a .safetensors file, or "
+        "'hf://org/name' for a segmentation model of Hugging Face."
+    )
+    full: float = Field(1.0, ge=0, description="Weight of KL(teacher || full prediction).")
+    sub: float = Field(0.5, ge=0, description="Weight of KL(teacher's group || sub-feature alone).")
+    grouped: bool = Field(
+        True, description="Each path learns from its own group of the teacher's channels; otherwise from all of them."
+    )
+    scaled: bool = Field(
+        True, description="A group's answer is scaled by the number of groups, as the official teacher of 4 is."
+    )
+    temperature: float = Field(1.0, gt=0, description="Divisor of both sides' logits.")
+    scales: tuple[float, ...] = Field(
+        (1.0,), min_length=1, description="The teacher's answers at these zooms are averaged."
+    )
+    flip: bool = Field(False, description="They are averaged with those on the mirrored frames, too.")
 
 
 class Recipe(FrozenConfig):
@@ -54,17 +74,54 @@ class Recipe(FrozenConfig):
 
     model: str = Field(description="Architecture, as in tdseg.list_models().")
     overrides: dict[str, Any] = Field(default_factory=dict, description="Fields of ModelConfig to override.")
-    init: Path | Literal["imagenet"] = Field(description="'imagenet', or a per-frame model trained by tdseg.")
+    init: str = Field(
+        "imagenet",
+        description="'imagenet', 'none', packaged weights, or a .safetensors file: of the same model, or of the "
+        "per-frame model of its sub-network.",
+    )
+    per_frame: dict[str, Any] | None = Field(
+        None,
+        description="A first stage: fields of the recipe of a per-frame model, over those of this recipe. It is "
+        "trained in the folder per-frame of the run, and takes the place of init.",
+    )
     sources: tuple[Source, ...] = Field(min_length=1, description="Training data.")
+    validation: Source | None = Field(None, description="Data to evaluate on during training and at its end.")
+    evaluate_every: int | None = Field(None, ge=1, description="Steps between evaluations; None: at the end alone.")
     steps: int = Field(ge=1, description="Optimizer steps.")
-    batch: int = Field(ge=1, description="Clips per step.")
+    batch: int = Field(ge=1, description="Clips per step, over all processes.")
+    accumulate: int = Field(1, ge=1, description="Parts that a batch is cut into, one after the other, to save memory.")
     length: int = Field(1, ge=1, description="Frames per training clip.")
+    score: Literal["last", "all"] = Field(
+        "last", description="Frames of a clip that the loss counts; 'last' is the paper's."
+    )
     augmentation: Augmentation
     optimizer: Optimizer
     losses: Losses = Losses()
+    distill: Distillation | None = Field(None, description="Learn from a teacher, too.")
     freeze_norm: bool = Field(False, description="Keep the running statistics of batch norm as they are initialised.")
-    seed: int = Field(0, description="Seed of initialisation, data order and augmentation.")
+    freeze_subnet: bool = Field(False, description="Train what merges and classifies, not the sub-networks.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="In the head, on attention weights and on what a hop gives.")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="Of the computation.")
+    checkpoint_activations: bool = Field(False, description="Compute sub-networks twice, to save memory.")
+    compile: bool = Field(False, description="Compile the sub-networks with torch.compile.")
+    workers: int = Field(0, ge=0, description="Processes that load clips ahead; 0: none.")
+    cache: Literal["none", "memory", "device"] = Field(
+        "memory", description="Where decoded clips stay: nowhere, in each process that loads them, or on the device."
+    )
+    seed: int = Field(0, ge=0, description="Seed of initialisation, data order and augmentation.")
     checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        if self.batch % self.accumulate:
+            raise ValueError(f"batch={self.batch} cannot be cut into accumulate={self.accumulate} equal parts")
+        if odd := [source.length for source in self.sources if source.length not in (1, self.length)]:
+            raise ValueError(f"sources give clips of length {odd[0]}, not of 1 or of length={self.length}")
+        if self.distill and self.distill.teacher == "per-frame" and self.per_frame is None:
+            raise ValueError("distill.teacher='per-frame' needs per_frame, the first stage")
+        if self.cache == "device" and self.workers:
+            raise ValueError("cache='device' keeps clips in the training process: workers must be 0")
+        return self
 
     @classmethod
     def from_yaml(cls, path: Path) -> Recipe:

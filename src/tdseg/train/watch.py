@@ -1,0 +1,71 @@
+"""What a run tells whoever watches it: the terminal, TensorBoard, the card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tdseg.models.tdnet import TDNet
+from tdseg.train.recipe import Recipe
+
+
+class Run(NamedTuple):
+    """A run that starts or goes on."""
+
+    recipe: Recipe
+    output: Path
+    start: int
+    """Steps done before."""
+    model: TDNet
+    """Without its weights' meaning: for names, classes and sizes."""
+
+
+class Step(NamedTuple):
+    """One optimizer step."""
+
+    number: int
+    """1 … recipe.steps."""
+    terms: dict[str, float]
+    """Weighted loss terms; their sum was minimised."""
+    lr: float
+    """Of new layers."""
+    seconds: float
+    """Wall time, loading included."""
+    waited: float
+    """Of these, spent waiting for clips."""
+
+
+class Example(NamedTuple):
+    """A validation frame as the model sees it."""
+
+    frame: NDArray[np.uint8]
+    """(H, W, 3) RGB."""
+    label: NDArray[np.uint8]
+    """(H, W), IGNORE where unknown."""
+    mask: NDArray[np.uint8]
+    """(H, W)."""
+
+
+class Watcher:
+    """Base of watchers: reacts to nothing. Only the process of rank 0 has any."""
+
+    def start(self, run: Run) -> None:
+        """Before the first step."""
+
+    def step(self, step: Step) -> None:
+        """After every step."""
+
+    def evaluated(self, number: int, figures: dict[str, Any], examples: list[Example]) -> None:
+        """After the averaged model was evaluated at step `number`; figures as of `tdseg.evaluate.evaluate`."""
+
+    def warn(self, message: str) -> None:
+        """Something was survived, such as an unreadable image."""
+
+    def finish(self, model: TDNet, weights: Path) -> None:
+        """The averaged model was written to `weights`."""
+
+    def close(self) -> None:
+        """The run ends, finished or not."""
