@@ -74,6 +74,14 @@ class ModelConfig(FrozenConfig):
         le=4,
         description="Sub-pixel factor: the head gives logits on a grid this much finer than its features.",
     )
+    propagation: Literal["attention", "motion"] = Field(
+        "attention",
+        description="How frames are brought together: by the paper's attention, or by a mean along the motion between "
+        "them.",
+    )
+    reach: int = Field(
+        2, ge=1, le=8, description="Motion: cells that things move at most from frame to frame, in each direction."
+    )
     memory_stride: int = Field(4, ge=1, le=64, description="Spatial subsampling n of what later frames keep.")
     norm: Literal["layer", "instance", "none"] = Field(
         "none",

@@ -57,8 +57,8 @@ def merging_multiply_adds(model: TDNet, size: tuple[int, int]) -> int:
         feature = path.subnet(x)
         z = feature.z if isinstance(feature, SubFeature) else feature
         with FlopCounterMode(display=False) as counter:
-            query, _, _ = path.encoder(z)
-            path.propagation(query, state.memory)
+            query, value, slot = path.encoder(z)
+            path.propagation.merge(query, value, state.memory, path.propagation.remember(slot, state.memory))
         total += _multiply_adds(counter)
     return total // len(twin.paths)
 

@@ -5,8 +5,6 @@ Hu et al., "Temporally Distributed Networks for Fast Video Semantic Segmentation
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -58,14 +56,28 @@ class Propagation(nn.Module):
         d_v: channels of the values.
         hops: number of hops, m-1.
         dropout: probability, on attention weights and on the output of φ, in training.
+        partial: propagate through a memory of fewer than `hops` frames, too; otherwise one with fewer is alone.
     """
 
-    def __init__(self, d_v: int, hops: int, dropout: float = 0.1) -> None:
+    def __init__(self, d_v: int, hops: int, *, dropout: float = 0.1, partial: bool = True) -> None:
         super().__init__()
+        self.partial = partial
         self.phi = nn.ModuleList(nn.Linear(d_v, d_v) for _ in range(hops))
         self.dropout = dropout
 
-    def forward(self, query: Tensor, memory: Sequence[FrameMemory]) -> Tensor:
+    def remember(self, own: FrameMemory, memory: tuple[FrameMemory, ...]) -> tuple[FrameMemory, ...]:
+        """The memory after a frame: at most as many frames as there are hops, oldest first."""
+        return (*memory, own)[-len(self.phi) :]
+
+    def merge(
+        self, query: Tensor, value: Tensor, memory: tuple[FrameMemory, ...], remembered: tuple[FrameMemory, ...]
+    ) -> Tensor:
+        """V + A, (B, d_v, h, w): a frame's values with what the memory before it says."""
+        if not memory or (len(memory) < len(self.phi) and not self.partial):
+            return value
+        return value + self(query, memory)
+
+    def forward(self, query: Tensor, memory: tuple[FrameMemory, ...]) -> Tensor:
         """Read the memory with the newest frame's query.
 
         Args:

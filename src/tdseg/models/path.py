@@ -10,8 +10,9 @@ from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
 from tdseg.models.attention import Encoder, Propagation
 from tdseg.models.head import Head
+from tdseg.models.motion import MotionEncoder, MotionPropagation
 from tdseg.models.norm import make_norm
-from tdseg.models.state import FrameMemory
+from tdseg.models.state import FrameMemory, Memory, MotionMemory
 from tdseg.models.subnets.base import SubFeature, SubNetwork
 
 _AUX_HIDDEN = 64
@@ -21,10 +22,10 @@ class Encoded(NamedTuple):
     """One frame as its own path sees it."""
 
     query: Tensor | None
-    """Q, (B, d_k, h, w); None in a per-frame model."""
+    """Q, (B, d_k, h, w), of attention; None without."""
     value: Tensor
     """V, (B, d_v, h, w)."""
-    memory: FrameMemory | None
+    memory: FrameMemory | MotionMemory | None
     """What later frames need of it; None in a per-frame model."""
     aux: Tensor | None
     """(B, aux_channels, h', w'), for the auxiliary head in training; None where the sub-network has none."""
@@ -41,9 +42,16 @@ class Path(nn.Module):
         self.subnet = subnet
         self.temporal = config.paths > 1
         width = config.d_v if self.temporal else subnet.channels
-        if self.temporal:
+        self.encoder: nn.Module
+        self.propagation: nn.Module
+        if self.temporal and config.propagation == "motion":
+            self.encoder = MotionEncoder(subnet.channels, config.d_k, config.d_v)
+            self.propagation = MotionPropagation(config.paths, config.reach)
+        elif self.temporal:
             self.encoder = Encoder(subnet.channels, config.d_k, config.d_v, config.memory_stride)
-            self.propagation = Propagation(config.d_v, config.paths - 1, dropout)
+            self.propagation = Propagation(
+                config.d_v, config.paths - 1, dropout=dropout, partial=config.warmup != "independent"
+            )
         self.norm = make_norm(config.norm, width, config.norm_size)
         self.head = Head(config.head, width, config.head_channels, config.num_classes, config.head_upscale, dropout)
         aux_channels = getattr(subnet, "aux_channels", 0) if aux else 0
@@ -61,13 +69,24 @@ class Path(nn.Module):
         query, value, memory = self.encoder(z)
         return Encoded(query, value, memory, aux)
 
-    def score(self, encoded: Encoded, memory: tuple[FrameMemory, ...]) -> Tensor:
-        """Merge a frame with the memory and classify: (B, C, h, w). An empty memory means its own values alone."""
-        merged = encoded.value
-        if memory:
-            assert encoded.query is not None
-            merged = merged + self.propagation(encoded.query, memory)
-        return self.head(self.norm(merged))  # type: ignore[no-any-return]
+    def remember(self, encoded: Encoded, memory: Memory) -> Memory:
+        """The memory after a frame."""
+        if encoded.memory is None:
+            return ()
+        remembered: Memory = self.propagation.remember(encoded.memory, memory)
+        return remembered
+
+    def merge(self, encoded: Encoded, memory: Memory, remembered: Memory) -> Tensor:
+        """(B, d_v, h, w): a frame brought together with the memory before it; `remembered` is the memory after it."""
+        if encoded.memory is None:
+            return encoded.value
+        merged: Tensor = self.propagation.merge(encoded.query, encoded.value, memory, remembered)
+        return merged
+
+    def classify(self, feature: Tensor) -> Tensor:
+        """Merged features, or a frame's own values, to logits: (B, width, h, w) -> (B, C, u·h, u·w)."""
+        logits: Tensor = self.head(self.norm(feature))
+        return logits
 
     def _check_feature(self, x: Tensor, z: Tensor) -> None:
         stride = self.subnet.stride

@@ -19,7 +19,7 @@ from tdseg.errors import ConfigError
 from tdseg.models.layers import ConvNorm, resize
 from tdseg.models.norm import SpatialLayerNorm
 from tdseg.models.path import Encoded, Path
-from tdseg.models.state import FrameMemory, TDNetState
+from tdseg.models.state import Memory, TDNetState
 from tdseg.models.subnets import SubNetwork, make_subnetwork
 
 MIN_SIZE = 64
@@ -116,8 +116,11 @@ class TDNet(nn.Module):
         """
         state = self.initial_state() if state is None else state
         encoded = self.encode(x, state.path) if encoded is None else encoded
+        path = self._path(state.path)
         memory = state.memory or self._warm(x, state.path, encoded)
-        return self._score(encoded, state.path, memory), self._next(state.path, memory, encoded)
+        self._check_memory(memory, encoded)
+        remembered = path.remember(encoded, memory)
+        return path.classify(path.merge(encoded, memory, remembered)), self._next(state.path, remembered)
 
     def step(self, x: Tensor, state: TDNetState | None = None) -> tuple[Tensor, TDNetState]:
         """One frame: `advance`, with the logits (B, C, H, W) resized to the size of x."""
@@ -152,14 +155,16 @@ class TDNet(nn.Module):
         for t, encoded in enumerate(self._encode_clip(frames, path, batch_paths)):
             if t == 0:
                 memory = memory or self._warm(frames[:, 0], path, encoded)
+                self._check_memory(memory, encoded)
+            module = self._path(path)
+            remembered = module.remember(encoded, memory)
             if score == "all" or t == count - 1:
-                logits.append(self._score(encoded, path, memory))
+                logits.append(module.classify(module.merge(encoded, memory, remembered)))
                 if self.training:
-                    sub.append(self._path(path).score(encoded, ()))
-                    aux_head = self._path(path).aux_head
-                    if aux_head is not None and encoded.aux is not None:
-                        aux.append(aux_head(encoded.aux))
-            path, memory = self._next(path, memory, encoded)
+                    sub.append(module.classify(encoded.value))
+                    if module.aux_head is not None and encoded.aux is not None:
+                        aux.append(module.aux_head(encoded.aux))
+            path, memory = self._next(path, remembered)
         size = (frames.shape[-2], frames.shape[-1])
         full = torch.stack([resize(x, size) for x in logits], 1)
         head = torch.stack(logits, 1) if self.training else None
@@ -197,7 +202,7 @@ class TDNet(nn.Module):
             encodings.update(zip(times, _split(together, batch, len(times)), strict=True))
         return [encodings[t] for t in range(count)]
 
-    def _warm(self, x: Tensor, path: int, encoded: Encoded) -> tuple[FrameMemory, ...]:
+    def _warm(self, x: Tensor, path: int, encoded: Encoded) -> Memory:
         """The memory that the first frame after a reset meets."""
         m = self.config.paths
         if self.config.warmup != "full" or m == 1:
@@ -207,10 +212,12 @@ class TDNet(nn.Module):
         for other in range(path + 1, path + m):
             if other % period not in seen:
                 seen[other % period] = self._path(other).encode(x)
-        slots = (seen[other % period].memory for other in range(path + 1, path + m))
-        return tuple(slot for slot in slots if slot is not None)
+        memory: Memory = ()
+        for other in range(path + 1, path + m):
+            memory = self._path(other).remember(seen[other % period], memory)
+        return memory
 
-    def _score(self, encoded: Encoded, path: int, memory: tuple[FrameMemory, ...]) -> Tensor:
+    def _check_memory(self, memory: Memory, encoded: Encoded) -> None:
         own = encoded.memory
         strangers = [tuple(slot.key.shape) for slot in memory if own is None or slot.key.shape != own.key.shape]
         if strangers:
@@ -220,15 +227,9 @@ class TDNet(nn.Module):
                 expected="frames of one batch and size between two resets",
                 do="start from state=None when the batch or the frame size changes",
             )
-        if len(memory) < self.config.paths - 1 and self.config.warmup == "independent":
-            memory = ()
-        return self._path(path).score(encoded, memory)
 
-    def _next(self, path: int, memory: tuple[FrameMemory, ...], encoded: Encoded) -> TDNetState:
-        m = self.config.paths
-        if encoded.memory is None:
-            return TDNetState(0, ())
-        return TDNetState((path + 1) % m, (*memory, encoded.memory)[-(m - 1) :])
+    def _next(self, path: int, remembered: Memory) -> TDNetState:
+        return TDNetState((path + 1) % self.config.paths, remembered)
 
     def _check_frames(self, x: Tensor, dims: int) -> None:
         sizes_fit = x.ndim == dims and x.shape[-3] == 3 and min(x.shape[-2:]) >= MIN_SIZE and x.numel() > 0
@@ -281,7 +282,7 @@ def _split(encoded: Encoded, batch: int, times: int) -> list[Encoded]:
         Encoded(
             None if query is None else part(query, i),
             part(value, i),
-            None if memory is None else FrameMemory(*(part(x, i) for x in memory)),
+            None if memory is None else type(memory)(*(part(x, i) for x in memory)),
             None if aux is None else part(aux, i),
         )
         for i in range(times)
