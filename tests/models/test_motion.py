@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from factory import random_model
 from torch import Tensor
 
-import tdseg
 from tdseg.models.motion import MotionPropagation, sample
 from tdseg.models.state import MotionMemory
 from tdseg.models.tdnet import TDNet
@@ -15,8 +15,7 @@ SIZE = (64, 96)
 
 @pytest.fixture
 def model() -> TDNet:
-    torch.manual_seed(0)
-    return tdseg.create_model("td4-lite0", propagation="motion", d_k=16)
+    return random_model("td4-lite0", propagation="motion", d_k=16)
 
 
 def texture(height: int, width: int) -> Tensor:
@@ -91,8 +90,7 @@ def test_what_does_not_agree_is_forgotten() -> None:
 @pytest.mark.parametrize("shared", [True, False])
 @torch.inference_mode()
 def test_clip_equals_steps_and_memory_matters(shared: bool) -> None:
-    torch.manual_seed(0)
-    model = tdseg.create_model("td2-lite0", propagation="motion", shared_paths=shared, d_k=16)
+    model = random_model("td2-lite0", propagation="motion", shared_paths=shared, d_k=16)
     frames = torch.randn(2, 1, 3, *SIZE) + 0.1 * torch.randn(2, 5, 3, *SIZE)
     out = model.forward_clip(frames)
     batched = model.forward_clip(frames, batch_paths=True)
@@ -108,7 +106,7 @@ def test_clip_equals_steps_and_memory_matters(shared: bool) -> None:
 
 def test_everything_learns(model: TDNet) -> None:
     model.train()
-    model.forward_clip(torch.randn(2, 3, 3, *SIZE), score="last").logits.square().mean().backward()
+    model.forward_clip(torch.randn(2, 3, 3, *SIZE), score="last").logits.square().mean().backward()  # type: ignore[no-untyped-call]
     path = model.paths[0]
     for name, parameter in path.named_parameters():
         if name.startswith(("encoder", "propagation", "head")):

@@ -75,7 +75,8 @@ class Propagation(nn.Module):
         """V + A, (B, d_v, h, w): a frame's values with what the memory before it says."""
         if not memory or (len(memory) < len(self.phi) and not self.partial):
             return value
-        return value + self(query, memory)
+        propagated: Tensor = self(query, memory)
+        return value + propagated
 
     def forward(self, query: Tensor, memory: tuple[FrameMemory, ...]) -> Tensor:
         """Read the memory with the newest frame's query.

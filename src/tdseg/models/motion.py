@@ -71,7 +71,8 @@ class MotionPropagation(nn.Module):
 
     def _join(self, own: MotionMemory, earlier: MotionMemory) -> MotionMemory:
         motion, correlation = self.find(own.key, earlier.key)
-        value, weight = sample(torch.cat([earlier.value, earlier.weight], 1), motion).split([own.value.shape[1], 1], 1)
+        moved = sample(torch.cat([earlier.value, earlier.weight], 1), motion)
+        value, weight = moved[:, :-1], moved[:, -1:]
         slope, offset = self.trust
         weight = torch.sigmoid(slope * correlation + offset) * weight.clamp(max=self.frames - 1)
         return MotionMemory(own.key, (own.value + weight * value) / (1 + weight), 1 + weight)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -37,13 +37,15 @@ class Path(nn.Module):
     In a per-frame model (m = 1) there is nothing to propagate, and the head reads the sub-feature itself.
     """
 
+    encoder: Encoder | MotionEncoder
+    propagation: Any
+    """Propagation or MotionPropagation: each remembers and merges what the encoder beside it makes."""
+
     def __init__(self, config: ModelConfig, subnet: SubNetwork, *, aux: bool, dropout: float) -> None:
         super().__init__()
         self.subnet = subnet
         self.temporal = config.paths > 1
         width = config.d_v if self.temporal else subnet.channels
-        self.encoder: nn.Module
-        self.propagation: nn.Module
         if self.temporal and config.propagation == "motion":
             self.encoder = MotionEncoder(subnet.channels, config.d_k, config.d_v)
             self.propagation = MotionPropagation(config.paths, config.reach)
