@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tdseg.models.backbones.efficientnet_lite import EfficientNetLite
 from tdseg.models.layers import ConvNorm, resize, separable
 from tdseg.models.subnets.base import SubFeature, SubNetwork
 
