@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
+import layouts
 from pages import Parsed
-from small import moving_frames, small_model
+from small import moving_frames, small_model, write_clip
 from tdseg.cli import DONE, REFUSED, main
+from tdseg.labels import CAMVID_CLASSES
 from tdseg.weights import write_model
 
 
@@ -24,8 +27,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for kind in ("images", "labels"):
             (root / kind / split).mkdir(parents=True)
         for index, frame in enumerate(moving_frames(9)):
-            Image.fromarray(frame).save(root / "images" / split / f"A_{index}.png")
-            Image.fromarray((frame[..., 0] // 24).astype(np.uint8)).save(root / "labels" / split / f"A_{index}.png")
+            name = f"A_{index * (2 if split == 'val' else 30)}.png"
+            Image.fromarray(frame).save(root / "images" / split / name)
+            Image.fromarray((frame[..., 0] // 24).astype(np.uint8)).save(root / "labels" / split / name)
     return root
 
 
@@ -69,8 +73,43 @@ def test_refused(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "holds no images" in capsys.readouterr().err
     assert evaluate(root, "--quiet", "--json", tmp_path / "none" / "val.json") == REFUSED
     assert "val.json" in capsys.readouterr().err
+    assert main(["eval", "--quiet"]) == REFUSED
+    assert "root belongs to" in capsys.readouterr().err
     assert main(["eval", "--root", str(root), "--model", "lite"]) == REFUSED
     assert "did you mean lite0-camvid" in capsys.readouterr().err
+
+
+def test_validation_of_a_recipe(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    values: dict[str, Any] = {
+        "model": "lite0",
+        "sources": [{"data": "synthetic"}],
+        "steps": 1,
+        "batch": 1,
+        "augmentation": {"crop": [64, 96]},
+        "optimizer": {"lr": 1e-3},
+    }
+    recipe.write_text(yaml.safe_dump(values))
+    command = ["eval", "--model", str(root / "small.safetensors"), "--config", str(recipe)]
+    assert main(command) == REFUSED
+    assert "without validation" in capsys.readouterr().err
+    values["validation"] = {"data": "camvid", "root": str(root), "split": "test"}
+    recipe.write_text(yaml.safe_dump(values))
+    assert main(command) == DONE
+    assert "CamVid test, still" in capsys.readouterr().out
+    assert main([*command, "--root", str(root)]) == REFUSED
+    assert "--config" in capsys.readouterr().err
+
+
+def test_sparse_labels_of_a_video(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_clip(tmp_path / "drive.mp4", 8)
+    layouts.save(tmp_path / "masks/5.png", layouts.stripes(range(11), (64, 96)))
+    parts = [{"video": "drive.mp4", "masks": "masks"}]
+    layouts.folder(tmp_path, classes=list(CAMVID_CLASSES), splits={"val": parts})
+    options = ["--model", str(root / "small.safetensors"), "--data", "folder", "--root", str(tmp_path)]
+    assert main(["eval", *options]) == DONE
+    assert "1 frames" in (shown := capsys.readouterr().out)
+    assert "val, clip: each labelled frame after the frames before it" in shown
 
 
 @pytest.mark.parametrize("verb", [["eval", "--root", "x"], ["flicker", "x"]])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -9,21 +10,26 @@ import pytest
 import torch
 from PIL import Image
 
-from small import moving_frames, small_model
+import layouts
+from small import SIZE, moving_frames, small_model
 from tdseg import labels, zoo
-from tdseg.data.camvid import CamVid, Split
+from tdseg.data.camvid import CamVid
+from tdseg.data.clip import IGNORE, Clip, ClipDataset
+from tdseg.data.source import Source
 from tdseg.errors import ConfigError
-from tdseg.evaluate import evaluate, score
+from tdseg.evaluate import evaluate, open_evaluation, score
 from tdseg.models.tdnet import TDNet
+from tdseg.stream import Stream
 
-NAMES = ("A_0", "A_1", "A_2", "B_0", "B_1")
+FRAMES = (("A", 0), ("A", 1), ("A", 2), ("B", 0), ("B", 1))
+APART = {"val": 2, "test": 30}
 
 
-def data_set(root: Path, masks: list[np.ndarray], images: list[np.ndarray], split: Split = "val") -> CamVid:
+def data_set(root: Path, masks: list[np.ndarray], images: list[np.ndarray], split: str = "val") -> CamVid:
     for kind, arrays in (("images", images), ("labels", masks)):
         (root / kind / split).mkdir(parents=True)
-        for name, array in zip(NAMES, arrays, strict=True):
-            Image.fromarray(array).save(root / kind / split / f"{name}.png")
+        for (name, frame), array in zip(FRAMES, arrays, strict=True):
+            Image.fromarray(array).save(root / kind / split / f"{name}_{frame * APART[split]}.png")
     return CamVid(root, split)
 
 
@@ -31,7 +37,9 @@ def data_set(root: Path, masks: list[np.ndarray], images: list[np.ndarray], spli
 def unshared() -> TDNet:
     """Two paths with weights of their own, that disagree."""
     torch.manual_seed(0)
-    model = zoo.create_model("td2-lite0", shared_paths=False, d_v=16, head_channels=16, classes=labels.CAMVID_CLASSES)
+    model = zoo.create_model(
+        "td2-lite0", size=SIZE, shared_paths=False, d_v=16, head_channels=16, classes=labels.CAMVID_CLASSES
+    )
     model.train()
     with torch.no_grad():
         for _ in range(8):
@@ -121,3 +129,66 @@ def test_model_of_other_classes_is_refused(tmp_path: Path) -> None:
         evaluate(swapped, data)
     with pytest.raises(ConfigError, match="lite0 with 4 classes on CamVid val with 11"):
         evaluate(model, data)
+
+
+def test_frames_of_any_size_are_scored_as_a_stream_sees_them(tmp_path: Path) -> None:
+    images = moving_frames(5, (80, 112))
+    stream, masks = Stream(small_model()), []
+    for index, image in enumerate(images):
+        if index == 3:
+            stream.reset()
+        masks.append(stream.step(image).mask)
+    report = score(small_model(), data_set(tmp_path, masks, images), "stream")
+    assert report["miou"] == 100
+
+
+class Clips(ClipDataset):
+    """Clips in memory, each of a video of its own."""
+
+    name, classes, palette, length = "clips", labels.CAMVID_CLASSES, labels.CAMVID_PALETTE, 3
+
+    def __init__(self, clips: list[Clip]) -> None:
+        self.clips = clips
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def sequence(self, index: int) -> str:
+        return str(index)
+
+    def clip(self, index: int, generator: torch.Generator | None = None) -> Clip:
+        return self.clips[index]
+
+
+@torch.inference_mode()
+def test_clips_are_scored_after_their_past() -> None:
+    model = copy.deepcopy(unshared())
+    for name, parameter in model.named_parameters():
+        if "propagation" in name:
+            parameter.mul_(10)  # so that what was before shows
+    clips = []
+    for seed in range(2):
+        frames = torch.from_numpy(np.stack([*moving_frames(2, seed=seed), moving_frames(1, seed=9)[0]]))
+        frames = frames.permute(0, 3, 1, 2)
+        after = model.forward_clip(model.normalize(frames[None, 1:]), model.initial_state(1))  # ends at path 0
+        label = after.logits[0, -1].argmax(0).byte()
+        clips.append(Clip(frames, torch.stack([torch.full_like(label, IGNORE)] * 2 + [label])))
+    assert not torch.equal(clips[0].labels, clips[1].labels)  # though the last frame is the same
+    report = evaluate(model, Clips(clips))
+    assert report["per_path"][0] == 100
+    assert report["per_path"][1] < 100
+    assert report["protocol"].startswith("clips, clip")
+    assert score(model, Clips(clips), "still")["per_path"][0] < 100
+    assert report["tc"] is report["fps"] is None
+    assert "miou_streamed" not in report
+
+
+def test_data_is_opened_with_the_past_that_a_model_needs(tmp_path: Path) -> None:
+    layouts.cityscapes(tmp_path / "city", {"ulm_000000": 19}, "val", past=3)
+    layouts.nyudv2(tmp_path / "nyu", {"0001": 0}, "val")
+    city = Source(data="cityscapes", root=tmp_path / "city", split="val")
+    assert open_evaluation(city, small_model()).length == 4
+    assert open_evaluation(city, unshared()).length == 2
+    assert open_evaluation(city, zoo.create_model("lite0")).length == 1
+    assert open_evaluation(city.model_copy(update={"length": 3}), small_model()).length == 3
+    assert open_evaluation(Source(data="nyudv2", root=tmp_path / "nyu", split="val"), small_model()).length == 1

@@ -69,3 +69,51 @@ CITYSCAPES_PALETTE = (
     (0, 0, 230),
     (119, 11, 32),
 )
+
+CAMVID32 = (
+    ("Animal", (64, 128, 64), "Pedestrian"),
+    ("Archway", (192, 0, 128), "Building"),
+    ("Bicyclist", (0, 128, 192), "Bicyclist"),
+    ("Bridge", (0, 128, 64), "Building"),
+    ("Building", (128, 0, 0), "Building"),
+    ("Car", (64, 0, 128), "Car"),
+    ("CartLuggagePram", (64, 0, 192), "Pedestrian"),
+    ("Child", (192, 128, 64), "Pedestrian"),
+    ("Column_Pole", (192, 192, 128), "Pole"),
+    ("Fence", (64, 64, 128), "Fence"),
+    ("LaneMkgsDriv", (128, 0, 192), "Road"),
+    ("LaneMkgsNonDriv", (192, 0, 64), "Road"),
+    ("Misc_Text", (128, 128, 64), "SignSymbol"),
+    ("MotorcycleScooter", (192, 0, 192), "Bicyclist"),
+    ("OtherMoving", (128, 64, 64), "Car"),
+    ("ParkingBlock", (64, 192, 128), "Pavement"),
+    ("Pedestrian", (64, 64, 0), "Pedestrian"),
+    ("Road", (128, 64, 128), "Road"),
+    ("RoadShoulder", (128, 128, 192), "Pavement"),
+    ("Sidewalk", (0, 0, 192), "Pavement"),
+    ("SignSymbol", (192, 128, 128), "SignSymbol"),
+    ("Sky", (128, 128, 128), "Sky"),
+    ("SUVPickupTruck", (64, 128, 192), "Car"),
+    ("TrafficCone", (0, 0, 64), "Pole"),
+    ("TrafficLight", (0, 64, 64), "SignSymbol"),
+    ("Train", (192, 64, 128), "Car"),
+    ("Tree", (128, 128, 0), "Tree"),
+    ("Truck_Bus", (192, 128, 192), "Car"),
+    ("Tunnel", (64, 0, 64), "Building"),
+    ("VegetationMisc", (192, 192, 0), "Tree"),
+    ("Void", (0, 0, 0), None),
+    ("Wall", (64, 192, 0), "Building"),
+)
+"""CamVid's own classes in order: name, colour in the label files, and which of the 11 classes it is part of (the
+grouping of Sturgess et al., BMVC 2009, and SegNet). Void is one of the 32, but its pixels are ignored in both."""
+CAMVID32_CLASSES = tuple(name for name, _, _ in CAMVID32)
+CAMVID32_PALETTE = tuple(color for _, color, _ in CAMVID32)
+
+NYUDV2_CLASSES = (
+    *("wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf"),
+    *("picture", "counter", "blinds", "desk", "shelves", "curtain", "dresser", "pillow", "mirror", "floor mat"),
+    *("clothes", "ceiling", "books", "refrigerator", "television", "paper", "towel", "shower curtain", "box"),
+    *("whiteboard", "person", "night stand", "toilet", "sink", "lamp", "bathtub", "bag"),
+    *("otherstructure", "otherfurniture", "otherprop"),
+)
+"""The 40 classes of Gupta, Arbelaez & Malik, CVPR 2013."""

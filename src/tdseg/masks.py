@@ -157,22 +157,36 @@ def read_palette(path: str | Path) -> Palette:
 # --- PNG ------------------------------------------------------------------------------------------------------------
 
 
-def _read_png(path: Path, palette: Palette | None, lookup: NDArray[np.uint8] | None) -> Mask:
+def read_pixels(path: Path) -> NDArray[np.uint8]:
+    """What an image file of masks or labels holds: (H, W) values where it is indexed or grey, else (H, W, 3) RGB.
+
+    Raises:
+        DataError: the file is missing, damaged or no image, or has other than 8 bits.
+    """
     try:
         with Image.open(path) as image:
             mode, pixels = image.mode, np.asarray(image.convert("RGB") if image.mode == "RGBA" else image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # all that Pillow raises
         raise _unreadable(path, getattr(error, "strerror", None) or "not a readable image") from None
-    if mode in {"P", "L", "1"}:
-        return _classes(pixels.astype(np.uint8, copy=False), palette, str(path))
-    if mode not in {"RGB", "RGBA"} or palette is None or lookup is None:
-        raise DataError(
-            f"{path}: a mask of mode {mode}, not indexed",
-            expected="8-bit indexed or grey PNG whose values are the classes",
-            do="give the colours of the classes with --palette" if mode in {"RGB", "RGBA"} else "save it with 8 bits",
-        )
-    codes = pixels[..., 0] * np.uint32(1 << 16) + pixels[..., 1] * np.uint32(1 << 8) + pixels[..., 2]
-    mask: Mask = lookup[codes]
+    if mode not in {"P", "L", "1", "RGB", "RGBA"}:
+        raise _not_indexed(path, mode, "save it with 8 bits")
+    return pixels.astype(np.uint8, copy=False)
+
+
+def color_codes(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """A number for each colour of (..., 3) RGB: red · 2^16 + green · 2^8 + blue."""
+    red, green, blue = np.moveaxis(pixels.astype(np.uint32), -1, 0)
+    codes: NDArray[np.uint32] = (red << 16) + (green << 8) + blue
+    return codes
+
+
+def _read_png(path: Path, palette: Palette | None, lookup: NDArray[np.uint8] | None) -> Mask:
+    pixels = read_pixels(path)
+    if pixels.ndim == 2:
+        return _classes(pixels, palette, str(path))
+    if palette is None or lookup is None:
+        raise _not_indexed(path, "RGB", "give the colours of the classes with --palette")
+    mask: Mask = lookup[color_codes(pixels)]
     if (unknown := mask == NO_CLASS).any():
         y, x = np.argwhere(unknown)[0]
         raise DataError(
@@ -183,6 +197,14 @@ def _read_png(path: Path, palette: Palette | None, lookup: NDArray[np.uint8] | N
     return mask
 
 
+def _not_indexed(path: Path, mode: str, do: str) -> DataError:
+    return DataError(
+        f"{path}: a mask of mode {mode}, not indexed",
+        expected="8-bit indexed or grey PNG whose values are the classes",
+        do=do,
+    )
+
+
 NO_CLASS = 254
 """Stands for a colour that the palette lacks; palettes end at 253."""
 
@@ -190,8 +212,7 @@ NO_CLASS = 254
 def _lookup(palette: Palette) -> NDArray[np.uint8]:
     """(2^24,): the class of every colour."""
     table = np.full(1 << 24, NO_CLASS, np.uint8)
-    red, green, blue = palette.colors.astype(np.uint32).T
-    table[(red << 16) + (green << 8) + blue] = _indices(palette)
+    table[color_codes(palette.colors)] = _indices(palette)
     return table
 
 

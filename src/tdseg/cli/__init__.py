@@ -15,6 +15,7 @@ from tdseg import __version__
 from tdseg.cli.bench import bench
 from tdseg.cli.compare import compare
 from tdseg.cli.convert import convert
+from tdseg.cli.data import data
 from tdseg.cli.demo import demo
 from tdseg.cli.doctor import doctor
 from tdseg.cli.evaluate import evaluate
@@ -37,6 +38,7 @@ app = App(
 for verb in (segment, demo, bench, compare, flicker, convert, models, doctor):
     app.command(verb)
 app.command(evaluate, name="eval")
+app.command(data)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tdseg.cli.figures import show, write_json
 from tdseg.cli.terminal import DONE, needs, progress_bar
+from tdseg.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tdseg.data.source import Source
 
 
 def evaluate(
     *,
-    root: Path,
+    root: Path | None = None,
     model: str = "td4-lite0-camvid",
-    data: Literal["camvid"] = "camvid",
-    split: Literal["train", "val", "test"] = "val",
+    data: Literal["camvid", "cityscapes", "nyudv2", "folder", "synthetic"] = "camvid",
+    split: str = "val",
+    num_classes: int | None = None,
+    config: Path | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     json: Path | None = None,
     report: Path | None = None,
@@ -22,20 +28,25 @@ def evaluate(
 ) -> int:
     """Measure a model on labelled frames: accuracy, and on video how steady it is.
 
+    Video is streamed; where labelled frames are sparse, they are scored after the frames before them, if those are
+    there, else shown as stills.
+
     Args:
         root: Folder of the data set.
         model: Name of packaged weights (see `tdseg models`), or a file of weights.
-        data: The data set.
-        split: val is video and streamed as such; the frames of the others are 1 s apart and shown as stills.
+        data: Kind of data set, see docs/data.md; synthetic has no root.
+        split: Part of the data set.
+        num_classes: Which classes, where the data set has several sets of them: camvid has 11 and 32.
+        config: A recipe, whose validation data takes the place of root, data, split and num_classes.
         device: auto is cuda if there is one.
         json: Write the figures to this file.
         report: Write them to this file as a page to look at, HTML.
         quiet: Print errors only.
     """
     with needs("metrics"):
-        from tdseg.evaluate import evaluate
+        from tdseg.evaluate import evaluate, open_evaluation
     from tdseg import zoo
-    from tdseg.data.camvid import CamVid
+    from tdseg.data.source import Source
     from tdseg.device import resolve_device
     from tdseg.files import check_target, write_whole
     from tdseg.report.evaluation import evaluation_page
@@ -43,8 +54,13 @@ def evaluate(
     for target in (json, report):
         if target:
             check_target(target)
-    frames = {"camvid": CamVid}[data](root, split)
+    if config is None:
+        values = {"data": data, "root": root, "split": split, "num_classes": num_classes}
+        source = Source.parse(values, where="tdseg eval")
+    else:
+        source = _validation(config, root)
     network = zoo.load(model, device=str(resolve_device(device))).fuse()
+    frames = open_evaluation(source, network)
     with progress_bar(quiet) as on_progress:
         figures = {"model": model, **evaluate(network, frames, on_progress=on_progress)}
     if not quiet:
@@ -54,3 +70,16 @@ def evaluate(
     if report:
         write_whole(report, evaluation_page(figures, frames.palette))
     return DONE
+
+
+def _validation(config: Path, root: Path | None) -> Source:
+    from tdseg.train.recipe import Recipe
+
+    validation = Recipe.from_yaml(config).validation
+    if validation is None or root is not None:
+        raise ConfigError(
+            f"{config} without validation" if validation is None else f"--config {config} and --root {root}",
+            expected="a recipe that names its validation data, or --root and --data",
+            do="give one of the two",
+        )
+    return validation

@@ -1,118 +1,185 @@
-"""CamVid in the layout prepared for SegNet: 480×360, 11 classes, images/ and labels/ by split.
+"""CamVid: road scenes of four videos, in the layout prepared for SegNet or in the original one.
 
 Brostow, Fauqueur & Cipolla, "Semantic object classes in video", Pattern Recognition Letters 2009.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-import torch
-from PIL import Image
-
-from tdseg.data.clip import IGNORE, Clip
-from tdseg.errors import DataError
-from tdseg.labels import CAMVID_CLASSES, CAMVID_PALETTE
+from tdseg.data.clip import IGNORE
+from tdseg.data.pictures import LabelReader, images_in
+from tdseg.data.tracks import Shot, Step, Track, TrackClips, paired
+from tdseg.errors import DataError, TdsegError
+from tdseg.labels import CAMVID32, CAMVID32_CLASSES, CAMVID32_PALETTE, CAMVID_CLASSES, CAMVID_PALETTE
 
 VOID = 11
-Split = Literal["train", "val", "test"]
+HZ = 30.0
+"""Rate that frames are numbered at."""
+FARTHEST = 33
+"""Frames that are farther apart than about a second are no neighbours."""
+VIDEO = 3
+"""Frames that are no farther apart make a video, of 10 Hz or more."""
+SPLITS = ("train", "val", "test")
+STILLS, COLORS = "701_StillsRaw_full", "LabeledApproved_full"
+NAME = re.compile(r"(.+)_f?(\d+)")
 
 
-class CamVid:
-    """CamVid frames with labels, in order of sequence and time.
+class CamVid(TrackClips):
+    """CamVid's labelled frames, in order of sequence and time. Which layout it is shows in the folders.
+
+    Frames before a labelled one are the labelled ones before it in the same sequence, at even steps of time: 1 s in
+    train and test, 1/15 s in val.
 
     Args:
-        root: folder that holds images/{train,val,test}/*.jpg (or .png) and labels/{train,val,test}/*.png.
-        split: "train" (367 frames), "val" (101, real video at 15 Hz) or "test" (233).
-        length: frames per clip. 1 gives stills; more gives each labelled frame with its predecessors of the same
-            sequence, 1 s apart in train and test.
+        root: folder with images/SPLIT/ and labels/SPLIT/ (SegNet: 480×360, 11 classes as indices), or with
+            701_StillsRaw_full/ and LabeledApproved_full/ (original: 960×720, 32 classes as colours). There, files
+            train.txt, val.txt and test.txt with names of frames, if present, take the place of the official split.
+        split: "train" (367 frames officially), "val" (101, real video at 15 Hz) or "test" (233).
+        length: frames per clip.
+        step: see `TrackClips`; in steps between labelled frames.
+        num_classes: 11, or 32, which the original layout alone has.
+        strict: see `TrackClips`.
 
     Raises:
-        DataError: the layout is another, an image lacks its label, or a label is out of range.
+        DataError: the layout is another, an image lacks its label, or is not named by sequence and frame.
     """
 
-    def __init__(self, root: str | Path, split: Split, *, length: int = 1) -> None:
-        self.root = Path(root)
-        self.split = split
-        folder = self.root / "images" / split
-        self.images = sorted(path for path in folder.glob("*") if path.suffix.lower() in {".jpg", ".png"})
-        if not self.images:
+    def __init__(
+        self,
+        root: str | Path,
+        split: str,
+        *,
+        length: int = 1,
+        step: Step = (1, 1),
+        num_classes: int = 11,
+        strict: bool = True,
+    ) -> None:
+        root = Path(root)
+        original = (root / STILLS).is_dir()
+        if num_classes not in ((11, 32) if original else (11,)):
             raise DataError(
-                f"{folder} holds no images",
-                expected="CamVid in the SegNet layout: images/train/*.jpg and labels/train/*.png",
-                do="point root at the folder that contains images/ and labels/",
+                f"num_classes {num_classes} for {root}",
+                expected="11, or 32 in the original layout" if original else "11, all that the SegNet layout has",
+                do="choose one of them",
             )
-        for path in self.images:
-            if not self._label_path(path).is_file():
-                raise DataError(
-                    f"{path.name} has no label", expected=str(self._label_path(path)), do="complete the data set"
-                )
-        self.length = length
-        runs = [self.images[i : i + length] for i in range(len(self.images) - length + 1)]
-        self.clips = [run for run in runs if len({_sequence(path) for path in run}) == 1]
-        self._cache: dict[Path, tuple[np.ndarray, np.ndarray]] = {}
-
-    @property
-    def name(self) -> str:
-        """Such as "CamVid val"."""
-        return f"CamVid {self.split}"
-
-    @property
-    def fps(self) -> float | None:
-        """Frames per second where the frames are a video: 15 for val, every second of 30 Hz; None for the others."""
-        return 15.0 if self.split == "val" else None
-
-    @property
-    def classes(self) -> Sequence[str]:
-        """Names of the 11 classes."""
-        return CAMVID_CLASSES
-
-    @property
-    def palette(self) -> Sequence[tuple[int, int, int]]:
-        """Their colours."""
-        return CAMVID_PALETTE
-
-    def __len__(self) -> int:
-        return len(self.clips)
-
-    def __getitem__(self, index: int) -> Clip:
-        frames, labels = zip(*(self._load(path) for path in self.clips[index]), strict=True)
-        return Clip(torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2), torch.from_numpy(np.stack(labels)))
-
-    def sequence(self, index: int) -> str:
-        """The video that a clip was taken from, such as "0016E5"."""
-        return _sequence(self.clips[index][-1])
-
-    def _label_path(self, path: Path) -> Path:
-        return self.root / "labels" / path.parent.name / f"{path.stem}.png"
-
-    def _load(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
-        if path not in self._cache:
-            label_path = self._label_path(path)
-            image, label = _read(path, "RGB"), _read(label_path)
-            if label.shape != image.shape[:2] or label.max() > VOID:
-                raise DataError(
-                    f"{label_path.name}: shape {label.shape}, largest value {label.max()}",
-                    expected=f"one class index 0 … {VOID} for each pixel of the image {image.shape[:2]}",
-                    do="use the 11-class index labels of the SegNet preparation",
-                )
-            self._cache[path] = image, np.where(label == VOID, IGNORE, label).astype(np.uint8)
-        return self._cache[path]
+        flaws: list[TdsegError] = []
+        shots = (_original if original else _segnet)(root, split, flaws)
+        runs = _runs(shots, flaws)
+        self.fps = _rate(runs)
+        self.classes = CAMVID_CLASSES if num_classes == 11 else CAMVID32_CLASSES
+        self.palette = CAMVID_PALETTE if num_classes == 11 else CAMVID32_PALETTE
+        super().__init__(
+            f"CamVid {split}",
+            [track for track, _ in runs],
+            _color_reader(num_classes) if original else LabelReader({**{i: i for i in range(VOID)}, VOID: IGNORE}),
+            length=length,
+            step=step,
+            flaws=flaws,
+            strict=strict,
+        )
 
 
-def _read(path: Path, mode: str | None = None) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert(mode) if mode else image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # all that Pillow raises
+def official_split(sequence: str, frame: int) -> str | None:
+    """The split that a frame belongs to (Sturgess et al., BMVC 2009); None for sequences that are not CamVid's."""
+    if sequence == "0016E5":
+        return "val" if 7959 <= frame <= 8159 else "train"
+    if sequence == "0001TP":
+        return "train" if frame <= 8520 else "test"
+    return {"0006R0": "train", "Seq05VD": "test"}.get(sequence)
+
+
+def _segnet(root: Path, split: str, flaws: list[TdsegError]) -> list[Shot]:
+    folder, labels = root / "images" / split, root / "labels" / split
+    images = images_in(folder)
+    if not images:
         raise DataError(
-            f"{path}: {error}", expected="an image that can be read", do="copy the data set again"
-        ) from None
+            f"{folder} holds no images",
+            expected=f"images/train/*.jpg and labels/train/*.png (SegNet), or {STILLS}/ and {COLORS}/ (original)",
+            do="point root at the folder that contains them",
+        )
+    return paired(images, {path.stem: path for path in labels.glob("*.png")}, labels, flaws)
 
 
-def _sequence(path: Path) -> str:
-    """ "0016E5" of "0016E5_07959.jpg"."""
-    return path.stem.split("_")[0]
+def _original(root: Path, split: str, flaws: list[TdsegError]) -> list[Shot]:
+    lists = {name: root / f"{name}.txt" for name in SPLITS if (root / f"{name}.txt").is_file()}
+    listed = _listed(lists[split]) if split in lists else None
+    images = [
+        path
+        for path in images_in(root / STILLS)
+        if (path.stem in listed if listed is not None else not lists and _split_of(path) == split)
+    ]
+    if not images:
+        raise DataError(
+            f"{root / STILLS} holds no images of split {split!r}",
+            expected=f"one of {', '.join(lists or SPLITS)}, and images such as 0016E5_07959.png",
+            do="choose another split, or complete the data set",
+        )
+    flaws.extend(
+        DataError(f"{lists[split]} names {stem}", expected=f"an image {stem}.png in {STILLS}", do="add it")
+        for stem in sorted((listed or set()) - {path.stem for path in images})
+    )
+    labels = {path.stem.removesuffix("_L"): path for path in (root / COLORS).glob("*_L.png")}
+    return paired(images, labels, root / COLORS, flaws)
+
+
+def _listed(path: Path) -> set[str]:
+    """The stems that a list names, one a line; a second column, of labels, may follow."""
+    return {Path(line.split()[0]).stem for line in path.read_text(encoding="utf-8").splitlines() if line.strip()}
+
+
+def _split_of(path: Path) -> str | None:
+    match = NAME.fullmatch(path.stem)
+    return official_split(match[1], int(match[2])) if match else None
+
+
+def _runs(shots: list[Shot], flaws: list[TdsegError]) -> list[tuple[Track, int]]:
+    """The shots cut where the steps between their frame numbers change, each run with its step (0: a single frame)."""
+    numbered = []
+    for shot in shots:
+        if match := NAME.fullmatch(shot.image.stem):
+            numbered.append((match[1], int(match[2]), shot))
+        else:
+            flaws.append(
+                DataError(
+                    f"{shot.image}: no frame number", expected="a name such as 0016E5_07959.png", do="rename the file"
+                )
+            )
+    numbered.sort(key=lambda item: item[:2])
+    runs = []
+    for sequence, items in groupby(numbered, key=lambda item: item[0]):
+        frames = [(number, shot) for _, number, shot in items]
+        cuts = _cuts([number for number, _ in frames])
+        for start, end in pairwise(cuts):
+            part = frames[start:end]
+            name = sequence if len(cuts) == 2 else f"{sequence} from {part[0][0]:05d}"
+            step = part[1][0] - part[0][0] if len(part) > 1 else 0
+            runs.append((Track(name, [shot for _, shot in part], range(len(part))), step))
+    return runs
+
+
+def _cuts(numbers: list[int]) -> list[int]:
+    """Where runs of even steps begin, and the end. Numbers at 1 Hz are not always 30 apart, but up to three off."""
+    cuts, step = [0], None
+    for at, (before, number) in enumerate(pairwise(numbers), 1):
+        apart = number - before
+        if apart > FARTHEST or (step is not None and abs(apart - step) > step // 10):
+            cuts.append(at)
+            step = None
+        else:
+            step = step or apart
+    return [*cuts, len(numbers)]
+
+
+def _rate(runs: list[tuple[Track, int]]) -> float | None:
+    """Frames per second, where all runs are videos of one rate."""
+    steps = {step for _, step in runs if step}
+    return HZ / steps.pop() if len(steps) == 1 and max(steps) <= VIDEO else None
+
+
+def _color_reader(num_classes: int) -> LabelReader:
+    if num_classes == 32:
+        return LabelReader({}, {c: IGNORE if name == "Void" else i for i, (name, c, _) in enumerate(CAMVID32)})
+    return LabelReader({}, {c: IGNORE if part is None else CAMVID_CLASSES.index(part) for _, c, part in CAMVID32})

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-from torch import Tensor
+from torch import Generator, Tensor
 
 IGNORE = 255
 """Label of pixels and frames that no loss and no metric counts."""
+
+Color = tuple[int, int, int]
+"""RGB, 0..255."""
 
 
 class Clip(NamedTuple):
@@ -20,19 +24,50 @@ class Clip(NamedTuple):
     """(T, H, W) uint8 class indices; IGNORE where unknown."""
 
 
-class ClipDataset(Protocol):
-    """A sequence of Clips that all have the same number of frames."""
+class ClipDataset(ABC):
+    """A sequence of Clips that all have the same number of frames; sizes may differ from clip to clip.
 
-    @property
-    def classes(self) -> Sequence[str]:
-        """Class names by index."""
-        ...
+    Attributes:
+        name: printable, such as "CamVid val".
+        classes: class names by index.
+        palette: RGB colour of each class.
+        length: frames per clip. Each ends at a labelled frame, unless the data has no labels at all.
+        fps: frames per second where clips of one frame, in order, are videos; None where neighbours are too far apart.
+        has_past: whether labelled frames have frames without labels before them, for clips of more than one.
+        dropped: labelled frames, by name, that end no clip, because too few frames are before them.
+        flaws: what is missing, such as files; a data set opened strictly has none.
+    """
 
-    @property
-    def palette(self) -> Sequence[tuple[int, int, int]]:
-        """RGB colour of each class."""
-        ...
+    name: str
+    classes: Sequence[str]
+    palette: Sequence[Color]
+    length: int
+    fps: float | None = None
+    has_past: bool = False
+    dropped: Sequence[str] = ()
+    flaws: Sequence[str] = ()
 
+    @abstractmethod
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> Clip: ...
+    @abstractmethod
+    def sequence(self, index: int) -> str:
+        """The video that a clip was taken from; the clips of one follow each other."""
+
+    @abstractmethod
+    def clip(self, index: int, generator: Generator | None = None) -> Clip:
+        """One clip.
+
+        Args:
+            index: 0 … len - 1.
+            generator: draws the steps from frame to frame; None: the smallest.
+
+        Raises:
+            DataError: a file cannot be read, or a label holds what is no class; named.
+        """
+
+    def __getitem__(self, index: int) -> Clip:
+        return self.clip(index)
+
+    def __iter__(self) -> Iterator[Clip]:
+        return (self.clip(index) for index in range(len(self)))

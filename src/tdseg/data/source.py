@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from tdseg.config import FrozenConfig
 from tdseg.data.clip import ClipDataset
+from tdseg.errors import DataError
 
 Step = Annotated[int, Field(ge=1, le=1000)]
 
@@ -37,17 +38,46 @@ class Source(FrozenConfig):
         return self
 
 
-def open_source(source: Source) -> ClipDataset:
+def open_source(source: Source, *, strict: bool = True) -> ClipDataset:
     """The data set that a source names.
 
+    Args:
+        source: kind, place and clips.
+        strict: refuse data of which something is missing; otherwise it is left out, and said in `ClipDataset.flaws`.
+
     Raises:
-        DataError: it is not there, or not in the layout that its kind has.
+        DataError: it is not there, not in the layout that its kind has, has another number of classes, or, with
+            `strict`, something is missing.
     """
+    data = _open(source, strict)
+    if source.num_classes not in (None, len(data.classes)):
+        raise DataError(
+            f"num_classes {source.num_classes} for {data.name}",
+            expected=f"{len(data.classes)}, the classes it has",
+            do="leave num_classes out; camvid alone has several label sets",
+        )
+    return data
+
+
+def _open(source: Source, strict: bool) -> ClipDataset:
+    length, step = source.length, source.step
+    if source.root is None:
+        from tdseg.data.street import StreetClips
+
+        return StreetClips(source.split, length=length, step=step)
     if source.data == "camvid":
         from tdseg.data.camvid import CamVid
 
-        assert source.root is not None, "Source guarantees it"
-        return CamVid(source.root, source.split, length=source.length)  # type: ignore[arg-type]
-    from tdseg.data.street import StreetClips
+        classes = source.num_classes or 11
+        return CamVid(source.root, source.split, length=length, step=step, num_classes=classes, strict=strict)
+    if source.data == "cityscapes":
+        from tdseg.data.cityscapes import Cityscapes
 
-    return StreetClips(length=source.length)
+        return Cityscapes(source.root, source.split, length=length, step=step, strict=strict)
+    if source.data == "nyudv2":
+        from tdseg.data.nyudv2 import NYUDv2
+
+        return NYUDv2(source.root, source.split, length=length, step=step, strict=strict)
+    from tdseg.data.folder import Folder
+
+    return Folder(source.root, source.split, length=length, step=step, strict=strict)

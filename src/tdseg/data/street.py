@@ -2,57 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
-from tdseg.data.clip import Clip
-from tdseg.data.synthetic import render_street
+from tdseg.data.pictures import LabelReader
+from tdseg.data.synthetic import StreetFrame, render_street
+from tdseg.data.tracks import Step, Track, TrackClips
+from tdseg.errors import DataError
 from tdseg.labels import CAMVID_CLASSES, CAMVID_PALETTE
 
+VIDEOS = {"train": (1_000, 40), "val": (1_000_000, 8)}
+"""First seed and number of videos of each split."""
 
-class StreetClips:
+
+class StreetClips(TrackClips):
     """Clips cut from rendered videos, every frame labelled. Each video is rendered when first asked for, then kept.
 
     Args:
+        split: "train" (40 videos) or "val" (8 others).
         length: frames per clip.
-        videos: number of videos, of seeds 1000, 1001, …
-        num_frames: frames per video.
+        step: see `TrackClips`.
+        videos: number of videos, instead.
+        num_frames: frames per video, at 15 Hz.
         size: (height, width).
+
+    Raises:
+        DataError: another split, or videos too short for the clips.
     """
 
+    classes = CAMVID_CLASSES
+    palette = CAMVID_PALETTE
+    fps = 15.0
+
     def __init__(
-        self, *, length: int = 4, videos: int = 40, num_frames: int = 24, size: tuple[int, int] = (360, 480)
+        self,
+        split: str = "train",
+        *,
+        length: int = 4,
+        step: Step = (1, 1),
+        videos: int | None = None,
+        num_frames: int = 24,
+        size: tuple[int, int] = (360, 480),
     ) -> None:
-        self.length = length
-        self.videos = videos
+        if split not in VIDEOS:
+            raise DataError(f"split {split!r} of synthetic data", expected=" or ".join(VIDEOS), do="choose one of them")
+        seed, count = VIDEOS[split]
         self.num_frames = num_frames
         self.size = size
-        self._cache: dict[int, Clip] = {}
+        self._cache: dict[str, list[StreetFrame]] = {}
+        tracks = [Track(str(seed + i), (), range(num_frames)) for i in range(videos or count)]
+        super().__init__(f"synthetic {split}", tracks, LabelReader({}), length=length, step=step)
 
-    @property
-    def classes(self) -> Sequence[str]:
-        """CamVid's classes."""
-        return CAMVID_CLASSES
-
-    @property
-    def palette(self) -> Sequence[tuple[int, int, int]]:
-        """CamVid's colours."""
-        return CAMVID_PALETTE
-
-    def __len__(self) -> int:
-        return self.videos * (self.num_frames - self.length + 1)
-
-    def __getitem__(self, index: int) -> Clip:
-        video, start = divmod(index, self.num_frames - self.length + 1)
-        frames, labels = self._render(video)
-        return Clip(frames[start : start + self.length], labels[start : start + self.length])
-
-    def _render(self, video: int) -> Clip:
-        if video not in self._cache:
-            rendered = list(render_street(1000 + video, num_frames=self.num_frames, size=self.size))
-            images = torch.from_numpy(np.stack([frame.image for frame in rendered]))
-            labels = torch.from_numpy(np.stack([frame.label for frame in rendered]))
-            self._cache[video] = Clip(images.permute(0, 3, 1, 2).contiguous(), labels)
-        return self._cache[video]
+    def _read(self, track: Track, at: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        if track.name not in self._cache:
+            self._cache[track.name] = list(
+                render_street(int(track.name), num_frames=self.num_frames, size=self.size, fps=self.fps)
+            )
+        image, label = self._cache[track.name][at]
+        return image, label

@@ -1,0 +1,121 @@
+"""What is in the data of a run, and what is wrong with it, before hours are spent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tdseg.data.clip import IGNORE, ClipDataset
+from tdseg.data.pictures import LabelError
+from tdseg.data.source import Source, open_source
+from tdseg.errors import TdsegError
+
+OnProgress = Callable[[int, int | None], None]
+
+
+@dataclass
+class Pixels:
+    """What is in the images and labels of a data set."""
+
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Number of images of each size, as HxW."""
+    shares: dict[str, float] = field(default_factory=dict)
+    """Percent of the labelled pixels that are of each class."""
+    ignored: float = 0.0
+    """Percent of all pixels that have no class."""
+    unreadable: list[str] = field(default_factory=list)
+    """Images and labels that cannot be read."""
+    labels: list[str] = field(default_factory=list)
+    """Labels that hold what is no class, or are of another size than their image."""
+
+
+@dataclass
+class Report:
+    """One source."""
+
+    source: dict[str, Any]
+    """Its fields."""
+    name: str
+    """Such as "CamVid val"."""
+    images: int
+    """Frames that clips may end at: the labelled ones, or, without labels, those drawn from."""
+    clips: int
+    without_history: list[str]
+    """Labelled frames that end no clip, because too few frames are before them."""
+    missing: list[str]
+    """Files that should be there, such as labels and frames before labelled ones."""
+    pixels: Pixels
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong. Frames without history are not, as long as there are clips."""
+        return self.clips > 0 and not (self.missing or self.pixels.unreadable or self.pixels.labels)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its fields, those of pixels, and sound."""
+        fields = asdict(self)
+        pixels = fields.pop("pixels")
+        return {**fields, **pixels, "sound": self.sound}
+
+
+def check(sources: Sequence[Source], *, on_progress: OnProgress | None = None) -> list[Report]:
+    """Look at sources: every labelled image and its label are read once, of the frames before them only the names.
+
+    Of synthetic data, one video stands for all.
+
+    Args:
+        sources: what a run would draw from.
+        on_progress: called with (images read, images in all) of each data set in turn.
+
+    Raises:
+        DataError: data is not there, or in another layout.
+    """
+    pixels: dict[Source, Pixels] = {}
+    reports = []
+    for source in sources:
+        still = Source(data=source.data, root=source.root, split=source.split, num_classes=source.num_classes)
+        stills, clips = open_source(still, strict=False), open_source(source, strict=False)
+        if still not in pixels:
+            pixels[still] = _read(stills, one_video=source.root is None, on_progress=on_progress)
+        reports.append(
+            Report(
+                source=source.model_dump(mode="json"),
+                name=clips.name,
+                images=len(stills),
+                clips=len(clips),
+                without_history=list(clips.dropped),
+                missing=list(dict.fromkeys([*stills.flaws, *clips.flaws])),
+                pixels=pixels[still],
+            )
+        )
+    return reports
+
+
+def _read(data: ClipDataset, *, one_video: bool, on_progress: OnProgress | None) -> Pixels:
+    pixels, counts, sizes = Pixels(), np.zeros(256, np.int64), Counter[str]()
+    indices = [i for i in range(len(data)) if not one_video or data.sequence(i) == data.sequence(0)]
+    for done, index in enumerate(indices, 1):
+        try:
+            label = data[index].labels[-1].numpy()
+        except LabelError as error:
+            pixels.labels.append(error.got)
+        except TdsegError as error:
+            pixels.unreadable.append(error.got)
+        else:
+            sizes["x".join(map(str, label.shape))] += 1
+            counts += np.bincount(label.ravel(), minlength=256)
+        if on_progress:
+            on_progress(done, len(indices))
+    pixels.sizes = dict(sizes.most_common())
+    labelled = counts[:IGNORE].sum()
+    pixels.shares = {name: _percent(count, labelled) for name, count in zip(data.classes, counts, strict=False)}
+    pixels.ignored = _percent(counts[IGNORE], counts.sum())
+    return pixels
+
+
+def _percent(count: np.integer[Any], of: np.integer[Any]) -> float:
+    return round(100 * float(count) / max(int(of), 1), 4)

@@ -1,0 +1,125 @@
+"""Cityscapes, NYUDv2, synthetic data, and how sources open them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import layouts
+from tdseg.data.cityscapes import Cityscapes
+from tdseg.data.clip import IGNORE
+from tdseg.data.nyudv2 import NYUDv2
+from tdseg.data.source import Source, open_source
+from tdseg.data.street import StreetClips
+from tdseg.errors import DataError
+
+VIDEOS = {"aachen_000000": 19, "hamburg_000000": 313}
+CLASS_OF_ID = {7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12, 26: 13}
+CLASS_OF_ID |= {27: 14, 28: 15, 31: 16, 32: 17, 33: 18}
+
+
+def test_cityscapes(tmp_path: Path) -> None:
+    data = Cityscapes(layouts.cityscapes(tmp_path, VIDEOS, past=4), "train", length=3, step=(1, 2))
+    assert [layouts.numbers(clip) for clip in data] == [[17, 18, 19], [311, 312, 313]]
+    assert data.sequence(1) == "hamburg_000000_000313"
+    drawn = [layouts.numbers(data.clip(1, torch.Generator().manual_seed(seed))) for seed in range(20)]
+    assert {tuple(numbers) for numbers in drawn} == {(a, b, 313) for b in (311, 312) for a in (b - 1, b - 2)}
+    clip = data[0]
+    assert (clip.labels[:2] == IGNORE).all()
+    assert clip.labels.shape == (3, *layouts.SIZE)
+
+
+def test_cityscapes_label_ids(tmp_path: Path) -> None:
+    data = Cityscapes(layouts.cityscapes(tmp_path, {"ulm_000003": 19}, "val", past=0, size=(32, 70)), "val")
+    assert data[0].labels[0, 9, ::2].tolist() == [CLASS_OF_ID.get(i, IGNORE) for i in (*range(34), 255)]
+    assert len(data.classes) == len(data.palette) == 19
+    assert not data.has_past
+
+
+def test_cityscapes_missing_sequence_frames(tmp_path: Path) -> None:
+    root = layouts.cityscapes(tmp_path, VIDEOS, past=3)
+    (root / "leftImg8bit_sequence/train/hamburg/hamburg_000000_000311_leftImg8bit.png").unlink()
+    assert len(Cityscapes(root, "train")) == 2
+    assert len(Cityscapes(root, "train", length=2)) == 2
+    with pytest.raises(DataError, match=r"000313.* missing sequence frames hamburg_000000_000311_leftImg8bit\.png"):
+        Cityscapes(root, "train", length=3)
+    with pytest.raises(DataError, match=r"000015.*000017.*2 frames|aachen_000000_000015.*and 1 more like it"):
+        Cityscapes(root, "train", length=5)
+    assert len(Cityscapes(root, "train", length=3, strict=False)) == 1
+
+
+def test_cityscapes_bad_layout(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no images"):
+        Cityscapes(tmp_path, "train")
+    root = layouts.cityscapes(tmp_path, VIDEOS, past=0)
+    with pytest.raises(DataError, match="leftImg8bit_sequence/train is missing"):
+        Cityscapes(root, "train", length=2)
+    (root / "gtFine/train/aachen/aachen_000000_000019_gtFine_labelIds.png").unlink()
+    with pytest.raises(DataError, match=r"aachen_000000_000019_leftImg8bit\.png has no label"):
+        Cityscapes(root, "train")
+
+
+def test_nyudv2(tmp_path: Path) -> None:
+    root = layouts.nyudv2(tmp_path, {"0001": 12, "0002": 1, "0003": 0}, size=(32, 82))
+    stills = NYUDv2(root, "train")
+    assert [layouts.numbers(clip) for clip in stills] == [[100]] * 3
+    assert stills[0].labels[0, 0, ::2].tolist() == [IGNORE, *range(40)]
+    assert len(stills.classes) == len(set(stills.classes)) == len(set(stills.palette)) == 40
+    clips = NYUDv2(root, "train", length=3)
+    assert [layouts.numbers(clip) for clip in clips] == [[98, 99, 100]]  # in natural order: r-9 before r-10
+    assert [Path(name).stem for name in clips.dropped] == ["0002", "0003"]
+    with pytest.raises(DataError, match="no clip of 14 frames; 3 labelled frames have too few"):
+        NYUDv2(root, "train", length=14)
+
+
+def test_nyudv2_bad_data(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no images"):
+        NYUDv2(tmp_path, "train")
+    root = layouts.nyudv2(tmp_path, {"0001": 1})
+    layouts.save(root / "frames/0001/r-0.png", layouts.picture(0, (40, 40)))
+    with pytest.raises(DataError, match=r"0001\.png: a clip with frames of sizes \[\(32, 48\), \(40, 40\)\]"):
+        NYUDv2(root, "train", length=2)[0]
+    layouts.save(root / "labels/train/0001.png", layouts.stripes([0, 41]))
+    with pytest.raises(DataError, match=r"0001\.png: value 41 at x=24, y=0, 768 such pixels"):
+        NYUDv2(root, "train")[0]
+    (root / "images/train/0001.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"0001\.png: not a whole image"):
+        NYUDv2(root, "train")[0]
+    (root / "labels/train/0001.png").unlink()
+    with pytest.raises(DataError, match=r"0001\.png has no label"):
+        NYUDv2(root, "train")
+
+
+def test_street_clips() -> None:
+    data = StreetClips(length=3, num_frames=6, videos=2, size=(32, 48), step=(2, 2))
+    assert len(data) == 4
+    stills = StreetClips(length=1, num_frames=6, videos=2, size=(32, 48))
+    expected = torch.cat([stills[i].frames for i in (7, 9, 11)])
+    assert torch.equal(data[3].frames, expected)
+    assert stills.sequence(5) != stills.sequence(6)
+    other = StreetClips("val", length=1, num_frames=6, videos=2, size=(32, 48))
+    assert not {stills.sequence(i) for i in range(12)} & {other.sequence(i) for i in range(12)}
+    with pytest.raises(DataError, match="split 'test'"):
+        StreetClips("test")
+
+
+def test_sources(tmp_path: Path) -> None:
+    layouts.segnet(tmp_path / "segnet", ["A_0", "A_1"])
+    layouts.camvid(tmp_path / "camvid", ["0006R0_f00930"])
+    layouts.cityscapes(tmp_path / "cityscapes", VIDEOS, past=1)
+    layouts.nyudv2(tmp_path / "nyudv2", {"0001": 1})
+    for kind, root, length, count in (
+        ("camvid", "segnet", 2, 11),
+        ("camvid", "camvid", 1, 32),
+        ("cityscapes", "cityscapes", 2, 19),
+        ("nyudv2", "nyudv2", 2, 40),
+    ):
+        source = Source(data=kind, root=tmp_path / root, length=length, num_classes=count)
+        data = open_source(source)
+        assert (data.length, len(data.classes), len(data.palette)) == (length, count, count)
+        assert data[0].frames.shape[0] == length
+    assert open_source(Source(data="synthetic", split="val", length=4)).name == "synthetic val"
+    with pytest.raises(DataError, match="num_classes 20 for Cityscapes train"):
+        open_source(Source(data="cityscapes", root=tmp_path / "cityscapes", num_classes=20))
