@@ -20,7 +20,7 @@ from torch import Tensor
 FIXTURES = Path(__file__).parent / "golden"
 FULL = Path(__file__).parents[3] / "shared" / "golden"
 """The same at four times the resolution, where it is at hand."""
-FILES = tuple(sorted(path.stem for path in FIXTURES.glob("*.npz")))
+FILES = tuple(sorted(path.stem for path in FIXTURES.glob("*.npz") if not path.stem.startswith("teacher")))
 
 
 class Golden(NamedTuple):
@@ -57,8 +57,15 @@ def golden(folder: Path, file: str) -> Golden:
 
 def draw_state(name: str, seed: int, norm: tuple[int, ...]) -> dict[str, Tensor]:
     """A state dict of an official model, with LayerNorms of the given size."""
+    return {
+        key: _draw(key, norm if key.startswith("layer_norm") else shape, seed) for key, shape in shapes(name).items()
+    }
+
+
+def shapes(name: str) -> dict[str, tuple[int, ...]]:
+    """Keys and shapes of an official model."""
     keys = json.loads(gzip.decompress((FIXTURES / "state-dict-keys.json.gz").read_bytes()))[name]
-    return {key: _draw(key, norm if key.startswith("layer_norm") else tuple(shape), seed) for key, shape in keys}
+    return {key: tuple(shape) for key, shape in keys}
 
 
 def _draw(key: str, shape: tuple[int, ...], seed: int) -> Tensor:

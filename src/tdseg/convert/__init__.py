@@ -39,7 +39,7 @@ def convert(
 
     Args:
         source: a released file, or a checkpoint of the training code (`model_state`, `module.` before every key,
-            teacher and auxiliary heads in it).
+            teacher and auxiliary heads in it), or the teacher itself, cut into groups: a psp101 like any other.
         target: ends in .safetensors.
         model: one of CONVERTIBLE.
         num_classes: of the checkpoint; 19 are taken to be those of Cityscapes.
@@ -77,12 +77,13 @@ def convert(
     config = _config(source, model, state, num_classes, memory_stride)
     with torch.device("meta"):  # no memory before it is known that all fits
         network = TDNet(config).eval()
-    table = list(key_table(config))
+    table = list(key_table(config, pyramids=_pyramids(config, state)))
     own = network.state_dict()
     _check(source, own, table, state)
-    taken = {entry.ours: entry.take(state[entry.theirs].float()).reshape(own[entry.ours].shape) for entry in table}
-    counters = {key: torch.zeros((), dtype=torch.int64) for key in own.keys() - taken.keys()}  # of batches seen
-    network.load_state_dict({**taken, **counters}, assign=True)
+    whole = {key: torch.zeros_like(value, device="cpu") for key, value in own.items()}  # zero batches were seen
+    for entry in table:
+        entry.put(state[entry.theirs].float(), whole[entry.ours])
+    network.load_state_dict(whole, assign=True)
     about = {"converted_from": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
     write_model(network, target, dtype=torch.float32, about=about)
     return config
@@ -140,6 +141,12 @@ def _config(
     )
 
 
+def _pyramids(config: ModelConfig, state: dict[str, Tensor]) -> int:
+    """Groups that the official teacher is cut into; 1: it is no teacher."""
+    found = sum(fnmatchcase(key, "group*.conv5.0.weight") for key in state)
+    return found if config.paths == 1 and found in (2, 4) else 1
+
+
 def _check(source: Path, own: dict[str, Tensor], table: list[Entry], state: dict[str, Tensor]) -> None:
     taken = {entry.theirs for entry in table}
     wrong = [f"{key} missing" for key in taken - state.keys()]
@@ -155,10 +162,10 @@ def _check(source: Path, own: dict[str, Tensor], table: list[Entry], state: dict
             wrong.append(f"{entry.theirs} not a plain tensor of floats: {tensor.dtype}, {tensor.layout}")
         elif not tensor.float().isfinite().all():
             wrong.append(f"{entry.theirs} not finite")
-    if wrong:
+    if wrong := sorted(set(wrong)):
         raise WeightsError(
-            f"{source}: not the weights named ({len(wrong)} keys: {'; '.join(sorted(wrong)[:5])})",
-            expected=f"the {len(table)} tensors of that model in the official code",
+            f"{source}: not the weights named ({len(wrong)} keys: {'; '.join(wrong[:5])})",
+            expected=f"the {len(taken)} tensors of that model in the official code",
             do="name the right --model and --num-classes, or give the file whole",
         )
 

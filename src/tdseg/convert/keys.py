@@ -24,45 +24,62 @@ LEFT = (
 )
 """Keys knowingly left: auxiliary heads, the teacher, ImageNet classifiers, and layers of FANet that nothing reads."""
 _ATTENTION = (("query", "w_qs"), ("key", "w_ks"), ("value", "w_vs"), ("lateral", "latlayer3"))
+_LEVELS = 4
 _NORM = ("weight", "bias", "running_mean", "running_var")
 
 
-class Rows(NamedTuple):
-    """A part of the output channels: `first` … `first + size - 1` of `of`."""
+class Part(NamedTuple):
+    """Channels `first` … `first + size - 1` of the `of` that a tensor has along an axis."""
 
+    axis: int
     first: int
     size: int
     of: int
 
 
 class Entry(NamedTuple):
-    """Where one of our tensors comes from."""
+    """Where one of our tensors, or a part of it, comes from."""
 
     ours: str
     theirs: str
-    rows: Rows | None = None
-    """The output channels that are kept; None: all."""
+    part: Part | None = None
+    """What is kept of their tensor; None: all."""
+    place: int | None = None
+    """Our first channel that it becomes, along the same axis; None: it becomes all of ours."""
     pointwise: bool = False
     """A 1x1 convolution there, a linear layer here."""
 
     def shape(self, ours: Tensor) -> torch.Size:
         """Shape of their tensor, given ours."""
-        shape = [self.rows.of, *ours.shape[1:]] if self.rows else list(ours.shape)
+        shape = list(ours.shape)
+        if self.part:
+            shape[self.part.axis] = self.part.of
         return torch.Size(shape + [1, 1] * self.pointwise)
 
-    def take(self, theirs: Tensor) -> Tensor:
-        """What is kept of their tensor."""
-        return theirs.narrow(0, self.rows.first, self.rows.size) if self.rows else theirs
+    def put(self, theirs: Tensor, ours: Tensor) -> None:
+        """Copy what is kept of their tensor to its place in ours."""
+        if self.part:
+            axis, first, size, _ = self.part
+            theirs = theirs.narrow(axis, first, size)
+            ours = ours if self.place is None else ours.narrow(axis, self.place, size)
+        ours.copy_(theirs.reshape(ours.shape))
 
 
-def key_table(config: ModelConfig) -> Iterator[Entry]:
-    """Where every tensor of a model comes from in a checkpoint of the official code."""
+def key_table(config: ModelConfig, pyramids: int = 1) -> Iterator[Entry]:
+    """Where every tensor of a model comes from in a checkpoint of the official code.
+
+    Args:
+        config: of the model.
+        pyramids: of the official teacher, a PSPNet cut into so many groups of channels; 1: of any other checkpoint.
+    """
     for path in range(config.paths):
         ours, n = f"paths.{path}", str(path + 1) if config.paths > 1 else ""
         if config.subnet == "fa18":
             yield from _fanet(f"{ours}.subnet", n)
             yield from _conv_norm(f"{ours}.head.hidden", f"head{n}.conv.conv", f"head{n}.conv.bn")
             yield Entry(f"{ours}.head.classify.weight", f"head{n}.conv_out.weight")
+        elif pyramids > 1:
+            yield from _teacher(ours, config, pyramids)
         else:
             yield from _pspnet(f"{ours}.subnet", config, path, n)
             conv, norm, last = (f"head{n}.conv5.{i}" for i in ((0, 1, 4) if n else (1, 2, 5)))
@@ -88,16 +105,53 @@ def _temporal(ours: str, paths: int, path: int) -> Iterator[Entry]:
 
 
 def _pspnet(ours: str, config: ModelConfig, path: int, n: str) -> Iterator[Entry]:
-    bottleneck = config.subnet != "psp18"
-    depth = int(config.subnet.removeprefix("psp"))
-    yield from _resnet(f"{ours}.backbone", f"pretrained{n}", depth, deep_stem=bottleneck, shortcut=bottleneck)
-    width = 512 if bottleneck else 128
-    group, kept = path % config.groups, width // config.groups
-    rows = Rows(group * kept, kept, width)
+    yield from _psp_backbone(ours, config, n)
+    width = _level_width(config)
+    kept = width // config.groups
+    rows = Part(0, path % config.groups * kept, kept, width)
     pyramid = f"psp{n}" if n else "head.conv5.0"
-    for level in range(4):
+    for level in range(_LEVELS):
         theirs = f"{pyramid}.conv{level + 1}"
         yield from _conv_norm(f"{ours}.levels.{level}", f"{theirs}.0", f"{theirs}.1", rows)
+
+
+def _teacher(ours: str, config: ModelConfig, pyramids: int) -> Iterator[Entry]:
+    """The official teacher: m whole pyramids, of which the i-th serves group i, and the head's 3x3 convolution in m.
+
+    Group i reads the i-th of m parts of the backbone's channels and of each level's, so its convolution is made of
+    those columns of the one that reads all.
+    """
+    yield from _psp_backbone(f"{ours}.subnet", config, "")
+    width = _level_width(config)
+    sections = (_LEVELS * width, *[width] * _LEVELS)  # the backbone's channels, then the levels'
+    for group in range(pyramids):
+        kept = width // pyramids
+        rows = Part(0, group * kept, kept, width)
+        for level in range(_LEVELS):
+            theirs = f"psp{group + 1}.conv{level + 1}"
+            yield from _conv_norm(f"{ours}.subnet.levels.{level}", f"{theirs}.0", f"{theirs}.1", rows, rows.first)
+        first = place = 0
+        for section in sections:
+            kept = section // pyramids
+            columns = Part(1, first, kept, sum(sections) // pyramids)
+            yield Entry(
+                f"{ours}.head.hidden.conv.weight", f"group{group + 1}.conv5.0.weight", columns, place + group * kept
+            )
+            first, place = first + kept, place + section
+    for name in _NORM:
+        yield Entry(f"{ours}.head.hidden.norm.{name}", f"head.conv5.0.{name}")
+    yield from _layer(f"{ours}.head.classify", "head.conv5.3")
+
+
+def _psp_backbone(ours: str, config: ModelConfig, n: str) -> Iterator[Entry]:
+    deep = config.subnet != "psp18"
+    depth = int(config.subnet.removeprefix("psp"))
+    yield from _resnet(f"{ours}.backbone", f"pretrained{n}", depth, deep_stem=deep, shortcut=deep)
+
+
+def _level_width(config: ModelConfig) -> int:
+    """Channels of one level of the whole pyramid: a quarter of the backbone's."""
+    return 128 if config.subnet == "psp18" else 512
 
 
 def _fanet(ours: str, n: str) -> Iterator[Entry]:
@@ -124,10 +178,10 @@ def _resnet(ours: str, theirs: str, depth: int, *, deep_stem: bool, shortcut: bo
                 yield from _conv_norm(f"{mine}.shortcut", f"{other}.downsample.0", f"{other}.downsample.1")
 
 
-def _conv_norm(ours: str, conv: str, norm: str, rows: Rows | None = None) -> Iterator[Entry]:
-    yield Entry(f"{ours}.conv.weight", f"{conv}.weight", rows)
+def _conv_norm(ours: str, conv: str, norm: str, rows: Part | None = None, place: int | None = None) -> Iterator[Entry]:
+    yield Entry(f"{ours}.conv.weight", f"{conv}.weight", rows, place)
     for name in _NORM:
-        yield Entry(f"{ours}.norm.{name}", f"{norm}.{name}", rows)
+        yield Entry(f"{ours}.norm.{name}", f"{norm}.{name}", rows, place)
 
 
 def _layer(ours: str, theirs: str) -> Iterator[Entry]:

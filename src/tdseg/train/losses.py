@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,42 +15,108 @@ from tdseg.models.layers import resize
 from tdseg.models.tdnet import ClipOutput
 from tdseg.train.recipe import Losses
 
+Reduce = Callable[[Tensor], Tensor]
+"""The mean of a scalar over the processes of a run. All of them call it equally often, whatever their data."""
 
-def clip_losses(output: ClipOutput, batch: Batch, class_weights: Tensor, config: Losses) -> dict[str, Tensor]:
+
+def alone(x: Tensor) -> Tensor:
+    """The mean over one process."""
+    return x
+
+
+def clip_losses(
+    output: ClipOutput, batch: Batch, class_weights: Tensor, config: Losses, mean_over_ranks: Reduce = alone
+) -> dict[str, Tensor]:
     """Weighted loss terms of a batch of clips; their sum is what training minimises.
 
+    Where nothing is labelled, a term is zero, and so is its gradient. The mean over processes of a term is what one
+    process with all their clips has; only what OHEM keeps at least, and Lovász-softmax, are decided in each process.
+
     Args:
-        output: of `TDNet.forward_clip` with score="all", in training.
-        batch: the clips, labels included.
+        output: of `TDNet.forward_clip`, in training.
+        batch: the clips, labels included; those of the frames that were scored, the last, are used.
         class_weights: (C,).
+        mean_over_ranks: of a value without gradient; for training in several processes.
     """
-    terms = {"full": cross_entropy(output.logits, batch.labels, class_weights)}
-    if output.sub_logits is not None and output.logits.shape[1] > 1 and config.sub:
-        terms["sub"] = config.sub * cross_entropy(output.sub_logits, batch.labels, class_weights)
-    if output.aux_logits is not None and config.aux:
-        terms["aux"] = config.aux * cross_entropy(output.aux_logits, batch.labels, class_weights)
+    scored = output.logits.shape[1]
+    labels, views = batch.labels[:, -scored:], batch.views[:, -scored:]
+
+    def entropy(logits: Tensor) -> Tensor:
+        return cross_entropy(
+            logits, labels, class_weights, ohem=config.ohem, least=config.ohem_least, mean_over_ranks=mean_over_ranks
+        )
+
+    terms = {"full": entropy(output.logits)}
+    temporal = bool(output.state.memory)  # without a memory, the sub-feature is all there is
+    if config.sub and temporal and output.sub_logits is not None:
+        terms["sub"] = config.sub * entropy(output.sub_logits)
+    if config.aux and output.aux_logits is not None:
+        terms["aux"] = config.aux * entropy(output.aux_logits)
     if config.lovasz:
-        terms["lovasz"] = config.lovasz * lovasz(output.logits, batch.labels)
-    if config.agreement and bool(batch.rigid.any()):
-        terms["agreement"] = config.agreement * disagreement(output.logits[batch.rigid], batch.views[batch.rigid])
+        terms["lovasz"] = config.lovasz * lovasz(output.logits, labels)
+    if config.agreement:
+        rigid = batch.rigid
+        terms["agreement"] = config.agreement * disagreement(output.logits[rigid], views[rigid], mean_over_ranks)
     return terms
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, class_weights: Tensor) -> Tensor:
-    """Weighted cross entropy of logits (B, T, C, h, w), resized to the labels (B, T, H, W), without IGNORE."""
+def cross_entropy(
+    logits: Tensor,
+    labels: Tensor,
+    class_weights: Tensor,
+    *,
+    ohem: float | None = None,
+    least: float = 1 / 16,
+    mean_over_ranks: Reduce = alone,
+) -> Tensor:
+    """Cross entropy of logits (B, S, C, h, w), resized to the labels (B, S, H, W): the weighted mean over pixels.
+
+    Args:
+        logits: at any resolution.
+        labels: int64; IGNORE is not counted.
+        class_weights: (C,).
+        ohem, least: see `hardest`; None counts all pixels.
+        mean_over_ranks: see `clip_losses`.
+    """
     labels = labels.flatten(0, 1)
-    full = resize(logits.flatten(0, 1), (labels.shape[-2], labels.shape[-1]))
-    return F.cross_entropy(full, labels, class_weights, ignore_index=IGNORE)
+    full = resize(logits.flatten(0, 1).float(), (labels.shape[-2], labels.shape[-1]))
+    losses = F.cross_entropy(full, labels, ignore_index=IGNORE, reduction="none")  # (B·S, H, W)
+    counted = labels != IGNORE
+    if ohem is not None:
+        counted = hardest(losses.detach(), counted, ohem, least)
+    weights = class_weights[labels.where(counted, 0)] * counted
+    return (weights * losses).sum() / _divisor(mean_over_ranks(weights.sum()))
+
+
+def hardest(losses: Tensor, labelled: Tensor, probability: float, least: float) -> Tensor:
+    """Online hard example mining: which pixels count, (N, H, W) bool.
+
+    Those whose loss exceeds -log(probability); if they are fewer, the `least` of all pixels with the largest losses.
+    "All" are the pixels, labelled or not, of the frames in this process that have labels; ignored ones never count.
+    As released with TDNet, where probability is 0.7 and least 1/16.
+
+    Args:
+        losses: (N, H, W), unweighted.
+        labelled: (N, H, W) bool.
+    """
+    hard = labelled & (losses > -math.log(probability))
+    pixels = int(labelled.flatten(1).any(1).sum()) * labelled[0].numel()
+    count = min(int(least * pixels), int(labelled.sum()))
+    if int(hard.sum()) >= count:
+        return hard
+    kept = torch.zeros_like(hard).flatten()
+    kept[losses.where(labelled, -1).flatten().topk(count).indices] = True
+    return kept.view_as(hard)
 
 
 def lovasz(logits: Tensor, labels: Tensor, stride: int = 4) -> Tensor:
-    """Lovász-softmax loss, a surrogate of 1 - IoU averaged over the classes present in the batch.
+    """Lovász-softmax loss, a surrogate of 1 - IoU averaged over the classes present in the batch of this process.
 
     Berman, Rannen Triki & Blaschko, "The Lovász-Softmax loss", CVPR 2018.
 
     Args:
-        logits: (B, T, C, H, W).
-        labels: (B, T, H, W) int64.
+        logits: (B, S, C, H, W).
+        labels: (B, S, H, W) int64.
         stride: every stride-th pixel in both directions is counted: the loss sorts them.
     """
     logits, labels = (
@@ -55,28 +124,29 @@ def lovasz(logits: Tensor, labels: Tensor, stride: int = 4) -> Tensor:
         labels[:, :, stride // 2 :: stride, stride // 2 :: stride],
     )
     labelled = labels != IGNORE
-    probabilities = logits.movedim(2, -1)[labelled].softmax(-1)  # (N, C)
+    probabilities = logits.movedim(2, -1)[labelled].float().softmax(-1)  # (N, C)
     truth = F.one_hot(labels[labelled], probabilities.shape[-1]).to(probabilities.dtype)
     errors, order = (truth - probabilities).abs().sort(0, descending=True)
     hits = truth.gather(0, order)
     total = hits.sum(0)
     union = total + (1 - hits).cumsum(0)
     jaccard = 1 - (total - hits.cumsum(0)) / union
-    steps = torch.cat([jaccard[:1], jaccard.diff(dim=0)])
-    return ((errors * steps).sum(0) * (total > 0)).sum() / (total > 0).sum().clamp(min=1)
+    steps = jaccard.diff(dim=0, prepend=torch.zeros_like(total)[None])
+    return ((errors * steps).sum(0) * (total > 0)).sum() / _divisor((total > 0).sum())
 
 
-def disagreement(logits: Tensor, views: Tensor) -> Tensor:
+def disagreement(logits: Tensor, views: Tensor, mean_over_ranks: Reduce = alone) -> Tensor:
     """Mean squared difference of class probabilities between successive frames, along their known motion.
 
     Args:
-        logits: (B, T, C, H, W) of clips made from stills.
-        views: (B, T, 3, 3), as in Batch.views.
+        logits: (B, S, C, H, W) of clips made from stills.
+        views: (B, S, 3, 3), as in Batch.views.
+        mean_over_ranks: see `clip_losses`.
     """
-    probabilities = logits.softmax(2)
+    probabilities = logits.float().softmax(2)
     earlier, later = probabilities[:, :-1].flatten(0, 1), probabilities[:, 1:].flatten(0, 1)
     warped, seen = warp(earlier, views[:, :-1].flatten(0, 1), views[:, 1:].flatten(0, 1))
-    return ((warped - later).square().sum(1) * seen).sum() / seen.sum().clamp(min=1)
+    return ((warped - later).square().sum(1) * seen).sum() / _divisor(mean_over_ranks(seen.sum()))
 
 
 def class_weights(shares: Tensor, balance: float | None) -> Tensor:
@@ -85,3 +155,8 @@ def class_weights(shares: Tensor, balance: float | None) -> Tensor:
         return torch.ones_like(shares)
     weights = 1 / torch.log(balance + shares)
     return weights / weights.mean()
+
+
+def _divisor(total: Tensor) -> Tensor:
+    """A sum of weights to divide by; 1 where it is zero, and so is what it divides."""
+    return total.where(total > 0, 1)
