@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
 
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
@@ -36,6 +41,9 @@ class Path(nn.Module):
     In a per-frame model (m = 1) there is nothing to propagate, and the head reads the sub-feature itself.
     """
 
+    recompute = False
+    """In training, compute the sub-network once more in the backward pass instead of storing what it passed through."""
+
     def __init__(self, config: ModelConfig, subnet: SubNetwork, *, aux: bool, dropout: float) -> None:
         super().__init__()
         self.subnet = subnet
@@ -53,7 +61,10 @@ class Path(nn.Module):
 
     def encode(self, x: Tensor) -> Encoded:
         """(B, 3, H, W), normalised -> Encoded."""
-        feature = self.subnet(x)
+        if self.recompute and torch.is_grad_enabled():
+            feature = checkpoint(self.subnet, x, use_reentrant=False, context_fn=self._recomputation)
+        else:
+            feature = self.subnet(x)
         z, aux = feature if isinstance(feature, SubFeature) else (feature, None)
         self._check_feature(x, z)
         if not self.temporal:
@@ -69,6 +80,9 @@ class Path(nn.Module):
             merged = merged + self.propagation(encoded.query, memory)
         return self.head(self.norm(merged))  # type: ignore[no-any-return]
 
+    def _recomputation(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        return nullcontext(), _without_statistics(self.subnet)
+
     def _check_feature(self, x: Tensor, z: Tensor) -> None:
         stride = self.subnet.stride
         height, width = (-(-n // stride) for n in x.shape[-2:])
@@ -79,3 +93,17 @@ class Path(nn.Module):
                 f"{height}, {width}",
                 do="correct the sub-network's channels and stride, or resize its output",
             )
+
+
+@contextmanager
+def _without_statistics(module: nn.Module) -> Iterator[None]:
+    """Batch norms see their batch as ever, but do not count it a second time."""
+    norms = [norm for norm in module.modules() if isinstance(norm, _BatchNorm)]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for norm, (momentum, count) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, count
