@@ -18,7 +18,8 @@ def still(seed: int = 0) -> Clip:
 
 def batch_of(clips: list[Clip], length: int, seed: int = 0, **fields: object):  # type: ignore[no-untyped-def]
     config = Augmentation.parse({"crop": (64, 96), **PLAIN, **fields}, where="test")
-    return make_batch(clips, length, config, torch.Generator().manual_seed(seed))
+    generators = [torch.Generator().manual_seed(seed + 100 * place) for place in range(len(clips))]
+    return make_batch(clips, length, config, generators)
 
 
 def test_shapes_and_determinism() -> None:
@@ -74,3 +75,36 @@ def test_video_keeps_its_own_motion() -> None:
     batch = batch_of([video], 4)
     assert not batch.rigid.any()
     assert torch.equal(batch.views[0, 0], batch.views[0, 3])
+
+
+def test_a_clip_does_not_depend_on_the_others() -> None:
+    """Clips of several sizes and kinds in one batch are what each would be alone."""
+    wide = Clip(torch.nn.functional.pad(still(2).frames, (0, 40)), torch.nn.functional.pad(still(2).labels, (0, 40)))
+    video = Clip(still(3).frames.expand(4, -1, -1, -1), still(3).labels.expand(4, -1, -1))
+    clips = [still(0), wide, video, still(1)]
+    fields: dict[str, object] = {"colour": 0.4, "tint": 0.1, "noise": 9.0, "blur": 0.5, "flicker": 0.2}
+    together = batch_of(clips, 4, **fields)
+    config = Augmentation.parse({"crop": (64, 96), **fields}, where="test")
+    for place, clip in enumerate(clips):
+        alone = make_batch([clip], 4, config, [torch.Generator().manual_seed(100 * place)])
+        for one, many in zip(alone, together, strict=True):
+            torch.testing.assert_close(one[0], many[place], atol=1e-3, rtol=1e-5)
+
+
+def test_zooms_of_a_list() -> None:
+    zooms = (0.75, 1.0, 2.0)
+    seen = set()
+    for seed in range(20):
+        batch = batch_of([still()], 1, seed=seed, scales=zooms, aspect=1.0, rotation=0.0)
+        seen.add(round(64 / 90 / float(batch.views[0, 0, 1, 1]), 4))
+    assert seen == set(zooms)
+
+
+def test_noise_has_the_strength_asked_for() -> None:
+    grey = Clip(torch.full((1, 3, 90, 120), 128, dtype=torch.uint8), torch.zeros(1, 90, 120, dtype=torch.uint8))
+    noise = torch.cat([batch_of([grey], 4, seed=seed, noise=20.0).frames - 128 for seed in range(8)])
+    strengths = noise.std((2, 3, 4)).flatten()
+    assert strengths.max() < 20.5
+    assert 6 < strengths.mean() < 14
+    first, second = noise[0, 0].flatten(), noise[0, 1].flatten()
+    assert abs(torch.corrcoef(torch.stack([first, second]))[0, 1]) < 0.05

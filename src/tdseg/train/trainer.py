@@ -1,0 +1,234 @@
+"""Everything that changes from step to step of a run, and the step itself."""
+
+from __future__ import annotations
+
+import math
+import os
+from datetime import timedelta
+from typing import Any, Literal, NamedTuple
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.strategies.ddp import DDPStrategy
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+import tdseg
+from tdseg import zoo
+from tdseg.data.transforms import Batch
+from tdseg.errors import ConfigError
+from tdseg.models.path import Path as NetworkPath
+from tdseg.models.state import TDNetState
+from tdseg.models.tdnet import ClipOutput, TDNet
+from tdseg.train.distill import Distiller
+from tdseg.train.feed import Supply
+from tdseg.train.losses import class_weights, clip_losses
+from tdseg.train.mixture import Mixture, seed_of
+from tdseg.train.optim import Average, lr_factor, make_optimizer, set_lr
+from tdseg.train.recipe import Recipe
+
+_PATIENCE = timedelta(hours=6)
+"""How long processes wait for each other: one of them evaluates and loads alone."""
+
+
+class Pending(NamedTuple):
+    """A step that the device may still be computing."""
+
+    names: tuple[str, ...]
+    values: Tensor
+    """(N + 3,) means over the processes: the terms, the gradient's norm, whether to stop, draws that were bad."""
+    lr: float
+
+
+class Outcome(NamedTuple):
+    """A step that is done."""
+
+    terms: dict[str, float]
+    """Weighted loss terms, means over the processes."""
+    lr: float
+    """Of new layers."""
+    stop: bool
+    """A process was asked to end."""
+    problems: int
+    """Bad draws of all processes."""
+
+
+def make_fabric(precision: str) -> Fabric:
+    """This process, or as one of those that torchrun started; on GPUs where there are any."""
+    world = int(os.environ.get("WORLD_SIZE", 1))
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    fabric = Fabric(
+        accelerator="cuda" if torch.cuda.is_available() else "cpu",
+        devices=local,
+        num_nodes=world // local,
+        # A path's own weights have gradients at its turn only.
+        strategy=DDPStrategy(find_unused_parameters=True, timeout=_PATIENCE) if world > 1 else "auto",
+        precision=precision,  # type: ignore[arg-type]
+    )
+    fabric.launch()
+    return fabric
+
+
+def make_network(recipe: Recipe, mixture: Mixture) -> TDNet:
+    """The network of a recipe with the classes of its data, its weights drawn from the recipe's seed."""
+    torch.manual_seed(recipe.seed)
+    classes = {"num_classes": len(mixture.classes), "classes": mixture.classes, "palette": mixture.palette}
+    return TDNet(
+        zoo.model_config(recipe.model, **{**classes, **recipe.overrides}),
+        aux=recipe.losses.aux > 0,
+        dropout=recipe.dropout,
+    )
+
+
+class Trainer:
+    """A network in training.
+
+    Args:
+        recipe: what is done with it.
+        fabric: where.
+        network: as it starts; trained in place.
+        shares: (C,) of the classes among the data's labelled pixels.
+        distiller: what a teacher adds to the loss; its weights are part of no checkpoint.
+    """
+
+    def __init__(
+        self, recipe: Recipe, fabric: Fabric, network: TDNet, shares: Tensor, distiller: Distiller | None = None
+    ) -> None:
+        self.recipe = recipe
+        self.distiller = distiller
+        self.fabric = fabric
+        self.average = Average(network.to(memory_format=torch.channels_last), recipe.optimizer.ema)  # type: ignore[call-overload]
+        self.average.model.to(fabric.device)
+        training = _Training(network)
+        if fabric.world_size > 1 and fabric.device.type == "cuda":
+            training = nn.SyncBatchNorm.convert_sync_batchnorm(training)  # type: ignore[no-untyped-call]
+        if fabric.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True  # crops have one size
+        self.network = training.network
+        self._subnets = [path.subnet for path in network.paths if isinstance(path, NetworkPath)]
+        self._prepare_subnets()
+        self.module, self.optimizer = fabric.setup(training, make_optimizer(self.network, recipe.optimizer))
+        self.class_weights = class_weights(shares, recipe.losses.balance).to(fabric.device)
+
+    def launch(self, step: int, supply: Supply, *, stop: bool) -> Pending:
+        """Train on what is supplied for a step, 0 … recipe.steps-1, without waiting for the device.
+
+        Args:
+            step: number of the step.
+            supply: this process's share of the batch.
+            stop: this process was asked to end; Outcome.stop tells all of them.
+        """
+        recipe, fabric = self.recipe, self.fabric
+        self._train_mode()
+        torch.manual_seed(seed_of(recipe.seed, step, fabric.global_rank))  # dropout, the same after a resume
+        factor = lr_factor(recipe.optimizer, step, recipe.steps)
+        set_lr(self.optimizer, factor)
+        m = self.network.config.paths
+        first = (step - recipe.length + 1) % m  # so that the newest frame meets every path in turn
+        totals: dict[str, Tensor] = {}
+        for i, part in enumerate(supply.parts):
+            with fabric.no_backward_sync(self.module, enabled=i + 1 < len(supply.parts)):
+                terms = self._terms(self.module(part.frames, first, recipe.score), part)
+                fabric.backward(torch.stack(list(terms.values())).sum() / len(supply.parts))
+            for name, term in terms.items():
+                totals[name] = totals.get(name, 0.0) + term.detach() / len(supply.parts)
+        norm = fabric.clip_gradients(
+            self.module, self.optimizer, max_norm=recipe.optimizer.clip or math.inf, error_if_nonfinite=False
+        )
+        assert norm is not None
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.average.update(self.network)
+        facts = torch.tensor([float(stop), float(len(supply.problems))]).to(fabric.device, non_blocking=True)
+        values = torch.cat([torch.stack([*totals.values(), norm]).float(), facts])
+        return Pending(tuple(totals), self._mean(values), recipe.optimizer.lr * factor)
+
+    def read(self, step: int, pending: Pending) -> Outcome:
+        """What came of a step; waits for the device.
+
+        Raises:
+            ConfigError: a loss or a gradient is not finite.
+        """
+        *values, norm, stop, problems = pending.values.tolist()
+        terms = dict(zip(pending.names, values, strict=True))
+        scaled = self.recipe.precision == "16-mixed"  # whose scaler leaves out such steps
+        if not all(map(math.isfinite, values)) or not (math.isfinite(norm) or scaled):
+            what = ", ".join(f"{name} {value:.4g}" for name, value in {**terms, "gradient norm": norm}.items())
+            raise ConfigError(
+                f"step {step + 1} is not finite: {what}",
+                expected="finite losses and gradients",
+                do="lower optimizer.lr or optimizer.clip, or set precision to 32-true, and train in another folder; "
+                "checkpoints of earlier steps are kept",
+            )
+        return Outcome(terms, pending.lr, stop > 0, round(problems * self.fabric.world_size))
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
+        return {
+            "recipe": self.recipe.model_dump(mode="json"),
+            "version": tdseg.__version__,
+            "model": self.network.state_dict(),
+            "average": self.average.model.state_dict(),
+            "updates": self.average.updates,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.fabric.strategy.precision.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to a checkpoint."""
+        self.network.load_state_dict(state["model"])
+        self.average.model.load_state_dict(state["average"])
+        self.average.updates = state["updates"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.fabric.strategy.precision.load_state_dict(state["scaler"])
+
+    def _terms(self, output: ClipOutput, batch: Batch) -> dict[str, Tensor]:
+        """Weighted loss terms of a part of a batch, the same names in every process."""
+        terms = clip_losses(output, batch, self.class_weights, self.recipe.losses, self._mean)
+        if self.distiller is not None:
+            with self.fabric.autocast():
+                terms |= self.distiller.losses(output, batch.frames)
+        return terms
+
+    def _mean(self, values: Tensor) -> Tensor:
+        """Mean over the processes, without gradient."""
+        if self.fabric.world_size == 1:
+            return values.detach()
+        mean: Tensor = self.fabric.all_reduce(values.detach().float().clone(), reduce_op="mean")  # type: ignore[assignment]
+        return mean
+
+    def _prepare_subnets(self) -> None:
+        for path in self.network.paths:
+            assert isinstance(path, NetworkPath)
+            path.recompute = self.recipe.checkpoint_activations and not self.recipe.freeze_subnet
+            if self.recipe.freeze_subnet:
+                path.subnet.requires_grad_(False)  # so nothing of them is stored, either
+            if self.recipe.compile:
+                path.subnet.compile()
+
+    def _train_mode(self) -> None:
+        self.network.train()
+        if self.recipe.freeze_norm:
+            for module in self.network.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        if self.recipe.freeze_subnet:
+            for subnet in self._subnets:
+                subnet.eval()
+
+
+class _Training(nn.Module):
+    """What a step computes: a clip, with a state that gradients do not flow to. No loss reads it, and DDP waits for the
+    gradient of all that is given out.
+    """
+
+    def __init__(self, network: TDNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, frames: Tensor, first: int, score: Literal["last", "all"]) -> ClipOutput:
+        """Frames (B, T, 3, H, W) in 0..255, the path of the first of them -> their ClipOutput."""
+        start = self.network.initial_state(first)
+        output = self.network.forward_clip(self.network.normalize(frames), start, score, batch_paths=True)
+        memory: Any = tuple(type(slot)(*(x.detach() for x in slot)) for slot in output.state.memory)
+        return output._replace(state=TDNetState(output.state.path, memory))

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tdseg.errors import OutputError, WeightsError
+from tdseg.train.checkpoint import latest_checkpoint, save_checkpoint
+
+
+def test_the_newest_two_are_kept(tmp_path: Path) -> None:
+    for step in (2, 4, 6):
+        save_checkpoint(tmp_path / "checkpoints", step, {"x": torch.full((3,), float(step))})
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["step-000004.ckpt", "step-000006.ckpt"]
+    newest = latest_checkpoint(tmp_path / "checkpoints", print)
+    assert newest is not None
+    assert newest["step"] == 6
+    assert newest["x"].tolist() == [6, 6, 6]
+
+
+def test_no_checkpoint_at_all(tmp_path: Path) -> None:
+    assert latest_checkpoint(tmp_path / "nowhere", print) is None
+
+
+def test_damaged_ones_are_named(tmp_path: Path) -> None:
+    for step in (1, 2):
+        path = save_checkpoint(tmp_path, step, {"x": torch.zeros(1000)})
+        path.write_bytes(path.read_bytes()[: 1000 * step])
+    warnings: list[str] = []
+    with pytest.raises(WeightsError, match="every checkpoint is damaged"):
+        latest_checkpoint(tmp_path, warnings.append)
+    assert ["step-000002" in warnings[0], "step-000001" in warnings[1]] == [True, True]
+
+
+def test_a_checkpoint_that_would_run_code_is_not_opened(tmp_path: Path) -> None:
+    torch.save({"step": 1, "x": Path("anything but plain data")}, tmp_path / "step-000001.ckpt")
+    with pytest.raises(WeightsError):
+        latest_checkpoint(tmp_path, lambda _: None)
+
+
+def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("a file where the folder should be")
+    with pytest.raises(OutputError, match="no checkpoint of step 3"):
+        save_checkpoint(tmp_path / "checkpoints", 3, {})
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "checkpoint.partial").symlink_to("/dev/full")  # every write to it: no space left on device
+    with pytest.raises(OutputError, match="No space left on device"):
+        save_checkpoint(full, 3, {"x": torch.zeros(1_000_000)})
+    assert not list(full.iterdir())
