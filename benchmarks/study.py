@@ -38,7 +38,7 @@ BASE = Path(__file__).parents[1] / "configs" / "camvid-td4-lite0.yaml"
 MARKS = re.compile(r"(?<=<!-- study -->\n).*(?=<!-- /study -->)", re.DOTALL)
 ATTENTION = {"propagation": "attention", "d_k": 64, "reach": 2, "memory_stride": 4}
 MOTION = {"propagation": "motion", "d_k": 32}
-UNFROZEN = {"freeze_subnet": False, "steps": 60, "batch": 2}
+UNFROZEN = {"freeze_subnet": False, "steps": 50, "batch": 2}
 TEACHER = {"full": 2.0, "sub": 0, "scales": [1.0, 1.33]}
 Fields = dict[str, Any]
 
@@ -128,8 +128,6 @@ def recipe_of(row: Trained, root: Path, start: str, seed: int, *, full: bool) ->
     values = yaml.safe_load(BASE.read_text())
     stills = values["sources"][0] | {"root": str(root)}
     values |= {"init": start, "seed": seed, "validation": None, "sources": [stills, *values["sources"][1:]]}
-    if not full:
-        values |= {"freeze_subnet": True, "steps": 110, "batch": 3}
     fields = dict(row.fields)
     if fields.get("distill"):
         fields["distill"] = {"teacher": start, **fields["distill"]}
@@ -138,7 +136,7 @@ def recipe_of(row: Trained, root: Path, start: str, seed: int, *, full: bool) ->
         fields["sources"] = [neighbours, values["sources"][-1]]
     if full:
         fields = {name: value for name, value in fields.items() if name not in ("steps", "batch", "freeze_subnet")}
-        values |= {"steps": 10 * values["steps"]}
+        values |= {"steps": 10 * values["steps"], "freeze_subnet": False}
     merged = {**values, **fields, "losses": values["losses"] | fields.get("losses", {})}
     if merged["length"] == 1:
         merged["losses"]["agreement"] = 0

@@ -41,7 +41,7 @@ _LITE = {
     "size": (360, 480),
     "head_upscale": 2,
 }
-_LITE_TEMPORAL = {"d_v": 128, "shared_paths": True, "warmup": "full"}
+_LITE_TEMPORAL = {"d_k": 32, "d_v": 128, "shared_paths": True, "propagation": "motion"}
 _FAMILIES: dict[str, Family] = {
     "psp18": Family({**_PSP, "head_channels": 128}, _PSP_TEMPORAL),
     "psp50": Family({**_PSP, "head_channels": 512}, {**_PSP_TEMPORAL, "head_channels": 256}),
