@@ -23,6 +23,7 @@ from tdseg.cli.flicker import flicker
 from tdseg.cli.models import models
 from tdseg.cli.segment import segment
 from tdseg.cli.terminal import DONE, IN_PART, INTERRUPTED, REFUSED, err
+from tdseg.cli.train import train
 from tdseg.errors import TdsegError
 
 __all__ = ["DONE", "INTERRUPTED", "IN_PART", "REFUSED", "app", "main"]
@@ -35,7 +36,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # main says what is kept
 )
-for verb in (segment, demo, bench, compare, flicker, convert, models, doctor):
+for verb in (segment, demo, train, bench, compare, flicker, convert, models, doctor):
     app.command(verb)
 app.command(evaluate, name="eval")
 app.command(data)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, model_validator
 
 from tdseg.config import FrozenConfig
 from tdseg.data.source import Source
 from tdseg.data.transforms import Augmentation
-from tdseg.errors import ConfigError
+from tdseg.train.values import assign, read_values
 
 
 class Optimizer(FrozenConfig):
@@ -124,17 +125,18 @@ class Recipe(FrozenConfig):
         return self
 
     @classmethod
-    def from_yaml(cls, path: Path) -> Recipe:
+    def from_yaml(cls, path: Path, flags: Sequence[str] = ()) -> Recipe:
         """Read a recipe.
+
+        Args:
+            path: YAML file of the fields; `base: FILE` in it names another, relative to it, whose fields it changes.
+            flags: fields as on the command line, such as ["--optimizer.lr", "0.005"], over those of the file.
 
         Raises:
             ConfigError: the file is missing, not YAML, or a field is unknown or out of range.
         """
-        if not path.is_file():
-            raise ConfigError(f"no recipe {path}", expected="a YAML file as in configs/", do="check the path")
-        try:
-            values = yaml.safe_load(path.read_text())
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{path}: not YAML ({error})", expected="a recipe", do="correct the file") from None
-        recipe: Recipe = cls.parse(values, where=str(path))
+        values = read_values(path)
+        assign(values, flags, cls)
+        where = f"{path} with {shlex.join(flags)}" if flags else str(path)
+        recipe: Recipe = cls.parse(values, where=where)
         return recipe

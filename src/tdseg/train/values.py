@@ -1,0 +1,167 @@
+"""The values of a recipe: of its file, of the file that it builds on, and of the command line."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import NoneType
+from typing import Any, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel
+
+from tdseg.errors import ConfigError
+
+_SIZE = re.compile(r"([1-9]\d*)[xX]([1-9]\d*)")
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """What a recipe file says, over what the file says that its `base` names, relative to it, and so on.
+
+    Raises:
+        ConfigError: a file is missing, holds no fields, or is its own base.
+    """
+    return _read(path, ())
+
+
+def merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """The values of both; where both have one, mappings are merged and of all else `over` has its way."""
+    merged = under | over
+    for key in under.keys() & over.keys():
+        if isinstance(under[key], dict) and isinstance(over[key], dict):
+            merged[key] = merge(under[key], over[key])
+    return merged
+
+
+def assign(values: dict[str, Any], flags: Sequence[str], schema: type[BaseModel]) -> None:
+    """Set fields as the command line says.
+
+    Args:
+        values: of the recipe, changed in place.
+        flags: such as ["--optimizer.lr", "0.005", "--augmentation.crop=288x384", "--sources.0.root", "data/camvid"]; a
+            value is YAML, or HxW for a size.
+        schema: says which fields there are.
+
+    Raises:
+        ConfigError: a flag without value, a value that is not YAML, or a field that there is not.
+    """
+    for flag, text in _pairs(flags):
+        keys = flag.removeprefix("--").replace("-", "_").split(".")
+        _check(schema, keys, flag)
+        _set(values, keys, _value(flag, text), flag)
+
+
+def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    if not path.is_file():
+        named = f", the base of {above[-1]}" if above else ""
+        raise ConfigError(f"no recipe {path}{named}", expected="a YAML file as in configs/", do="check the path")
+    if path.resolve() in [other.resolve() for other in above]:
+        raise ConfigError(
+            f"{path} builds on itself: {' → '.join(map(str, (*above, path)))}",
+            expected="recipes that build on others in one direction",
+            do="take `base` out of one of them",
+        )
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML ({error})", expected="a recipe", do="correct the file") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: no fields", expected="a recipe as in configs/", do="correct the file")
+    base = values.pop("base", None)
+    return values if base is None else merge(_read(path.parent / str(base), (*above, path)), values)
+
+
+def _pairs(flags: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(flag, value) of "--flag value" and "--flag=value"."""
+    rest = list(flags)
+    while rest:
+        flag, equals, text = rest.pop(0).partition("=")
+        if not re.fullmatch(r"--\w[\w.-]*", flag):
+            raise ConfigError(f"{flag!r} after the recipe", expected="--field value", do="such as --steps 100")
+        if not equals:
+            if not rest or rest[0].startswith("--"):
+                raise ConfigError(f"{flag} without a value", expected=f"{flag} VALUE", do="add the value, such as true")
+            text = rest.pop(0)
+        yield flag, text
+
+
+def _value(flag: str, text: str) -> Any:
+    if size := _SIZE.fullmatch(text):
+        return [int(size[1]), int(size[2])]
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"{flag} {text}", expected="a value as in a YAML file", do="quote or correct it") from None
+
+
+def _check(schema: type[BaseModel], keys: Sequence[str], flag: str) -> None:
+    """Whether there is such a field; what is inside a free mapping, such as overrides, is checked where it is used."""
+    kind: Any = schema
+    for key in keys:
+        if get_origin(kind) is tuple:
+            kind = _held(get_args(kind)[0])
+        elif kind is dict or get_origin(kind) is dict:
+            return
+        elif not _has_fields(kind) or key not in kind.model_fields:
+            raise _unknown(schema, keys, flag, list(kind.model_fields) if _has_fields(kind) else [])
+        else:
+            kind = _held(kind.model_fields[key].annotation)
+
+
+def _has_fields(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _held(annotation: Any) -> Any:
+    """X of `X | None`."""
+    kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
+    return kinds[0] if len(kinds) == 1 and NoneType in get_args(annotation) else annotation
+
+
+def _unknown(schema: type[BaseModel], keys: Sequence[str], flag: str, beside: list[str]) -> ConfigError:
+    names = list(_names(schema))
+    by_last = {name: name.rpartition(".")[2] for name in names}
+    near = [name for name, last in by_last.items() if last == keys[-1]]
+    near += difflib.get_close_matches(".".join(keys), names, n=3)
+    near += [name for name, last in by_last.items() if difflib.get_close_matches(keys[-1], [last], cutoff=0.75)]
+    offered = " or ".join(f"--{name}" for name in list(dict.fromkeys(near))[:3])
+    return ConfigError(
+        f"{flag}: a recipe has no field {'.'.join(keys)}",
+        expected=f"one of {', '.join(beside) or 'those in docs/training.md'}, or an option of tdseg train --help",
+        do=f"did you mean {offered}?" if offered else "see docs/training.md for every field",
+    )
+
+
+def _names(schema: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Dotted names of all fields; those of the first item stand for a list's."""
+    for name, field in schema.model_fields.items():
+        kind, inside = _held(field.annotation), f"{prefix}{name}."
+        if get_origin(kind) is tuple:
+            kind, inside = _held(get_args(kind)[0]), f"{inside}0."
+        if _has_fields(kind):
+            yield from _names(kind, inside)
+        else:
+            yield prefix + name
+
+
+def _set(values: dict[str, Any], keys: Sequence[str], value: Any, flag: str) -> None:
+    place: Any = values
+    for i, key in enumerate(keys):
+        where: Any = key
+        if isinstance(place, list):
+            if not key.isdecimal() or int(key) >= len(place):
+                raise ConfigError(
+                    f"{flag}: {'.'.join(keys[:i])} has {len(place)} entries here",
+                    expected=f"the number of one of them, 0 … {len(place) - 1}",
+                    do="add an entry in the file, or replace them all by a list",
+                )
+            where = int(key)
+        if i == len(keys) - 1:
+            place[where] = value
+            return
+        inner = place[where] if isinstance(place, list) else place.get(where)
+        if not isinstance(inner, (dict, list)):
+            inner = place[where] = {}
+        place = inner
