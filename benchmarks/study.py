@@ -38,7 +38,7 @@ BASE = Path(__file__).parents[1] / "configs" / "camvid-td4-lite0.yaml"
 MARKS = re.compile(r"(?<=<!-- study -->\n).*(?=<!-- /study -->)", re.DOTALL)
 ATTENTION = {"propagation": "attention", "d_k": 64, "reach": 2, "memory_stride": 4}
 MOTION = {"propagation": "motion", "d_k": 32}
-UNFROZEN = {"freeze_subnet": False, "steps": 50, "batch": 2}
+UNFROZEN = {"freeze_subnet": False, "steps": 40, "batch": 2}
 TEACHER = {"full": 2.0, "sub": 0, "scales": [1.0, 1.33]}
 Fields = dict[str, Any]
 
