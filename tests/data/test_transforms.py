@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from tdseg.data.clip import IGNORE, Clip
@@ -82,7 +84,7 @@ def test_a_clip_does_not_depend_on_the_others() -> None:
     wide = Clip(torch.nn.functional.pad(still(2).frames, (0, 40)), torch.nn.functional.pad(still(2).labels, (0, 40)))
     video = Clip(still(3).frames.expand(4, -1, -1, -1), still(3).labels.expand(4, -1, -1))
     clips = [still(0), wide, video, still(1)]
-    fields: dict[str, object] = {"colour": 0.4, "tint": 0.1, "noise": 9.0, "blur": 0.5, "flicker": 0.2}
+    fields: dict[str, Any] = {"colour": 0.4, "tint": 0.1, "noise": 9.0, "blur": 0.5, "flicker": 0.2}
     together = batch_of(clips, 4, **fields)
     config = Augmentation.parse({"crop": (64, 96), **fields}, where="test")
     for place, clip in enumerate(clips):

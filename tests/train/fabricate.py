@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from tdseg.data.synthetic import render_street
+from tdseg.models.path import Path as NetworkPath
 from tdseg.models.tdnet import TDNet
 from tdseg.train.recipe import Recipe
 from tdseg.train.watch import Example, Run, Step, Watcher
@@ -48,6 +49,10 @@ def small_values(root: Path) -> dict[str, Any]:
 def parse(values: dict[str, Any]) -> Recipe:
     recipe: Recipe = Recipe.parse(values, where="test")
     return recipe
+
+
+def paths_of(model: TDNet) -> list[NetworkPath]:
+    return [path for path in model.paths if isinstance(path, NetworkPath)]
 
 
 class Kept(Watcher):

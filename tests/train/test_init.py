@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fabricate import paths_of
 from torch import nn
 
 import tdseg
@@ -51,9 +52,9 @@ def test_a_group_starts_as_its_part_of_the_per_frame_model(tmp_path: Path) -> No
     model = create_model("td4-psp18", num_classes=3)
     assert start(model, write(whole, tmp_path / "psp18.safetensors")) == []
     x = torch.randn(1, 3, 64, 96)
-    z = whole.paths[0].subnet(x).z
+    z = paths_of(whole)[0].subnet(x).z
     sections = z.split([512, *[128] * 4], 1)
-    for path in model.paths:
+    for path in paths_of(model):
         assert isinstance(path.subnet, PSPSubNetwork)
         half = path.subnet.first // 256
         expected = torch.cat([section.chunk(2, 1)[half] for section in sections], 1)
@@ -98,7 +99,8 @@ class Block(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         shortcut = self.downsample(x) if hasattr(self, "downsample") else x
-        return (shortcut + self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))).relu()
+        y: torch.Tensor = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
+        return (shortcut + y).relu()
 
 
 class ResNet18(nn.Module):
@@ -135,8 +137,8 @@ def test_a_resnet_of_torchvision(tmp_path: Path) -> None:
     model = create_model("td2-bise18")
     start(model, path)
     x = torch.randn(1, 3, 64, 96)
-    for ours in model.paths:
-        for mine, theirs in zip(ours.subnet.backbone(x), reference(x), strict=True):
+    for ours in paths_of(model):
+        for mine, theirs in zip(ours.subnet.get_submodule("backbone")(x), reference(x), strict=True):
             torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=1e-4)
     with pytest.raises(WeightsError, match=r"layer1\.2\.bn1\.bias missing"):
         start(create_model("bise34"), path)

@@ -24,7 +24,7 @@ from tdseg.errors import ConfigError, DataError
 pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
 
 import fabricate
-from fabricate import Kept, parse, small_values, write_camvid
+from fabricate import Kept, parse, paths_of, small_values, write_camvid
 
 from tdseg.train.loop import fit, per_frame_recipe
 from tdseg.train.mixture import Mixture
@@ -80,8 +80,11 @@ def test_two_stages_end_in_a_model_that_loads(values: dict[str, Any], camvid: Pa
     assert all(0 <= figures["miou"] <= 100 for _, figures, _ in kept.evaluations)
     for frame, label, mask in kept.evaluations[-1][2]:
         assert frame.shape == (*label.shape, 3) == (*mask.shape, 3) == (90, 120, 3)
-    first = dict(tdseg.load(tmp_path / "per-frame" / "model.safetensors").paths[0].subnet.named_parameters())
-    moved = [(value - first[key]).abs().max() for key, value in trained.paths[0].subnet.named_parameters()]
+    first = dict(paths_of(tdseg.load(kept.finished[0]))[0].subnet.named_parameters())
+    moved = [
+        float((value.detach() - first[key]).abs().max())
+        for key, value in paths_of(trained)[0].subnet.named_parameters()
+    ]
     assert max(moved) < 0.02  # it started from there, not from other random weights
     loaded = tdseg.load(tmp_path / "model.safetensors")
     assert loaded.config == trained.config
@@ -291,7 +294,7 @@ def test_every_path_is_trained_in_turn(values: dict[str, Any]) -> None:
     """The newest frame's head, and no other, learns; whatever the length of the clips."""
     values |= {"model": "td2-lite0", "overrides": {"shared_paths": False, "head_channels": 16}, "length": 3}
     trainer, mixture = make_trainer(values)
-    heads = [path.head.classify.weight for path in trainer.network.paths]
+    heads = [path.head.classify.weight for path in paths_of(trainer.network)]
     for step in range(4):
         before = [head.detach().clone() for head in heads]
         take_step(trainer, mixture, step)

@@ -39,7 +39,7 @@ def test_linear_warm_up() -> None:
 def test_groups(kind: str) -> None:
     """Backbone apart; norms, biases and the spatial affine do not decay; what is frozen is left out."""
     model = create_model("td2-lite0", norm="layer", norm_size=(8, 12), shared_paths=False).train()
-    model.paths[1].subnet.requires_grad_(False)
+    model.get_submodule("paths.1.subnet").requires_grad_(False)
     fields = config(kind=kind, backbone_lr=0.001, weight_decay=0.5)
     optimizer = make_optimizer(model, fields)
     set_lr(optimizer, 0.1)
@@ -49,36 +49,35 @@ def test_groups(kind: str) -> None:
         for parameter in group["params"]
     }
     assert sum(len(group["params"]) for group in optimizer.param_groups) == len(found)
-    path = model.paths[0]
-    for parameter, lr, decay in (
-        (path.subnet.backbone.stem.conv.weight, 1e-4, 0.5),
-        (path.subnet.backbone.stem.norm.weight, 1e-4, 0),
-        (path.head.classify.weight, 1e-3, 0.5),
-        (path.head.classify.bias, 1e-3, 0),
-        (path.propagation.phi[0].weight, 1e-3, 0.5),
-        (path.norm.weight, 1e-3, 0),
+    for name, lr, decay in (
+        ("subnet.backbone.stem.conv.weight", 1e-4, 0.5),
+        ("subnet.backbone.stem.norm.weight", 1e-4, 0),
+        ("head.classify.weight", 1e-3, 0.5),
+        ("head.classify.bias", 1e-3, 0),
+        ("propagation.phi.0.weight", 1e-3, 0.5),
+        ("norm.weight", 1e-3, 0),
     ):
-        assert found[id(parameter)] == pytest.approx((lr, decay))
-    assert id(model.paths[1].subnet.backbone.stem.conv.weight) not in found
-    assert id(model.paths[1].head.classify.weight) in found
+        assert found[id(model.get_parameter(f"paths.0.{name}"))] == pytest.approx((lr, decay))
+    assert id(model.get_parameter("paths.1.subnet.backbone.stem.conv.weight")) not in found
+    assert id(model.get_parameter("paths.1.head.classify.weight")) in found
     assert isinstance(optimizer, torch.optim.SGD if kind == "sgd" else torch.optim.AdamW)
 
 
 def test_average_moves_towards_the_model() -> None:
     model = create_model("lite0", head_channels=16)
     average = Average(model, decay=0.75)
-    start = average.model.paths[0].head.classify.bias.clone()
-    norm = model.paths[0].subnet.backbone.stem.norm
+    stem = "paths.0.subnet.backbone.stem.norm"
+    bias, mean = model.get_parameter("paths.0.head.classify.bias"), model.get_buffer(f"{stem}.running_mean")
+    ours = average.model.get_parameter("paths.0.head.classify.bias")
+    start = ours.clone()
     with torch.no_grad():
-        model.paths[0].head.classify.bias += 1
-        norm.running_mean += 2
-        norm.num_batches_tracked += 3
+        bias.add_(1)
+        mean.add_(2)
+        model.get_buffer(f"{stem}.num_batches_tracked").fill_(3)
     average.update(model)  # keeps (1 + 1) / (10 + 1) of the start
-    torch.testing.assert_close(average.model.paths[0].head.classify.bias, start + 9 / 11)
-    torch.testing.assert_close(
-        average.model.paths[0].subnet.backbone.stem.norm.running_mean, norm.running_mean - 2 * 2 / 11
-    )
-    assert average.model.paths[0].subnet.backbone.stem.norm.num_batches_tracked == 3
+    torch.testing.assert_close(ours, start + 9 / 11)
+    torch.testing.assert_close(average.model.get_buffer(f"{stem}.running_mean"), mean - 2 * 2 / 11)
+    assert average.model.get_buffer(f"{stem}.num_batches_tracked") == 3
     average.updates = 10_000
     average.update(model)
-    torch.testing.assert_close(average.model.paths[0].head.classify.bias, start + 1 - 0.75 * 2 / 11)
+    torch.testing.assert_close(ours, start + 1 - 0.75 * 2 / 11)
