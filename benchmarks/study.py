@@ -55,6 +55,7 @@ class Evaluated(NamedTuple):
 
     title: str
     weights: str
+    """Name of the trained row; empty for the start with `tdseg.add_memory`."""
     overrides: Fields = {}  # noqa: RUF012 -- never changed
     alone: bool = False
     """Forget everything before each frame."""
@@ -75,9 +76,8 @@ ROWS: dict[str, Trained | Evaluated] = {
     "attention": Trained("td4, attention (the paper's)", attention(losses={"agreement": 0})),
     "attention-agree": Trained("td4, attention, agreement loss", attention()),
     "td2-attention": Trained("td2, attention, agreement loss", attention(model="td2-lite0", length=2)),
+    "motion": Trained("td4, motion", motion()),
     "motion-plain": Trained("td4, motion, no agreement loss", motion(losses={"agreement": 0})),
-    "motion": Trained("**td4, motion, agreement loss**", motion()),
-    "motion-strong": Trained("td4, motion, agreement loss five times as strong", motion(losses={"agreement": 10.0})),
     "motion-distill": Trained("td4, motion, full distillation", motion(distill=TEACHER)),
     "motion-real": Trained("td4, motion, no stills made clips", motion(sources="real")),
     "shared": Trained("td4, attention, shared, all trained", attention(**UNFROZEN)),
@@ -103,9 +103,10 @@ ROWS: dict[str, Trained | Evaluated] = {
     "attention-alone": Evaluated(
         "td4, attention, without propagation", "attention-agree", {"warmup": "independent"}, alone=True
     ),
-    "motion-td2": Evaluated("td2, motion", "motion", {"paths": 2}),
-    "motion-td8": Evaluated("td8, motion", "motion", {"paths": 8}),
-    "motion-alone": Evaluated("td4, motion, without propagation", "motion", alone=True),
+    **{
+        f"untrained-td{m}": Evaluated(f"td{m}, motion, nothing trained: `tdseg.add_memory`", "", MOTION | {"paths": m})
+        for m in (2, 3, 4, 8)
+    },
 }
 COLUMNS = {
     "mIoU": ("miou", "{:.2f}"),
@@ -147,9 +148,11 @@ def recipe_of(row: Trained, root: Path, start: str, seed: int, *, full: bool) ->
     return recipe
 
 
-def model_of(weights: Path, row: Evaluated) -> TDNet:
+def model_of(row: Evaluated, arguments: argparse.Namespace, seed: int) -> TDNet:
     """The model of an evaluated row."""
-    trained = tdseg.load(weights)
+    if not row.weights:
+        return tdseg.add_memory(tdseg.load(arguments.start), frames=row.overrides["paths"])
+    trained = tdseg.load(arguments.output / f"{row.weights}-{seed}" / WEIGHTS)
     config = trained.config.model_copy(update=row.overrides)
     model = (Forgetful if row.alone else TDNet)(config)
     model.load_state_dict(trained.state_dict())
@@ -164,7 +167,7 @@ def measure(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, An
         recipe = recipe_of(row, arguments.root, arguments.start, seed, full=arguments.full)
         model = fit(recipe, output, resume=True)
     else:
-        model = model_of(arguments.output / f"{row.weights}-{seed}" / WEIGHTS, row)
+        model = model_of(row, arguments, seed)
     figures = evaluate(model.fuse(), CamVid(arguments.root, "val"))
     return {key: figures[key] for key in ("miou", "per_path", "tc", "flip_rate", "flow_flip_rate", "iou")}
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tdseg.config import ModelConfig
     from tdseg.errors import ConfigError, DataError, OutputError, TdsegError, VideoError, WeightsError
-    from tdseg.models.state import FrameMemory, TDNetState
+    from tdseg.memory import add_memory
+    from tdseg.models.state import FrameMemory, MotionMemory, TDNetState
     from tdseg.models.subnets import SubFeature, SubNetwork
     from tdseg.models.tdnet import ClipOutput, TDNet
     from tdseg.pipeline import segment, segment_to
@@ -23,6 +24,7 @@ _HOME = {
     "DataError": "tdseg.errors",
     "FrameMemory": "tdseg.models.state",
     "ModelConfig": "tdseg.config",
+    "MotionMemory": "tdseg.models.state",
     "OutputError": "tdseg.errors",
     "Result": "tdseg.stream",
     "Stream": "tdseg.stream",
@@ -33,6 +35,7 @@ _HOME = {
     "TdsegError": "tdseg.errors",
     "VideoError": "tdseg.errors",
     "WeightsError": "tdseg.errors",
+    "add_memory": "tdseg.memory",
     "create_model": "tdseg.zoo",
     "distribute": "tdseg.zoo",
     "list_models": "tdseg.zoo",
@@ -48,6 +51,7 @@ __all__ = [
     "DataError",
     "FrameMemory",
     "ModelConfig",
+    "MotionMemory",
     "OutputError",
     "Result",
     "Stream",
@@ -58,6 +62,7 @@ __all__ = [
     "TdsegError",
     "VideoError",
     "WeightsError",
+    "add_memory",
     "create_model",
     "distribute",
     "list_models",

@@ -82,7 +82,7 @@ PACKAGED: dict[str, Packaged] = {
     "lite0-camvid": Packaged(
         architecture="lite0",
         file="lite0-camvid.safetensors",
-        sha256="ff6909e3f0f1f07d8eb4325c333526e840afc68e0af2843f66e0e3f8672f1077",
+        sha256="c4c824a641a99a4203f2783256a21958a1a7eaa576daa436b3fa288b8af0c04d",
         licence=_RESEARCH,
         data="CamVid train",
         miou="62.1 CamVid test, still",
@@ -90,7 +90,7 @@ PACKAGED: dict[str, Packaged] = {
     "td4-lite0-camvid": Packaged(
         architecture="td4-lite0",
         file="td4-lite0-camvid.safetensors",
-        sha256="a8f80a5c7af32005b61243fe7cff124c15ae29f71d564ea4a78b49d1afd2cb3c",
+        sha256="4a8aad1543d3d3b600aae19d2ce834974c8249a3adf2f476c19d329f9f52059c",
         licence=_RESEARCH,
         data="CamVid train, synthetic",
         miou="61.3 CamVid test, still",

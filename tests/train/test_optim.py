@@ -38,7 +38,9 @@ def test_linear_warm_up() -> None:
 @pytest.mark.parametrize("kind", ["adamw", "sgd"])
 def test_groups(kind: str) -> None:
     """Backbone apart; norms, biases and the spatial affine do not decay; what is frozen is left out."""
-    model = create_model("td2-lite0", norm="layer", norm_size=(8, 12), shared_paths=False).train()
+    model = create_model(
+        "td2-lite0", propagation="attention", norm="layer", norm_size=(8, 12), shared_paths=False
+    ).train()
     model.get_submodule("paths.1.subnet").requires_grad_(False)
     fields = config(kind=kind, backbone_lr=0.001, weight_decay=0.5)
     optimizer = make_optimizer(model, fields)

@@ -47,6 +47,9 @@ class MotionPropagation(nn.Module):
     there. It counts by how well the keys agree, so that what was hidden or has gone is forgotten, and never for more
     than m-1 frames, as many as a TDNet of m paths remembers.
 
+    It needs no training to work: keys that are a random projection of what a per-frame model sees keep its
+    correlations, and the mean of values is a value. As it starts, what agrees by 0.9 counts half.
+
     Args:
         frames: m, the most frames that the mean stands for.
         reach: cells that a thing moves at most from one frame to the next, in each direction.
@@ -56,8 +59,8 @@ class MotionPropagation(nn.Module):
         super().__init__()
         self.frames = frames
         self.reach = reach
-        self.sharpness = nn.Parameter(torch.tensor(30.0))
-        self.trust = nn.Parameter(torch.tensor([8.0, -4.0]))
+        self.sharpness = nn.Parameter(torch.tensor(50.0))
+        self.trust = nn.Parameter(torch.tensor([20.0, -18.0]))
 
     def remember(self, own: MotionMemory, memory: tuple[MotionMemory, ...]) -> tuple[MotionMemory, ...]:
         """The memory after a frame, which is the mean itself: a tuple of one."""
