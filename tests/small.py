@@ -29,10 +29,11 @@ def moving_frames(count: int, size: tuple[int, int] = SIZE, seed: int = 0) -> li
 
 @cache
 def small_model() -> TDNet:
-    """A td4-lite0 whose untrained masks vary over the picture: its batch norms have seen some frames."""
+    """A td4-lite0, as the paper merges, whose untrained masks vary over the picture: it has seen some frames."""
     torch.manual_seed(0)
+    merging = {"propagation": "attention", "d_k": 64, "d_v": 16, "warmup": "full"}
     model = create_model(
-        "td4-lite0", size=SIZE, d_v=16, head_channels=16, classes=CAMVID_CLASSES, palette=CAMVID_PALETTE
+        "td4-lite0", size=SIZE, head_channels=16, classes=CAMVID_CLASSES, palette=CAMVID_PALETTE, **merging
     )
     frames = torch.from_numpy(np.stack([moving_frames(4, seed=seed) for seed in range(2)])).permute(0, 1, 4, 2, 3)
     model.train()

@@ -21,7 +21,7 @@ def test_multiply_adds_of_one_more_class() -> None:
 
 def test_multiply_adds_of_memory() -> None:
     """At a finer memory stride: more keys, more values to map, and attention on them from everywhere."""
-    options = {"d_k": 16, "d_v": 32, "size": (128, 192)}
+    options = {"propagation": "attention", "d_k": 16, "d_v": 32, "size": (128, 192)}
     counts = [
         cost.multiply_adds(zoo.create_model("td2-lite0", memory_stride=stride, **options), (128, 192))
         for stride in (4, 2)
@@ -34,7 +34,7 @@ def test_multiply_adds_of_memory() -> None:
 
 
 def test_multiply_adds_of_merging() -> None:
-    model = zoo.create_model("td2-lite0", d_k=16, d_v=32)
+    model = zoo.create_model("td2-lite0", propagation="attention", d_k=16, d_v=32)
     positions, kept = 16 * 24, 4 * 6
     projection = 128 * 16 + 16 * 16
     expected = positions * (projection + 128 * 32) + kept * (projection + 32 * 32) + positions * kept * (16 + 32)

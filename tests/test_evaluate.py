@@ -38,7 +38,14 @@ def unshared() -> TDNet:
     """Two paths with weights of their own, that disagree."""
     torch.manual_seed(0)
     model = zoo.create_model(
-        "td2-lite0", size=SIZE, shared_paths=False, d_v=16, head_channels=16, classes=labels.CAMVID_CLASSES
+        "td2-lite0",
+        size=SIZE,
+        propagation="attention",
+        warmup="full",
+        shared_paths=False,
+        d_v=16,
+        head_channels=16,
+        classes=labels.CAMVID_CLASSES,
     )
     model.train()
     with torch.no_grad():

@@ -111,7 +111,7 @@ def test_step_is_pure(td4: TDNet) -> None:
 @torch.inference_mode()
 def test_memory_reaches_back_m_minus_one_frames() -> None:
     """So a long video can be cut into chunks, each started m-1 frames early at the right path."""
-    model = random_model("td4-lite0", warmup="independent")
+    model = random_model("td4-lite0", propagation="attention", warmup="independent")
     frames = clip(9, (64, 64))
     whole = model.forward_clip(frames).logits
     chunk = model.forward_clip(frames[:, 2:], model.initial_state(path=2)).logits
@@ -123,7 +123,8 @@ def test_memory_reaches_back_m_minus_one_frames() -> None:
 @torch.inference_mode()
 def test_propagation_as_the_paper_writes_it() -> None:
     """Against a plain transcription of the recursion: softmax, then φ, for every hop, in float64."""
-    model = random_model("td4-lite0", shared_paths=False, memory_stride=3, warmup="independent").double()
+    paper = {"propagation": "attention", "d_k": 64, "shared_paths": False}
+    model = random_model("td4-lite0", **paper, memory_stride=3, warmup="independent").double()
     frames = clip(4, (72, 96)).double()
     out = model.forward_clip(frames, model.initial_state(1))
     slots = []
@@ -145,7 +146,7 @@ def test_propagation_as_the_paper_writes_it() -> None:
 
 @torch.inference_mode()
 def test_warmup_modes() -> None:
-    base = random_model("td4-lite0", shared_paths=False)
+    base = random_model("td4-lite0", propagation="attention", shared_paths=False)
     frames = clip(4, (64, 64))
     by_mode = {}
     for mode in ("independent", "partial", "full"):

@@ -136,8 +136,8 @@ def test_the_teacher_sees_what_the_student_sees(phase: int, score: Literal["all"
     distiller = Distiller(config, load_teacher(config, student.config), student.config)
     output = student.forward_clip(student.normalize(frames), student.initial_state(phase), score)
     terms = distiller.losses(output, frames)
-    assert terms["distill"] < 1e-5
-    assert terms["distill_sub"] > 1e-3  # the sub-feature alone is not the whole
+    assert terms["distill"] < 5e-6
+    assert terms["distill_sub"] > 1e-5  # the sub-feature alone is not the whole
     for other in (frames.flip(0), frames.flip(1), frames.flip(-1), frames / 255):
         assert distiller.losses(output, other)["distill"] > 1e-3
 
