@@ -138,7 +138,15 @@ def fabricated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Source | N
 def test_recipes_train(path: Path, tmp_path: Path, fabricated: Callable[[Source | None], str | None]) -> None:
     recipe = Recipe.from_yaml(path)
     small: dict[str, Any] = {"batch": 2, "augmentation.crop": "64x128"}
-    flags = {"steps": 2, "init": "none", "precision": "32-true", "workers": 0, "cache": "none", **small}
+    flags = {
+        "steps": 2,
+        "init": "none",
+        "overrides.size": "[64, 128]",
+        "precision": "32-true",
+        "workers": 0,
+        "cache": "none",
+        **small,
+    }
     if recipe.per_frame is not None:
         flags |= {"per_frame.steps": 1} | {f"per_frame.{name}": value for name, value in small.items()}
     if recipe.distill:
