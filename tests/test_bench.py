@@ -144,7 +144,7 @@ def test_form() -> None:
 
 def test_what_does_not_run_is_refused(weights: Path) -> None:
     with pytest.raises(ConfigError, match="does not run here"):
-        bench(weights, size=(10**9, 10**9), device="cpu")
+        bench(weights, size=(10**9, 10**9), device="cpu", runtime="torch")
 
 
 def test_command(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,9 @@ from tdseg.stream import Result
 
 def summary(frames: int = 1) -> Summary:
     latency = {"p50": 1.0, "p95": 1.0, "p99": 1.0, "max": 1.0}
-    return Summary("m", "s", "cpu", frames, True, None, 4, 3, (64, 96), 0, 0.1, 1.0, 1.0, latency, None, {"road": 1.0})
+    return Summary(
+        "m", "s", "cpu", "torch", frames, True, None, 4, 3, (64, 96), 0, 0.1, 1.0, 1.0, latency, None, {"road": 1.0}
+    )
 
 
 def result(mask: np.ndarray, latency_ms: float = 1.0) -> Result:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tdseg.config import ModelConfig
     from tdseg.errors import ConfigError, DataError, OutputError, TdsegError, VideoError, WeightsError
+    from tdseg.loading import load
     from tdseg.memory import add_memory
     from tdseg.models.state import FrameMemory, MotionMemory, TDNetState
     from tdseg.models.subnets import SubFeature, SubNetwork
     from tdseg.models.tdnet import ClipOutput, TDNet
     from tdseg.pipeline import segment, segment_to
     from tdseg.stream import Result, Stream
-    from tdseg.zoo import create_model, distribute, list_models, load, save
+    from tdseg.zoo import create_model, distribute, list_models, save
 
 __version__ = "0.1.0"
 
@@ -39,7 +40,7 @@ _HOME = {
     "create_model": "tdseg.zoo",
     "distribute": "tdseg.zoo",
     "list_models": "tdseg.zoo",
-    "load": "tdseg.zoo",
+    "load": "tdseg.loading",
     "save": "tdseg.zoo",
     "segment": "tdseg.pipeline",
     "segment_to": "tdseg.pipeline",

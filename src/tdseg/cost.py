@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from tdseg.models.path import Path
@@ -69,9 +71,10 @@ def state_bytes(model: TDNet, size: tuple[int, int]) -> int:
     return bytes_of(state)
 
 
-def bytes_of(state: TDNetState) -> int:
-    """Bytes of the tensors of a state as it is."""
-    return sum(tensor.numel() * tensor.element_size() for frame in state.memory for tensor in frame)
+def bytes_of(state: Any) -> int:
+    """Bytes of the tensors of a state as it is, whatever network it is of."""
+    tensors = (leaf for leaf in tree_leaves(state) if isinstance(leaf, Tensor))
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def _in_full_swing(model: TDNet, size: tuple[int, int]) -> tuple[TDNet, Tensor, TDNetState]:

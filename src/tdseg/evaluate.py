@@ -18,9 +18,8 @@ from tdseg.metrics.flow import DISFlow
 from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.metrics.temporal import Steadiness
 from tdseg.models.layers import resize
-from tdseg.models.path import Encoded
-from tdseg.models.tdnet import TDNet
-from tdseg.stream import network_input
+from tdseg.runtime.network import Network
+from tdseg.stream import input_size, network_input
 
 OnProgress = Callable[[int, int | None], None]
 Showing = Literal["stream", "still", "clip"]
@@ -43,7 +42,7 @@ class Scored(NamedTuple):
     """Of each stream: the path that ran, and its mask."""
 
 
-def open_evaluation(source: Source, model: TDNet) -> ClipDataset:
+def open_evaluation(source: Source, model: Network) -> ClipDataset:
     """The data of a source as `evaluate` wants it: where labelled frames have a past without labels, with m-1 of it.
 
     A source that says a length of its own keeps it.
@@ -57,7 +56,7 @@ def open_evaluation(source: Source, model: TDNet) -> ClipDataset:
     return open_source(source.model_copy(update={"length": model.config.paths}))
 
 
-def evaluate(model: TDNet, data: ClipDataset, *, on_progress: OnProgress | None = None) -> dict[str, Any]:
+def evaluate(model: Network, data: ClipDataset, *, on_progress: OnProgress | None = None) -> dict[str, Any]:
     """Accuracy and steadiness of a model by the protocol for its data.
 
     Clips of several frames are shown as they are; video is streamed; other frames are shown as stills. Where these are
@@ -75,14 +74,14 @@ def evaluate(model: TDNet, data: ClipDataset, *, on_progress: OnProgress | None 
 
 
 def score(
-    model: TDNet, data: ClipDataset, protocol: Showing, *, on_progress: OnProgress | None = None
+    model: Network, data: ClipDataset, protocol: Showing, *, on_progress: OnProgress | None = None
 ) -> dict[str, Any]:
     """Accuracy and steadiness of a model, every path on every frame.
 
     As in a Stream, frames are resized to the model's own size, and logits to the size of the frame.
 
     Args:
-        model: with the classes of the data; a fused model gives the same figures faster.
+        model: in eval mode, with the classes of the data; a fused model gives the same figures faster.
         data: stills (length 1) in order of time; for "clip", clips, of which the newest frame is scored.
         protocol: see PROTOCOLS. Paths that share their weights give the same masks at every phase once the memory is
             full, so one phase stands for all of them.
@@ -99,8 +98,7 @@ def score(
         DataError: a file that cannot be read.
     """
     _check_classes(model, data)
-    model = model.eval()
-    phases = len(model.paths)
+    phases = model.distinct_paths
     matrices = [ConfusionMatrix(model.config.num_classes) for _ in range(phases)]
     streams = [Steadiness(fps=data.fps, phases=model.config.paths) for _ in range(phases)]
     is_video = protocol == "stream" and data.fps is not None
@@ -137,16 +135,16 @@ def _beside(data: ClipDataset, is_video: bool) -> str:
 
 
 @torch.inference_mode()
-def _streamed(model: TDNet, data: ClipDataset) -> Iterator[Scored]:
+def _streamed(model: Network, data: ClipDataset) -> Iterator[Scored]:
     """Each frame once, through a stream for every phase."""
-    phases, sequence = range(len(model.paths)), None
+    phases, sequence, size = range(model.distinct_paths), None, input_size(model, None)
     states = [model.initial_state(phase) for phase in phases]
     for index in range(len(data)):
         clip, name = data[index], data.sequence(index)
         if first := name != sequence:
             states, sequence = [model.initial_state(phase) for phase in phases], name
         (frame,), masks = _frames(clip), []
-        x = network_input(model, frame, model.config.size)
+        x = network_input(model, frame, size)
         for phase in phases:
             path = states[phase].path
             logits, states[phase] = model.advance(x, states[phase])
@@ -155,15 +153,15 @@ def _streamed(model: TDNet, data: ClipDataset) -> Iterator[Scored]:
 
 
 @torch.inference_mode()
-def _shown(model: TDNet, data: ClipDataset, *, still: bool) -> Iterator[Scored]:
+def _shown(model: Network, data: ClipDataset, *, still: bool) -> Iterator[Scored]:
     """The newest frame of each clip by every path, after the frames before it, or after itself m-1 times."""
-    m, paths = model.config.paths, len(model.paths)
+    m, paths, size = model.config.paths, model.distinct_paths, input_size(model, None)
     for index in range(len(data)):
         clip = data[index]
         frames = _frames(clip)[-1 if still else -m :]
-        inputs = [network_input(model, frame, model.config.size) for frame in frames]
+        inputs = [network_input(model, frame, size) for frame in frames]
         order = [0] * m if still else range(len(frames))
-        encoded: dict[tuple[int, int], Encoded] = {}
+        encoded: dict[tuple[int, int], Any] = {}
         masks = []
         for path in range(paths):
             state = model.initial_state((path - len(order) + 1) % m)
@@ -176,7 +174,7 @@ def _shown(model: TDNet, data: ClipDataset, *, still: bool) -> Iterator[Scored]:
         yield Scored(frames[-1], clip.labels[-1].cpu().numpy(), True, masks)
 
 
-def _check_classes(model: TDNet, data: ClipDataset) -> None:
+def _check_classes(model: Network, data: ClipDataset) -> None:
     names = model.config.classes or data.classes  # a model may not know theirs
     apart = [f"{ours} is {theirs}" for ours, theirs in zip(names, data.classes, strict=False) if _differ(ours, theirs)]
     if model.config.num_classes != len(data.classes) or apart:

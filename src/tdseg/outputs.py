@@ -109,6 +109,8 @@ class Summary:
     model: str
     source: str
     device: str
+    runtime: str
+    """What ran the model: torch, onnxruntime or openvino."""
     frames: int
     complete: bool
     """Every frame of the source is in the result."""

@@ -6,7 +6,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
@@ -16,12 +16,13 @@ from urllib.parse import urlsplit
 import numpy as np
 import torch
 
-from tdseg import draw, zoo
-from tdseg.device import cpu_threads, resolve_device
+from tdseg import draw
+from tdseg.device import cpu_threads
 from tdseg.errors import ConfigError, OutputError
-from tdseg.models.tdnet import TDNet
+from tdseg.loading import AnyRuntime, prepare
 from tdseg.outputs import OutputFolder, Summary
 from tdseg.recorder import AHEAD, Recorder
+from tdseg.runtime.network import Network
 from tdseg.stream import Result, Stream
 from tdseg.video import Frame, VideoReader, open_video
 
@@ -34,18 +35,21 @@ T = TypeVar("T")
 
 def segment(
     source: str | Path | int,
-    model: str | Path | TDNet = DEFAULT_MODEL,
+    model: str | Path | Network = DEFAULT_MODEL,
     *,
     size: tuple[int, int] | None = None,
     device: str = "auto",
+    runtime: AnyRuntime = "auto",
 ) -> Iterator[Result]:
     """Segment a video frame by frame in bounded memory, decoding ahead in a thread; closing the generator stops it.
 
     Args:
         source: video file, folder of frames, camera index, URL, or "-" for stdin.
-        model: a model, the name of packaged weights, or a file of weights.
+        model: a model; or the name of packaged weights, a file or an exported folder, as `tdseg.load` takes it.
         size: (height, width) of the network's input, pixels; None: the model's own.
         device: "cpu", "cuda", or "auto": cuda if there is one, and for a model given as such, where it is.
+        runtime: "torch", "onnxruntime", "openvino", or "auto": the fastest one installed, and for a model given as
+            such, its own.
 
     Yields:
         A Result for each frame, in order.
@@ -57,7 +61,7 @@ def segment(
     Warns:
         UserWarning: the source gave fewer frames than it declares.
     """
-    stream = Stream(prepare(model, device), size)
+    stream = Stream(prepare(model, device, runtime, size=size), size)
     reader = open_video(source)  # last, so that nothing fails before the thread that closes it
     for frame in _ahead(_frames(reader)):
         yield stream.step(frame.image, time_s=frame.time_s)
@@ -69,9 +73,10 @@ def segment_to(
     source: str | Path | int,
     output: str | Path | None = None,
     *,
-    model: str | Path | TDNet = DEFAULT_MODEL,
+    model: str | Path | Network = DEFAULT_MODEL,
     size: tuple[int, int] | None = None,
     device: str = "auto",
+    runtime: AnyRuntime = "auto",
     masks: Literal["png", "none"] = "png",
     overlay: bool = True,
     overwrite: bool = False,
@@ -84,12 +89,12 @@ def segment_to(
     interrupt is raised again. A source that breaks off is published likewise, and the summary names the problem.
 
     Args:
-        source, model, size, device: as in `segment`.
+        source, model, size, device, runtime: as in `segment`.
         output: folder of the result; None: out/ and the source's name.
         masks: "png" writes a mask per frame, 8-bit indexed; "none" writes none.
         overlay: write the overlay video, with the source's timestamps and audio.
         overwrite: replace a former result in the folder.
-        threads: threads of the network on the CPU; None: torch's own choice, all cores.
+        threads: threads of the network on the CPU; None: all cores.
         on_progress: called after each frame with the number done and the number to do, None where unknown.
 
     Raises:
@@ -99,8 +104,10 @@ def segment_to(
     begun = time.perf_counter()
     folder_path = default_output(source) if output is None else Path(output)
     _keep_source(source, folder_path)
-    with _workers(threads) as workers:
-        stream = Stream(prepare(model, device), size)
+    with cpu_threads(threads) as available:
+        network = prepare(model, device, runtime, size=size, threads=available)
+        workers = _share(network, available)
+        stream = Stream(network, size)
         warm_up(stream)
         started = time.perf_counter()
         reader = open_video(source)
@@ -125,7 +132,7 @@ def segment_to(
                     raise
                 interrupt = error
             wall_s = time.perf_counter() - started
-            name = stream.model.config.name if isinstance(model, TDNet) else str(model)
+            name = str(model) if isinstance(model, str | Path) else network.config.name
             summary = _summarize(name, reader, stream, recorder, started - begun, wall_s, interrupt is None)
             folder.publish(summary)
     if interrupt:
@@ -146,13 +153,6 @@ def default_output(source: str | Path | int) -> Path:
     return Path("out", Path(name).resolve().stem)
 
 
-def prepare(model: str | Path | TDNet, device: str) -> TDNet:
-    """The model in its fastest form, on its device."""
-    place = next(model.parameters()).device if isinstance(model, TDNet) and device == "auto" else resolve_device(device)
-    network = model if isinstance(model, TDNet) else zoo.load(model)
-    return network.fuse(winograd=place.type == "cpu").to(place)
-
-
 def _keep_source(source: str | Path | int, output: Path) -> None:
     """Refuse to replace the source by its own result."""
     path = Path(str(source)).resolve()
@@ -164,17 +164,15 @@ def _keep_source(source: str | Path | int, output: Path) -> None:
         )
 
 
-@contextmanager
-def _workers(threads: int | None) -> Iterator[int]:
-    """Share the network's threads out: frames encoded at once, each with what threads that leaves it.
+def _share(network: Network, threads: int) -> int:
+    """Share torch's threads out: the number of frames encoded at once, each with what threads that leaves it.
 
     Two frames on a thread each are faster than one frame on two, which wait for each other at every layer, and on
-    busy cores wait long.
+    busy cores wait long. Other runtimes have threads of their own, and resizing the next frame needs only one.
     """
-    with cpu_threads(threads) as available:
-        workers = min(available, MOST_WORKERS)
-        torch.set_num_threads(available // workers)
-        yield workers
+    workers = min(threads, MOST_WORKERS) if network.encodes_apart else 2
+    torch.set_num_threads(max(threads // workers, 1) if network.encodes_apart else 1)
+    return workers
 
 
 def warm_up(stream: Stream) -> None:
@@ -248,7 +246,8 @@ def _summarize(
     return Summary(
         model=model,
         source=reader.info.source,
-        device=str(next(stream.model.parameters()).device),
+        device=str(stream.model.device),
+        runtime=stream.model.runtime,
         frames=figures.frames,
         complete=finished and reader.problem is None,
         problem=reader.problem or recorder.problem,

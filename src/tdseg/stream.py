@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,9 +18,8 @@ from torch import Tensor
 
 from tdseg.errors import ConfigError
 from tdseg.models.layers import resize
-from tdseg.models.path import Encoded
-from tdseg.models.state import TDNetState
-from tdseg.models.tdnet import MIN_SIZE, TDNet
+from tdseg.models.tdnet import MIN_SIZE
+from tdseg.runtime.network import Network
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,21 +56,22 @@ class Prepared(NamedTuple):
     """When it was handed over, `time.perf_counter()`."""
     x: Tensor
     """Network input, (1, 3, h, w)."""
-    encoded: Encoded
+    encoded: Any
+    """As the network's `encode` gives it."""
 
 
 class Stream:
     """The state of one video on its way through a model. Streams on one model, in any threads, are independent.
 
     Args:
-        model: in eval mode; `model.fuse()` gives the fastest.
+        model: a TDNet in eval mode, of which `fuse()` gives the fastest form; or a network in another runtime.
         size: (height, width) of the network's input, pixels; None: the model's own.
 
     Raises:
-        ConfigError: a size below 64 pixels, or a model in training mode.
+        ConfigError: a size below 64 pixels or other than an exported model's own, or a model in training mode.
     """
 
-    def __init__(self, model: TDNet, size: tuple[int, int] | None = None) -> None:
+    def __init__(self, model: Network, size: tuple[int, int] | None = None) -> None:
         if model.training:
             raise ConfigError("a model in training mode", expected="a model in eval mode", do="call model.eval() first")
         self.model = model
@@ -80,7 +80,7 @@ class Stream:
         """How many times the frame size changed in mid-stream, which resets the state."""
         self._index = 0
         self._frame_size: tuple[int, int] | None = None
-        self._state: TDNetState | None = None
+        self._state: Any = None
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of another video."""
@@ -155,29 +155,41 @@ class Stream:
         return result
 
 
-def input_size(model: TDNet, size: tuple[int, int] | None) -> tuple[int, int]:
+def input_size(model: Network, size: tuple[int, int] | None) -> tuple[int, int]:
     """The (height, width) given, pixels, or the model's own for None.
 
     Raises:
-        ConfigError: below 64 pixels.
+        ConfigError: below 64 pixels, or other than the one that the model was exported for.
     """
-    size = size or model.config.size
+    own = model.fixed_size or model.config.size
+    size = size or own
+    if model.fixed_size and size != own:
+        raise ConfigError(
+            f"size {size[0]}x{size[1]} for a model exported for {own[0]}x{own[1]}",
+            expected=f"{own[0]}x{own[1]}, to which frames of any size are resized",
+            do=f"leave --size out, or export the model with --size {size[0]}x{size[1]}",
+        )
     if min(size) < MIN_SIZE:
         raise ConfigError(
             f"size {size[0]}x{size[1]}",
             expected=f"height and width of at least {MIN_SIZE} pixels",
-            do=f"choose a larger size; the model's own is {model.config.size[0]}x{model.config.size[1]}",
+            do=f"choose a larger size; the model's own is {own[0]}x{own[1]}",
         )
     return size
 
 
-def network_input(model: TDNet, frame: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
-    """(H, W, 3) -> (1, 3, h, w) network input. Resized as bytes on the CPU, so every device sees the same."""
+def network_input(model: Network, frame: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
+    """(H, W, 3) -> (1, 3, h, w) network input."""
+    return model.normalize(resized(frame, size))
+
+
+def resized(frame: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
+    """(H, W, 3) -> uint8 (1, 3, h, w). Resized as bytes on the CPU, so every device and runtime sees the same."""
     frame = np.require(frame, requirements=["C", "W"])  # torch knows neither negative strides nor read-only memory
     images = torch.from_numpy(frame).permute(2, 0, 1)[None]
     if images.shape[-2:] != size:
         images = F.interpolate(images, size, mode="bilinear", antialias=True)
-    return model.normalize(images)
+    return images
 
 
 def class_map(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:

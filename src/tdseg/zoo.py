@@ -19,6 +19,9 @@ from tdseg.models.subnets import SubNetwork
 from tdseg.models.tdnet import TDNet
 from tdseg.weights import WEIGHTS_DIR, read_model, write_model
 
+WEIGHTS = "model.safetensors"
+"""The file of the trained model in the folder of a run."""
+
 
 class Family(NamedTuple):
     """A sub-network with what goes with it in a ModelConfig."""
@@ -197,7 +200,8 @@ def load(
     """A trained model in eval mode.
 
     Args:
-        name_or_path: a packaged name of `list_models()`, or a .safetensors file that tdseg wrote.
+        name_or_path: a packaged name of `list_models()`, a .safetensors file that tdseg wrote, or a folder that holds
+            model.safetensors.
         device: "cpu", "cuda", "cuda:1", … or "auto": cuda if there is one.
         make_subnetwork: for a model of `distribute`, the function given to it: files hold no code.
 
@@ -206,10 +210,24 @@ def load(
         WeightsError: a file that is damaged, of another program, or not safe to open.
     """
     entry = PACKAGED.get(str(name_or_path))
-    path = entry.path if entry else Path(name_or_path)
-    if entry is None and not path.suffix and not path.is_file():
-        raise unknown_model(str(name_or_path), sorted(PACKAGED), "packaged weights or a .safetensors file")
-    return read_model(path, sha256=entry.sha256 if entry else None, make=make_subnetwork).to(resolve_device(device))
+    path, sha256 = find(name_or_path), entry.sha256 if entry else None
+    return read_model(path, sha256=sha256, make=make_subnetwork).to(resolve_device(device))
+
+
+def find(name_or_path: str | Path) -> Path:
+    """The file of packaged weights, of a folder that holds model.safetensors, or the file that is given.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    if entry := PACKAGED.get(str(name_or_path)):
+        return entry.path
+    path = Path(name_or_path)
+    if (path / WEIGHTS).is_file():
+        return path / WEIGHTS
+    if not path.suffix and not path.is_file():
+        raise unknown_model(str(name_or_path), sorted(PACKAGED), "packaged weights, or a file or folder of weights")
+    return path
 
 
 def _split(name: str) -> tuple[int, str]:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tdseg.models.tdnet import TDNet
+from tdseg.runtime.network import Network
 from tdseg.stream import class_map, network_input
 
 Image = NDArray[np.uint8]
@@ -38,14 +38,14 @@ class Batch:
     """What `Stream` does for one video, for N of them: one batch, whose state holds the states of all.
 
     Args:
-        model: in eval mode.
+        model: in eval mode; one of another runtime than torch takes one video.
         size: (height, width) of the network's input, pixels.
     """
 
-    def __init__(self, model: TDNet, size: tuple[int, int]) -> None:
+    def __init__(self, model: Network, size: tuple[int, int]) -> None:
         self.model, self.size = model, size
         self.state = model.initial_state()
-        self._device = next(model.parameters()).device
+        self._device = model.device
 
     def reset(self) -> None:
         """Forget everything: the next frames are the first of other videos."""

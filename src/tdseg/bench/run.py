@@ -6,25 +6,31 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
+from torch import Tensor
 
 from tdseg import cost, zoo
-from tdseg.accelerate import accelerate, deviation
+from tdseg.accelerate import Deviation, accelerate, deviation
 from tdseg.bench.batch import Batch
 from tdseg.bench.feed import Feed, VideoFeed
 from tdseg.bench.report import Report, machine
 from tdseg.bench.timing import Timed, after_reset_ms, time_frames, warm_up
+from tdseg.config import ModelConfig
 from tdseg.device import cpu_threads, resolve_device
 from tdseg.errors import ConfigError
 from tdseg.files import check_target, write_whole
+from tdseg.loading import AnyRuntime, fastest, load
 from tdseg.models.tdnet import TDNet
 from tdseg.outputs import percentiles
 from tdseg.report.benchmark import benchmark_page
+from tdseg.runtime.exported import ExportedNetwork
+from tdseg.runtime.manifest import is_exported
+from tdseg.runtime.network import Network
 from tdseg.stream import input_size
 
 MB = 2**20
@@ -80,6 +86,7 @@ def bench(
     compile: bool = False,
     autocast: Literal["bf16", "fp16"] | None = None,
     cuda_graphs: bool = False,
+    runtime: AnyRuntime = "auto",
     json: Path | None = None,
     report: Path | None = None,
     on_progress: Callable[[int, int | None], None] | None = None,
@@ -100,6 +107,8 @@ def bench(
         fuse: fold batch norms into convolutions.
         winograd: with `fuse`, large 3x3 convolutions by Winograd's method; None: on a CPU in float32, as `segment`.
         channels_last, compile, autocast, cuda_graphs: as in `accelerate`.
+        runtime: what runs the model; "auto": the fastest one installed, and torch for an architecture, for several
+            streams, or where a form of it is asked for.
         json: file to write the figures to.
         report: file to write them to as a page to look at, HTML.
         on_progress: called after each frame with the number done and the number to do.
@@ -122,12 +131,14 @@ def bench(
             do="leave one of them out",
         )
     place = resolve_device(device)
+    runtime = _runtime(str(model), runtime, device, streams, plain=(fuse, winograd, compile, autocast, cuda_graphs))
     if winograd is None:
         winograd = place.type == "cpu" and fuse and not (autocast or compile)
     form = Form(fuse, winograd, channels_last, compile, autocast, cuda_graphs)
-    with cpu_threads(threads):
+    with cpu_threads(threads) as available:
         try:
-            measured = _measure(str(model), form, place, size, source, streams, frames, on_progress)
+            subject = _subject(str(model), runtime, form, place, size, available)
+            measured = _measure(subject, size, source, streams, frames, on_progress)
         except (RuntimeError, MemoryError) as error:  # torch's: out of memory, too many pixels to count, no compiler
             raise ConfigError(
                 f"{model} at size {size or 'its own'}, {form}, which does not run here: {_first_line(error)}",
@@ -141,36 +152,64 @@ def bench(
     return measured
 
 
+class _Subject(NamedTuple):
+    """What is measured."""
+
+    name: str
+    trained: bool
+    form: str
+    device: torch.device
+    network: Callable[[], Network]
+    """Loads it."""
+    deviation: Callable[[Network, Iterable[Tensor]], dict[str, Any] | None]
+    """Of its outputs on a clip, from those of the plain model."""
+
+
+def _subject(
+    name: str, runtime: AnyRuntime, form: Form, device: torch.device, size: tuple[int, int] | None, threads: int
+) -> _Subject:
+    trained = not zoo.is_architecture(name)
+    if runtime != "torch":
+        exported = load(name, str(device), runtime=runtime, size=size, threads=threads)
+        assert isinstance(exported, ExportedNetwork)
+        parity, what = exported.manifest.parity, f"{exported.engine.name} on {exported.engine.where}"
+        apart = {key: getattr(parity, key) for key in Deviation._fields} if parity else None
+        return _Subject(
+            name, trained, f"{exported.manifest.precision}, {what}", device, lambda: exported, lambda *_: apart
+        )
+
+    def apart_from_plain(network: Network, clip: Iterable[Tensor]) -> dict[str, Any] | None:
+        assert isinstance(network, TDNet)
+        return None if form == PLAIN else deviation(_torch_model(name).to(device), network, clip)._asdict()
+
+    return _Subject(name, trained, str(form), device, lambda: form.of(_torch_model(name).to(device)), apart_from_plain)
+
+
 def _measure(
-    name: str,
-    form: Form,
-    device: torch.device,
+    subject: _Subject,
     size: tuple[int, int] | None,
     source: str | Path | int | None,
     streams: int,
     frames: int,
     on_progress: Callable[[int, int | None], None] | None,
 ) -> Report:
-    begun = time.perf_counter()
-    plain, trained = _load(name)
-    size, palette = input_size(plain, size), plain.config.palette
-    batch = Batch(form.of(plain.to(device)), size)
-    del plain  # loaded again for the comparison, after the peak of memory is taken
+    begun, device = time.perf_counter(), subject.device
+    network = subject.network()
+    config, size = network.config, input_size(network, size)
+    batch = Batch(network, size)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    with closing(Feed(size, streams) if source is None else VideoFeed(source, streams, palette)) as feed:
+    with closing(Feed(size, streams) if source is None else VideoFeed(source, streams, config.palette)) as feed:
         warmup_ms = warm_up(batch, feed)
         startup_s = time.perf_counter() - begun
         timed = time_frames(batch, feed, frames, on_progress)
     state_mb = cost.bytes_of(batch.state) / MB
     reset_ms = after_reset_ms(batch, timed.clip[-1])
-    peak_memory_mb = _peak_memory_mb(device)
-    plain = _load(name)[0].to(device)
-    apart = None if form == PLAIN else deviation(plain, batch.model, map(batch.input, timed.clip))
+    peak_memory_mb = _peak_memory_mb(device)  # before the plain model is loaded to compare with
     return Report(
-        model=name,
-        trained=trained,
-        form=str(form),
+        model=subject.name,
+        trained=subject.trained,
+        form=subject.form,
         device=str(device),
         machine=machine(),
         source=feed.name,
@@ -184,8 +223,8 @@ def _measure(
         **_times(timed, streams),
         peak_memory_mb=round(peak_memory_mb, 1),
         state_mb=round(state_mb, 3),
-        **_costs(plain, size),
-        deviation=None if apart is None else apart._asdict(),
+        **_costs(config, size),
+        deviation=subject.deviation(network, map(batch.input, timed.clip)),
         latencies_ms=tuple(timed.latency),
     )
 
@@ -202,7 +241,9 @@ def _times(timed: Timed, streams: int) -> dict[str, Any]:
     }
 
 
-def _costs(model: TDNet, size: tuple[int, int]) -> dict[str, Any]:
+def _costs(config: ModelConfig, size: tuple[int, int]) -> dict[str, Any]:
+    with torch.device("meta"):
+        model = TDNet(config)
     per_path = cost.multiply_adds(model, size)
     return {
         "parameters": cost.parameters(model),
@@ -212,13 +253,29 @@ def _costs(model: TDNet, size: tuple[int, int]) -> dict[str, Any]:
     }
 
 
-def _load(name: str) -> tuple[TDNet, bool]:
-    """A model, and whether it is trained: an architecture gets random weights, the same each time."""
+def _runtime(name: str, runtime: AnyRuntime, device: str, streams: int, *, plain: tuple[object, ...]) -> AnyRuntime:
+    """The runtime to measure in: torch for what only torch does."""
+    only_torch = zoo.is_architecture(name) or streams > 1 or plain != (True, None, False, None, False)
+    if is_exported(Path(name)) or not only_torch:
+        chosen: AnyRuntime = fastest(device) if runtime == "auto" and not is_exported(Path(name)) else runtime
+    else:
+        chosen = "torch" if runtime == "auto" else runtime
+    if chosen != "torch" and only_torch:
+        raise ConfigError(
+            f"{name} in {chosen} with a form of torch, several streams or random weights",
+            expected="trained or exported weights, one stream, and no form of torch",
+            do="use --runtime torch, or leave the other options out",
+        )
+    return chosen
+
+
+def _torch_model(name: str) -> TDNet:
+    """A model; an architecture gets random weights, the same each time."""
     if not zoo.is_architecture(name):
-        return zoo.load(name), True
+        return zoo.load(name)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
-        return zoo.create_model(name), False
+        return zoo.create_model(name)
 
 
 def _first_line(error: BaseException) -> str:

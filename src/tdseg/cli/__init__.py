@@ -19,6 +19,7 @@ from tdseg.cli.data import data
 from tdseg.cli.demo import demo
 from tdseg.cli.doctor import doctor
 from tdseg.cli.evaluate import evaluate
+from tdseg.cli.export import export
 from tdseg.cli.flicker import flicker
 from tdseg.cli.models import models
 from tdseg.cli.segment import segment
@@ -36,7 +37,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # main says what is kept
 )
-for verb in (segment, demo, train, bench, compare, flicker, convert, models, doctor):
+for verb in (segment, demo, train, bench, compare, flicker, export, convert, models, doctor):
     app.command(verb)
 app.command(evaluate, name="eval")
 app.command(data)

@@ -31,13 +31,15 @@ def bench(
     compile: bool = False,
     autocast: Literal["bf16", "fp16"] | None = None,
     cuda_graphs: bool = False,
+    runtime: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto",
     json: Path | None = None,
     report: Path | None = None,
 ) -> int:
     """Measure a model on this machine: latency of a frame stage by stage, memory, cost, deviation of the fast form.
 
     Args:
-        model: Name of packaged weights or of an architecture (see `tdseg models`), or a file of weights.
+        model: Name of packaged weights or of an architecture (see `tdseg models`), a file of weights, or an exported
+            folder.
         size: HxW of the network's input, such as 360x480; by default the model's own.
         device: auto is cuda if there is one.
         source: Video to decode, segment and encode; by default made-up pictures of the network's size.
@@ -50,6 +52,7 @@ def bench(
         compile: Compile with torch.compile.
         autocast: Run in this precision what gains by it.
         cuda_graphs: Record and replay the kernels of a frame.
+        runtime: What runs the model; auto is the fastest one installed, and torch where a form of it is asked for.
         json: File to write the figures to.
         report: File to write them to as a page to look at, HTML.
     """
@@ -70,6 +73,7 @@ def bench(
             compile=compile,
             autocast=autocast,
             cuda_graphs=cuda_graphs,
+            runtime=runtime,
             json=json,
             report=report,
             on_progress=on_progress,

@@ -22,6 +22,7 @@ def evaluate(
     num_classes: int | None = None,
     config: Path | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
+    runtime: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto",
     json: Path | None = None,
     report: Path | None = None,
     quiet: bool = False,
@@ -33,22 +34,22 @@ def evaluate(
 
     Args:
         root: Folder of the data set.
-        model: Name of packaged weights (see `tdseg models`), or a file of weights.
+        model: Name of packaged weights (see `tdseg models`), a file of weights, or an exported folder.
         data: Kind of data set, see docs/data.md; synthetic has no root.
         split: Part of the data set.
         num_classes: Which classes, where the data set has several sets of them: camvid has 11 and 32.
         config: A recipe, whose validation data takes the place of root, data, split and num_classes.
         device: auto is cuda if there is one.
+        runtime: What runs the model; auto is the fastest one installed.
         json: Write the figures to this file.
         report: Write them to this file as a page to look at, HTML.
         quiet: Print errors only.
     """
     with needs("metrics"):
         from tdseg.evaluate import evaluate, open_evaluation
-    from tdseg import zoo
     from tdseg.data.source import Source
-    from tdseg.device import resolve_device
     from tdseg.files import check_target, write_whole
+    from tdseg.loading import prepare
     from tdseg.report.evaluation import evaluation_page
 
     for target in (json, report):
@@ -59,7 +60,7 @@ def evaluate(
         source = Source.parse(values, where="tdseg eval")
     else:
         source = _validation(config, root)
-    network = zoo.load(model, device=str(resolve_device(device))).fuse()
+    network = prepare(model, device, runtime)
     frames = open_evaluation(source, network)
     with progress_bar(quiet) as on_progress:
         figures = {"model": model, **evaluate(network, frames, on_progress=on_progress)}

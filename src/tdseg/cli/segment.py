@@ -17,6 +17,7 @@ def segment(
     output: Annotated[str | None, Parameter(alias="-o")] = None,
     model: str = "td4-lite0-camvid",
     device: Literal["auto", "cpu", "cuda"] = "auto",
+    runtime: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto",
     size: str | None = None,
     masks: Literal["png", "none"] = "png",
     overlay: bool = True,
@@ -29,8 +30,9 @@ def segment(
     Args:
         source: Video file, folder of frames, camera index, URL, or - for stdin.
         output: Folder of the result; by default out/ and the source's name.
-        model: Name of packaged weights (see `tdseg models`), or a file of weights.
+        model: Name of packaged weights (see `tdseg models`), a file of weights, or an exported folder.
         device: auto is cuda if there is one.
+        runtime: What runs the model; auto is the fastest one installed.
         size: HxW of the network's input, such as 360x480; by default the model's own.
         masks: Write a mask per frame, 8-bit indexed PNG, or none.
         overlay: Write the overlay video.
@@ -48,6 +50,7 @@ def segment(
             model=model,
             size=None if size is None else parse_size(size),
             device=device,
+            runtime=runtime,
             masks=masks,
             overlay=overlay,
             overwrite=overwrite,
@@ -57,7 +60,7 @@ def segment(
     if not quiet:
         latency = summary.latency_ms
         out.print(
-            f"{escape(folder)}: {summary.frames} frames, {summary.fps:.1f} fps, "
+            f"{escape(folder)}: {summary.frames} frames in {summary.runtime}, {summary.fps:.1f} fps, "
             f"latency p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms"
         )
     if summary.problem:

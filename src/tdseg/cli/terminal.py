@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
 from rich.text import Text
 
@@ -28,6 +30,11 @@ def parse_size(text: str) -> tuple[int, int]:
     if not match:
         raise ConfigError(f"size {text!r}", expected="HxW in pixels", do="write the height first, such as 360x480")
     return int(match[1]), int(match[2])
+
+
+class _Notes(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        err.print(f"[dim]{escape(record.getMessage())}[/]", soft_wrap=True)
 
 
 class _Fps(ProgressColumn):
@@ -54,7 +61,13 @@ def needs(extra: str) -> Iterator[None]:
 
 @contextmanager
 def progress_bar(quiet: bool) -> Iterator[Callable[[int, int | None], None] | None]:
-    """A bar on the terminal, which goes when the work is done; nothing where there is no terminal to see it."""
+    """A bar on the terminal, which goes when the work is done; nothing where there is no terminal to see it.
+
+    What tdseg has to say meanwhile is printed.
+    """
+    log = logging.getLogger("tdseg")
+    log.handlers = [_Notes()]
+    log.setLevel(logging.ERROR if quiet else logging.INFO)
     if quiet or not err.is_terminal:
         yield None
         return

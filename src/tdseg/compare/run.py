@@ -54,7 +54,7 @@ def compare(
     Figures along optical flow need the extra `metrics`, and are left out without it.
 
     Args:
-        a, b: each the name of packaged weights, a .safetensors file, or masks, as in `open_masks`.
+        a, b: each the name of packaged weights, a .safetensors file, an exported folder, or masks, as in `open_masks`.
         video: as in `open_video`, of known length unless `frames` is given.
         output: HTML file to write.
         size, device: of models, as in `tdseg.segment`.

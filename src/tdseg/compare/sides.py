@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from tdseg import draw, zoo
 from tdseg.errors import ConfigError, DataError
+from tdseg.loading import prepare
 from tdseg.masks import Masks, Palette, open_masks, size_text
-from tdseg.pipeline import prepare, warm_up
+from tdseg.pipeline import warm_up
+from tdseg.runtime.manifest import is_exported
 from tdseg.stream import Stream
 
 Mask = NDArray[np.uint8]
@@ -32,18 +34,18 @@ class ModelSide:
     """A model, warmed up, on its way through the video.
 
     Args:
-        given: packaged name, or file of weights.
+        given: packaged name, file of weights, or exported folder.
         size, device: as in `tdseg.segment`.
     """
 
     def __init__(self, given: str, size: tuple[int, int] | None, device: str) -> None:
-        model = prepare(given, device)
+        model = prepare(given, device, size=size)
         self.stream = Stream(model, size)
         warm_up(self.stream)
         config = model.config
         names = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
         self.classes = Palette(given, names, draw.color_table(config.palette)[: config.num_classes])
-        self.about = f"{given}: model, {self.stream.size[0]}x{self.stream.size[1]} on {next(model.parameters()).device}"
+        self.about = f"{given}: model, {self.stream.size[0]}x{self.stream.size[1]} in {model.runtime} on {model.device}"
 
     def step(self, frame: RGB) -> Seen:
         """The next frame, (H, W, 3), segmented."""
@@ -108,7 +110,8 @@ def open_sides(
     """Models first, for they know the classes that masks may have.
 
     Args:
-        given: of each side: the name of packaged weights, a .safetensors file, or masks as in `open_masks`.
+        given: of each side: the name of packaged weights, a .safetensors file, an exported folder, or masks as in
+            `open_masks`.
         palette: the classes, if they are not to be those of the models.
         video: printable, for errors.
         size, device: of models.
@@ -134,11 +137,11 @@ def open_sides(
 
 def _are_masks(given: str) -> bool:
     path = Path(given)
-    if given in zoo.PACKAGED or path.suffix == ".safetensors":
+    if given in zoo.PACKAGED or path.suffix == ".safetensors" or is_exported(path):
         return False
     if path.is_dir() or path.suffix.lower() == ".npz":
         return True
-    what = "packaged weights, a .safetensors file, a folder of masks or an .npz file; packaged are"
+    what = "packaged weights, a .safetensors file, an exported folder, a folder of masks or an .npz file; packaged are"
     raise zoo.unknown_model(given, sorted(zoo.PACKAGED), what)
 
 

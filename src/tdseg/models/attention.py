@@ -91,12 +91,13 @@ class Propagation(nn.Module):
         queries = [slot.query for slot in memory[1:]] + [tokens(query)]
         propagated: Tensor | float = 0.0
         for slot, hop_query, phi in zip(memory, queries, self.phi[-len(memory) :], strict=True):
-            assert isinstance(phi, nn.Linear)
-            propagated = self._hop(hop_query, slot.key, propagated + slot.value, phi)
+            propagated = self.hop(hop_query, slot.key, propagated + slot.value, phi)
         assert isinstance(propagated, Tensor)
         return propagated.transpose(1, 2).reshape(len(query), -1, *query.shape[-2:])  # (B, d_v, h, w)
 
-    def _hop(self, query: Tensor, key: Tensor, value: Tensor, phi: nn.Linear) -> Tensor:
+    def hop(self, query: Tensor, key: Tensor, value: Tensor, phi: nn.Module) -> Tensor:
+        """φ(softmax(query keyᵀ / √d_k) value): (B, n, d_k), (B, l, d_k), (B, l, d_v) -> (B, n, d_v)."""
+        assert isinstance(phi, nn.Linear)
         drop = self.dropout if self.training else 0.0
         mapped = F.linear(value, phi.weight)
         return F.dropout(attend(query, key, mapped, drop) + phi.bias, drop)  # (B, n_query, d_v)
@@ -105,11 +106,12 @@ class Propagation(nn.Module):
 def attend(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -> Tensor:
     """softmax(query keyᵀ / √d_k) value: (B, n, d_k), (B, l, d_k), (B, l, d_v) -> (B, n, d_v).
 
-    torch's attention, except for inference on a CPU: its fast kernel wants d_k = d_v and the general one writes the
-    (n, l) weights to main memory, so the queries come in blocks whose weights stay in the cache.
+    torch's attention, except for inference on a CPU and in exported graphs: its fast kernel wants d_k = d_v and the
+    general one writes the (n, l) weights to main memory, so the queries come in blocks whose weights stay in the cache.
     """
     learning = dropout > 0 or (torch.is_grad_enabled() and query.requires_grad)
-    if learning or query.device.type != "cpu" or torch.compiler.is_compiling():
+    compiling = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+    if learning or query.device.type != "cpu" or compiling:
         return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
     transposed = key.transpose(1, 2) * query.shape[2] ** -0.5  # (B, d_k, l)
     blocks = [(block @ transposed).softmax(-1) @ value for block in torch.split(query, _BLOCK, dim=1)]

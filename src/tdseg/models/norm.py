@@ -38,10 +38,10 @@ class SpatialLayerNorm(nn.Module):
     def _affine(self, size: tuple[int, int]) -> Tensor:
         """(2, h, w): weight and bias."""
         key = (size, self.weight.device, self.weight.dtype)
-        if self._resized is not None and key in self._resized:
-            return self._resized[key]
-        if self._resized is None:
+        if self._resized is None or torch.compiler.is_exporting():  # a graph's own tensors must not be kept
             return self._resize(size)
+        if key in self._resized:
+            return self._resized[key]
         with torch.inference_mode(False), torch.no_grad():  # what is kept must serve outside of inference mode too
             self._resized[key] = self._resize(size)
         return self._resized[key]

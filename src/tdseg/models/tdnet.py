@@ -56,6 +56,10 @@ class TDNet(nn.Module):
         ConfigError: `make` is missing or too much, or makes something without channels and stride.
     """
 
+    runtime = "torch"
+    fixed_size: tuple[int, int] | None = None
+    encodes_apart = True
+
     def __init__(
         self,
         config: ModelConfig,
@@ -70,6 +74,16 @@ class TDNet(nn.Module):
         self.paths = nn.ModuleList(
             Path(config, _subnetwork(config, path, make), aux=aux, dropout=dropout) for path in range(count)
         )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @property
+    def distinct_paths(self) -> int:
+        """Number of paths with weights of their own: m, or 1 where paths share them."""
+        return len(self.paths)
 
     def normalize(self, images: Tensor) -> Tensor:
         """uint8 RGB images (..., 3, H, W) -> float network input of the same shape, on the model's device."""

@@ -1,0 +1,187 @@
+"""Networks, loaded in the runtime that is to run them."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, overload
+
+import torch
+
+from tdseg import __version__, zoo
+from tdseg.device import resolve_device
+from tdseg.errors import ConfigError, WeightsError
+from tdseg.models.subnets import SubNetwork
+from tdseg.models.tdnet import TDNet
+from tdseg.runtime import RUNTIMES, RuntimeName, installed, open_exported, require
+from tdseg.runtime.manifest import is_exported
+from tdseg.runtime.network import Network
+
+AnyRuntime = RuntimeName | Literal["auto"]
+HUB = "hf://"
+_FILES = ["*.safetensors", "*.json", "*.onnx", "*.xml", "*.bin"]
+_EXPORTER = ("onnx", "onnxscript")
+_log = logging.getLogger("tdseg")
+
+
+@overload
+def load(
+    name_or_path: str | Path,
+    device: str = "cpu",
+    *,
+    runtime: Literal["torch"] = "torch",
+    make_subnetwork: Callable[[], SubNetwork] | None = None,
+) -> TDNet: ...
+@overload
+def load(
+    name_or_path: str | Path,
+    device: str = "cpu",
+    *,
+    runtime: AnyRuntime,
+    size: tuple[int, int] | None = None,
+    threads: int | None = None,
+) -> Network: ...
+def load(
+    name_or_path: str | Path,
+    device: str = "cpu",
+    *,
+    runtime: AnyRuntime = "torch",
+    size: tuple[int, int] | None = None,
+    threads: int | None = None,
+    make_subnetwork: Callable[[], SubNetwork] | None = None,
+) -> TDNet | Network:
+    """A trained model, ready to run.
+
+    Args:
+        name_or_path: a packaged name of `list_models()`; a .safetensors file that tdseg wrote, or the folder of a run
+            of `tdseg train`; a folder of `tdseg export`; or "hf://org/name@revision", a repository of the Hugging
+            Face hub that holds such files.
+        device: "cpu", "cuda", "cuda:1", … or "auto": cuda if there is one.
+        runtime: "torch" gives a TDNet, which can be trained, fused and looked into. "onnxruntime" and "openvino" give a
+            network for Streams; weights are exported for it once, checked, and kept in a cache. "auto": the fastest one
+            installed; so it is, too, for what is exported already.
+        size: (height, width) of the network's input, pixels, for which weights are exported; None: the model's own.
+        threads: of the CPU, for other runtimes than torch; None: all cores.
+        make_subnetwork: for a model of `distribute`, the function given to it: files hold no code.
+
+    Raises:
+        ConfigError: an unknown name or device, an option that does not fit, or a runtime that is not installed.
+        WeightsError: a file that is damaged, of another program, or not safe to open.
+    """
+    found = fetch(str(name_or_path)) if str(name_or_path).startswith(HUB) else name_or_path
+    if is_exported(Path(found)):
+        chosen: AnyRuntime = "auto" if runtime == "torch" else runtime
+        return open_exported(Path(found), runtime=chosen, device=device, threads=threads)
+    chosen = fastest(device) if runtime == "auto" and make_subnetwork is None else runtime
+    if chosen not in ("auto", *RUNTIMES):
+        raise ConfigError(f"runtime {runtime!r}", expected=", ".join(("auto", *RUNTIMES)), do="choose one of them")
+    if chosen in ("torch", "auto"):
+        return zoo.load(found, device, make_subnetwork=make_subnetwork)
+    if make_subnetwork is not None:
+        raise ConfigError(
+            f"runtime {runtime} with make_subnetwork", expected="runtime torch", do="leave one of them out"
+        )
+    require(*_EXPORTER, chosen)
+    path = zoo.find(found)
+    model = zoo.load(found)
+    try:
+        folder = _exported(model, path, size or model.config.size)
+    except ConfigError as error:
+        if runtime != "auto":
+            raise
+        _log.warning("%s does not export, so it runs in torch: %s", found, error.got)
+        return zoo.load(found, device)
+    return open_exported(folder, runtime=chosen, device=device, threads=threads, cache=cache_folder() / "compiled")
+
+
+def fastest(device: str) -> RuntimeName:
+    """The fastest runtime installed for a device, by the figures of docs/runtimes.md."""
+    on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
+    return "openvino" if on_cpu and all(map(installed, (*_EXPORTER, "openvino"))) else "torch"
+
+
+def prepare(
+    model: str | Path | Network,
+    device: str = "auto",
+    runtime: AnyRuntime = "auto",
+    *,
+    size: tuple[int, int] | None = None,
+    threads: int | None = None,
+) -> Network:
+    """A network in the fastest form that its runtime has, on its device: fused, in torch.
+
+    Args:
+        model: as `load` takes it; or a network, which stays in its runtime, and on its device where that is "auto".
+        device, runtime, size, threads: as of `load`.
+
+    Raises:
+        ConfigError: a network of another runtime than asked for; and as `load`.
+    """
+    network = (
+        model
+        if not isinstance(model, str | Path)
+        else load(model, "cpu" if runtime == "torch" else device, runtime=runtime, size=size, threads=threads)
+    )
+    if runtime not in ("auto", network.runtime) and not isinstance(model, str | Path):
+        raise ConfigError(
+            f"runtime {runtime} for a network of {network.runtime}",
+            expected=f"{network.runtime}, or auto",
+            do="give the model's name or file instead of the model",
+        )
+    if not isinstance(network, TDNet):
+        return network
+    place = network.device if device == "auto" and network is model else resolve_device(device)
+    return network.fuse(winograd=place.type == "cpu").to(place)
+
+
+def cache_folder() -> Path:
+    """Where what was made once is kept: the environment's TDSEG_CACHE, or a folder of the user."""
+    if chosen := os.environ.get("TDSEG_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tdseg"
+
+
+def fetch(address: str) -> Path:
+    """The folder of a repository of the Hugging Face hub, downloaded if it is not here yet.
+
+    Args:
+        address: hf://org/name, or hf://org/name@revision.
+
+    Raises:
+        ConfigError: huggingface_hub is not installed.
+        WeightsError: there is no such repository or revision, or it cannot be reached.
+    """
+    require("huggingface_hub", extra="hub")
+    from huggingface_hub import snapshot_download
+
+    name, _, revision = address.removeprefix(HUB).partition("@")
+    try:
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=_FILES))
+    except (OSError, ValueError) as error:  # all of the hub's errors are one of these
+        raise WeightsError(
+            f"{address}: {str(error).splitlines()[0]}",
+            expected="hf://org/name or hf://org/name@revision, and a connection to the hub",
+            do="check the name, or download the files and give their folder",
+        ) from None
+
+
+def _exported(model: TDNet, path: Path, size: tuple[int, int]) -> Path:
+    """The export of the weights in a file, from the cache or made now."""
+    from tdseg.export import export
+
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    folder = cache_folder() / f"{path.stem}-{digest}-{size[0]}x{size[1]}-{__version__}"
+    if is_exported(folder):
+        return folder
+    _log.info("exporting %s at %dx%d; this is done once", path.stem, *size)
+    made = folder.with_name(f"{folder.name}.{os.getpid()}")
+    export(model, made, to="onnx", size=size, overwrite=True)
+    try:
+        made.rename(folder)
+    except OSError:  # another process was faster
+        shutil.rmtree(made)
+    return folder

@@ -1,0 +1,88 @@
+"""Runtimes: what runs an exported network, each behind the same interface as a TDNet in torch."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Literal
+
+from tdseg.errors import ConfigError
+from tdseg.runtime.exported import Engine, ExportedNetwork
+from tdseg.runtime.manifest import Manifest, read_manifest
+
+RuntimeName = Literal["torch", "onnxruntime", "openvino"]
+RUNTIMES: tuple[RuntimeName, ...] = ("torch", "onnxruntime", "openvino")
+READERS: dict[str, tuple[RuntimeName, ...]] = {"onnx": ("openvino", "onnxruntime"), "openvino": ("openvino",)}
+"""What runs the graphs of a target, the fastest on a CPU first."""
+
+
+def open_exported(
+    folder: Path,
+    *,
+    runtime: RuntimeName | Literal["auto"] = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    cache: Path | None = None,
+) -> ExportedNetwork:
+    """The network in a folder that `tdseg export` wrote. Nothing in it is executed but the graphs themselves.
+
+    Args:
+        folder: with its tdseg.json.
+        runtime: what to run it with; "auto": the fastest of those installed that read it.
+        device: "cpu", "cuda" or "auto".
+        threads: of the CPU; None: the runtime's own choice.
+        cache: folder where a runtime may keep what it compiles.
+
+    Raises:
+        ConfigError: the runtime does not read these graphs, is not installed, or lacks the device.
+        WeightsError: the folder is incomplete, changed, or of another version.
+    """
+    manifest = read_manifest(folder)
+    return ExportedNetwork(manifest, _engine(folder, manifest, runtime, device, threads, cache))
+
+
+def _engine(
+    folder: Path, manifest: Manifest, runtime: str, device: str, threads: int | None, cache: Path | None
+) -> Engine:
+    readers = READERS[manifest.target]
+    chosen = next(iter(filter(installed, _order(readers, device))), readers[0]) if runtime == "auto" else runtime
+    if chosen not in readers:
+        raise ConfigError(
+            f"runtime {chosen} for {folder}, which holds {manifest.target} graphs",
+            expected=" or ".join(readers),
+            do="leave --runtime out, or export the model to another target",
+        )
+    require(chosen)
+    graph = folder / manifest.graph
+    if chosen == "openvino":
+        from tdseg.runtime.openvino import OpenVinoEngine
+
+        return OpenVinoEngine(graph, device=device, threads=threads, cache=cache)
+    from tdseg.runtime.onnxruntime import OnnxRuntimeEngine
+
+    return OnnxRuntimeEngine(graph, device=device, threads=threads)
+
+
+def _order(readers: tuple[str, ...], device: str) -> tuple[str, ...]:
+    """On a GPU ONNX Runtime goes first: OpenVINO has only CPUs here."""
+    return readers if device in ("cpu", "auto") else tuple(reversed(readers))
+
+
+def installed(package: str) -> bool:
+    """Whether a package can be imported; it is not."""
+    return importlib.util.find_spec(package) is not None
+
+
+def require(*packages: str, extra: str = "export") -> None:
+    """See that packages of an extra are there.
+
+    Raises:
+        ConfigError: one is not; the error says how to install it.
+    """
+    for package in packages:
+        if not installed(package):
+            raise ConfigError(
+                f"{package} is not installed",
+                expected=f"the packages of the extra {extra!r}",
+                do=f"pip install 'tdseg[{extra}]'",
+            )

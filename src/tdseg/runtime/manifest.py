@@ -1,0 +1,117 @@
+"""tdseg.json: what an exported folder holds, and how it is to be run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from tdseg.config import FrozenConfig, ModelConfig
+from tdseg.errors import ConfigError, WeightsError
+
+MANIFEST = "tdseg.json"
+_EXPECTED = "a folder as `tdseg export` left it"
+
+
+class TensorSpec(FrozenConfig):
+    """A tensor that goes into a graph or comes out of it."""
+
+    name: str
+    dtype: Literal["uint8", "float16", "float32", "int64"]
+    shape: tuple[int, ...] = Field(description="For a graph of any size, that at the model's own size.")
+
+
+class Parity(FrozenConfig):
+    """How the exported graphs were found to agree with the model they were made of."""
+
+    source: str = Field(description="What was shown to both.")
+    frames: int
+    resets: int = Field(description="How often both forgot everything on the way.")
+    agreement: float = Field(description="Share of pixels with the same class, 0..1.")
+    max_relative_error: float = Field(description="Largest difference of a logit over the largest logit.")
+    miou_drop: float | None = Field(None, description="mIoU lost on the labels of the source, points; None without.")
+
+
+class Manifest(FrozenConfig):
+    """All that a reader in any language needs beside the graphs."""
+
+    format: Literal[1] = Field(description="Version of this file's layout.")
+    target: Literal["onnx", "openvino"]
+    precision: Literal["fp32", "fp16", "int8"]
+    opset: int = Field(description="Of ONNX, which the graphs were written in or made from.")
+    size: tuple[int, int] | None = Field(description="(height, width) of the input, pixels; None: any.")
+    stride: int = Field(description="Pixels of the input for each position of the feature map.")
+    graph: str = Field(description="File that holds a step of every path.")
+    stateful: str | None = Field(None, description="File that holds the same with the state inside, if there is one.")
+    image: TensorSpec = Field(description="RGB, 0..255; the graphs normalise it.")
+    logits: TensorSpec = Field(description="Class scores; resize them with aligned corners, then take the largest.")
+    memory: tuple[TensorSpec, ...] = Field(
+        description="State, zeros for an empty one: NAME goes in as past_NAME, and comes out as present_NAME. Where "
+        "paths have weights of their own, the last one is the path whose turn it is."
+    )
+    parity: Parity | None = Field(None, description="None until it is known.")
+    versions: dict[str, str] = Field(description="Of the packages that wrote it.")
+    sha256: dict[str, str] = Field(description="Of every file beside this one, by its path in the folder.")
+    model: ModelConfig = Field(description="The model: classes, palette, normalisation, paths, warm-up.")
+
+
+def is_exported(path: Path) -> bool:
+    """Whether the path is a folder that `tdseg export` wrote."""
+    return (path / MANIFEST).is_file()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of an exported folder, its files held against their checksums.
+
+    Raises:
+        WeightsError: there is none, it is of another version, or a file is missing or changed.
+    """
+    try:
+        values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest: Manifest = Manifest.parse(values, where=MANIFEST)
+    except OSError as error:
+        raise WeightsError(f"{folder / MANIFEST}: {error.strerror}", expected=_EXPECTED, do="check the path") from None
+    except (ValueError, TypeError, ConfigError) as error:
+        got = error.got if isinstance(error, ConfigError) else str(error)
+        raise WeightsError(
+            f"{folder / MANIFEST}: not a manifest that this tdseg knows ({got})",
+            expected=_EXPECTED,
+            do="export the model again, or load it with the version of tdseg that wrote it",
+        ) from None
+    _check_files(folder, manifest)
+    return manifest
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """sha256 of every file in the folder but the manifest, by path."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
+    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
+
+
+def _check_files(folder: Path, manifest: Manifest) -> None:
+    if manifest.graph not in manifest.sha256:
+        raise WeightsError(
+            f"{folder / MANIFEST}: no checksum of {manifest.graph}", expected=_EXPECTED, do="export the model again"
+        )
+    for name, expected in manifest.sha256.items():
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise WeightsError(
+                f"{folder / MANIFEST}: a file outside of the folder, {name}", expected=_EXPECTED, do="do not trust it"
+            )
+        if not path.is_file():
+            raise WeightsError(f"{path}: missing", expected=_EXPECTED, do="copy the folder whole, or export again")
+        if _sha256(path) != expected:
+            raise WeightsError(
+                f"{path}: changed or damaged (checksum differs)",
+                expected=f"sha256 {expected}",
+                do="copy the folder again, or export the model again",
+            )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

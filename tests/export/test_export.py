@@ -1,0 +1,258 @@
+"""Exported graphs give what the model gives, in every runtime, from any path, after any reset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from small import SIZE, moving_frames, small_model, write_clip
+from tdseg.cli import DONE, REFUSED, main
+from tdseg.errors import ConfigError, OutputError, WeightsError
+from tdseg.export import export
+from tdseg.models.tdnet import TDNet
+from tdseg.runtime import READERS, open_exported
+from tdseg.runtime.manifest import MANIFEST, Manifest
+from tdseg.stream import Stream
+from tdseg.zoo import create_model, save
+
+pytest.importorskip("onnxscript", reason="exports need the extra 'export'")
+pytest.importorskip("onnxruntime", reason="exports need the extra 'export'")
+pytest.importorskip("openvino", reason="exports need the extra 'export'")
+
+READS = [(target, runtime) for target, runtimes in READERS.items() for runtime in runtimes]
+
+
+def independent_paths() -> TDNet:
+    """Two paths with weights of their own, and attention that uses what memory there is."""
+    torch.manual_seed(0)
+    fields = {"propagation": "attention", "shared_paths": False, "warmup": "partial", "size": SIZE}
+    return create_model("td2-lite0", d_k=16, d_v=16, head_channels=16, **fields)
+
+
+def motion() -> TDNet:
+    torch.manual_seed(0)
+    return create_model("td4-lite0", head_channels=16, d_k=8, d_v=16, size=SIZE)
+
+
+MODELS: dict[str, Callable[[], TDNet]] = {"attention": small_model, "independent": independent_paths, "motion": motion}
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def model(request: pytest.FixtureRequest) -> TDNet:
+    return MODELS[request.param]()
+
+
+@pytest.fixture(scope="module")
+def folders(model: TDNet, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    place = tmp_path_factory.mktemp("exported")
+    for target in ("onnx", "openvino"):
+        inside = target == "openvino" and model.config.warmup != "full"
+        export(model, place / target, to=target, stateful=inside)
+    return {target: place / target for target in ("onnx", "openvino")}
+
+
+@torch.inference_mode()
+def logits(model: object, frames: list[NDArray[np.uint8]], resets: tuple[int, ...] = ()) -> torch.Tensor:
+    stream = Stream(model)  # type: ignore[arg-type]
+    seen = []
+    for index, frame in enumerate(frames):
+        if index in resets:
+            stream.reset()
+        seen.append(stream.step(frame).logits)
+    return torch.cat(seen)
+
+
+@pytest.mark.parametrize(("target", "runtime"), READS)
+def test_streams_are_equal(target: str, runtime: str, model: TDNet, folders: dict[str, Path]) -> None:
+    exported = open_exported(folders[target], runtime=runtime)  # type: ignore[arg-type]
+    assert (exported.runtime, exported.config) == (runtime, model.config)
+    frames, resets = moving_frames(14), (5, 6)
+    expected = logits(model, frames, resets)
+    torch.testing.assert_close(
+        logits(exported, frames, resets), expected, rtol=0, atol=1e-4 * float(expected.abs().max())
+    )
+    m = model.config.paths
+    image = torch.from_numpy(frames[0]).permute(2, 0, 1)[None]
+    for path in range(m):  # any path may be the first
+        with torch.inference_mode():
+            expected, _ = model.advance(model.normalize(image), model.initial_state(path))
+        found, state = exported.advance(image, exported.initial_state(path))
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
+        assert state.path == (path + 1) % m
+
+
+def test_a_state_is_a_value(folders: dict[str, Path]) -> None:
+    exported = open_exported(folders["onnx"])
+    first, second, third = (torch.from_numpy(frame).permute(2, 0, 1)[None] for frame in moving_frames(3))
+    _, state = exported.advance(first)
+    kept = [tensor.clone() for tensor in state.memory]
+    once, _ = exported.advance(second, state)
+    exported.advance(third, state)
+    again, _ = exported.advance(second, state)
+    assert torch.equal(once, again)
+    assert all(map(torch.equal, kept, state.memory))
+
+
+def test_manifest_says_all(model: TDNet, folders: dict[str, Path]) -> None:
+    import onnxruntime
+
+    for target, folder in folders.items():
+        manifest = Manifest.model_validate_json((folder / MANIFEST).read_text())
+        assert manifest.target == target
+        assert manifest.parity is not None
+        assert manifest.parity.agreement >= 0.999
+        assert manifest.parity.frames >= 3 * model.config.paths
+        assert manifest.size == model.config.size
+    onnx = Manifest.model_validate_json((folders["onnx"] / MANIFEST).read_text())
+    session = onnxruntime.InferenceSession(folders["onnx"] / onnx.graph)
+    specs = (onnx.image, *(spec.model_copy(update={"name": f"past_{spec.name}"}) for spec in onnx.memory))
+    assert [(tensor.name, tuple(tensor.shape)) for tensor in session.get_inputs()] == [
+        (spec.name, spec.shape) for spec in specs
+    ]
+    assert [tensor.name for tensor in session.get_outputs()] == [
+        "logits",
+        *(f"present_{spec.name}" for spec in onnx.memory),
+    ]
+
+
+def test_state_inside(model: TDNet, folders: dict[str, Path]) -> None:
+    if model.config.warmup == "full":
+        pytest.skip("a graph cannot run other paths on its first frame")
+    import openvino
+
+    request = openvino.Core().compile_model(folders["openvino"] / "stateful.xml", "CPU").create_infer_request()
+    frames = moving_frames(6)
+    expected = logits(model, frames, resets=(4,))
+    for index, frame in enumerate(frames):
+        if index == 4:
+            request.reset_state()
+        found = torch.tensor(request.infer([frame[None]])[0])
+        torch.testing.assert_close(found[0], expected[index], rtol=0, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_triton_knows_every_tensor(folders: dict[str, Path]) -> None:
+    text = (folders["onnx"] / "config.pbtxt").read_text()
+    manifest = Manifest.model_validate_json((folders["onnx"] / MANIFEST).read_text())
+    for spec in manifest.memory:
+        assert f'input_name: "past_{spec.name}" output_name: "present_{spec.name}"' in text
+    assert text.count("{") == text.count("}")
+    assert text.count("[") == text.count("]")
+
+
+@pytest.mark.slow
+def test_half_precision(tmp_path: Path) -> None:
+    folder = tmp_path / "half"
+    manifest = export(motion(), folder, to="openvino", precision="fp16", agreement=0.9)
+    assert manifest.parity is not None
+    single = export(motion(), tmp_path / "single", to="openvino")
+    assert (folder / "model.bin").stat().st_size < 0.6 * (tmp_path / "single" / "model.bin").stat().st_size
+    assert single.sha256 != manifest.sha256
+
+
+@pytest.mark.slow
+def test_int8_is_calibrated_with_state_and_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("nncf", reason="int8 needs the extra 'export'")
+    flags = ["--to", "onnx", "--precision", "int8", "--size", "96x128", "-o", str(tmp_path / "int8")]
+    assert main(["export", "td4-lite0-camvid", *flags, "--agreement", "1"]) == REFUSED
+    assert "nothing was left" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    assert main(["export", "td4-lite0-camvid", *flags, "--agreement", "0.9"]) == DONE
+    assert "points of mIoU lost" in capsys.readouterr().out
+    manifest = Manifest.model_validate_json((tmp_path / "int8" / MANIFEST).read_text())
+    assert manifest.parity is not None
+    assert manifest.parity.miou_drop is not None
+    assert 0.9 <= manifest.parity.agreement < 1
+    assert (tmp_path / "int8" / "model.onnx").stat().st_size < 5e6
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--to", "tensorrt"], "tensorrt"),
+        (["--to", "onnx", "--size", "16x16"], "at least 64"),
+        (["--to", "onnx", "--size", "64"], "HxW"),
+        (["--to", "onnx", "--precision", "int4"], "int4"),
+        (["--to", "onnx", "--agreement", "98"], "0..1"),
+        (["--to", "onnx", "--stateful"], "stateful"),
+        (["--to", "onnx", "--calibrate", "nowhere.mp4"], "nowhere.mp4"),
+    ],
+)
+def test_refused(flags: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "td4-lite0-camvid", "-o", str(tmp_path / "out"), *flags]) == REFUSED
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_folders_in_use(model: TDNet, folders: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match="something else"):
+        export(model, tmp_path, to="onnx", overwrite=True)
+    with pytest.raises(OutputError, match="former export"):
+        export(model, folders["onnx"], to="onnx")
+
+
+def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tdseg.runtime.installed", lambda package: package != "onnxscript")
+    with pytest.raises(ConfigError, match=r"pip install 'tdseg\[export\]'"):
+        export(motion(), tmp_path / "e", to="onnx")
+
+
+@pytest.mark.parametrize("damage", ["graph", "manifest", "format", "missing", "outside", "opset"])
+def test_damaged_folders(damage: str, folders: dict[str, Path], tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "copy"
+    shutil.copytree(folders["onnx"], folder)
+    values = json.loads((folder / MANIFEST).read_text())
+    graph = folder / values["graph"]
+    if damage == "graph":
+        graph.write_bytes(graph.read_bytes()[:-1] + b"?")
+    elif damage == "missing":
+        graph.unlink()
+    elif damage == "manifest":
+        (folder / MANIFEST).write_text("{")
+    elif damage == "format":
+        (folder / MANIFEST).write_text(json.dumps(values | {"format": 2}))
+    elif damage == "outside":
+        (folder / MANIFEST).write_text(json.dumps(values | {"sha256": values["sha256"] | {"../x": "0"}}))
+    else:
+        _raise_opset(graph)
+        from tdseg.runtime.manifest import checksums
+
+        (folder / MANIFEST).write_text(json.dumps(values | {"sha256": checksums(folder)}))
+    with pytest.raises(WeightsError):
+        open_exported(folder, runtime="onnxruntime")
+
+
+def _raise_opset(graph: Path) -> None:
+    import onnx
+
+    model = onnx.load(graph)
+    model.opset_import[0].version = 999
+    onnx.save(model, graph)
+
+
+def test_the_command_runs_what_it_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights, clip = tmp_path / "w.safetensors", write_clip(tmp_path / "clip.mp4", 6)
+    save(motion(), weights)
+    assert main(["export", str(weights), "--to", "onnx", "-o", str(tmp_path / "e")]) == DONE
+    assert "of pixels agree" in capsys.readouterr().out
+    masks = {}
+    for runtime in ("openvino", "onnxruntime"):
+        out = tmp_path / runtime
+        command = ["segment", str(clip), "--model", str(tmp_path / "e"), "--runtime", runtime, "-o", str(out)]
+        assert main(command) == DONE
+        assert json.loads((out / "summary.json").read_text())["runtime"] == runtime
+        masks[runtime] = [path.read_bytes() for path in sorted((out / "masks").iterdir())]
+    assert masks["openvino"] == masks["onnxruntime"]
+    command = ["segment", str(clip), "--model", str(tmp_path / "e"), "-o", str(tmp_path / "o")]
+    assert main([*command, "--size", "128x192"]) == REFUSED
+    assert "exported for 64x96" in capsys.readouterr().err
+    assert main(["bench", "--model", str(tmp_path / "e"), "--frames", "3"]) == DONE
+    assert "fp32, openvino on cpu" in capsys.readouterr().out

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from small import SIZE, moving_frames, small_model
+from tdseg import loading
+from tdseg.errors import ConfigError, WeightsError
+from tdseg.loading import fetch, load, prepare
+from tdseg.models.tdnet import TDNet
+from tdseg.stream import Stream
+from tdseg.zoo import WEIGHTS, save
+
+for package in ("onnxscript", "onnxruntime", "openvino"):
+    pytest.importorskip(package, reason="runtimes need the extra 'export'")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training run."""
+    folder = tmp_path_factory.mktemp("run")
+    save(small_model(), folder / WEIGHTS)
+    return folder
+
+
+def test_a_folder_of_a_run_is_its_model(run: Path) -> None:
+    assert isinstance(load(run), TDNet)
+    assert load(run).config == small_model().config
+
+
+def test_weights_are_exported_once_and_kept(run: Path, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    frames = moving_frames(6)
+    expected = [Stream(small_model()).step(frame).mask for frame in frames[:1]]
+    with caplog.at_level(logging.INFO, "tdseg"):
+        networks = [load(run, runtime="openvino"), load(run, runtime="onnxruntime"), prepare(run / WEIGHTS)]
+    assert [record.getMessage() for record in caplog.records] == ["exporting model at 64x96; this is done once"]
+    assert [network.runtime for network in networks] == ["openvino", "onnxruntime", "openvino"]
+    assert len(list(cache.glob("model-*-64x96-*"))) == 1
+    for network in networks:
+        assert np.mean(Stream(network).step(frames[0]).mask == expected[0]) > 0.999
+
+
+def test_auto_is_torch_without_the_extra(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "installed", lambda package: False)
+    assert prepare(run).runtime == "torch"
+
+
+def test_auto_falls_back_to_torch(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "tdseg"):
+        network = load(run, runtime="auto", size=(64, 5000))  # more than can be checked
+    assert network.runtime == "torch"
+    assert "runs in torch" in caplog.text
+
+
+def test_a_model_stays_in_its_runtime(run: Path) -> None:
+    assert prepare(small_model()).runtime == "torch"
+    with pytest.raises(ConfigError, match="runtime openvino for a network of torch"):
+        prepare(small_model(), runtime="openvino")
+
+
+def test_one_network_serves_many_streams_from_many_threads(run: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    network = load(run, runtime="openvino")
+    clips = [moving_frames(6, seed=seed) for seed in range(4)]
+
+    def masks(clip: list[np.ndarray]) -> np.ndarray:
+        stream = Stream(network)
+        return np.stack([stream.step(frame).mask for frame in clip])
+
+    alone = [masks(clip) for clip in clips]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(masks, clips))
+    np.testing.assert_array_equal(alone, together)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"runtime": "tflite"}, "tflite"),
+        ({"runtime": "openvino", "device": "cuda"}, "cuda"),
+        ({"runtime": "onnxruntime", "device": "cuda"}, "onnxruntime-gpu"),
+        ({"runtime": "openvino", "make_subnetwork": torch.nn.Identity}, "make_subnetwork"),
+    ],
+)
+def test_refused(arguments: dict[str, object], said: str, run: Path) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load(run, **arguments)  # type: ignore[call-overload]
+
+
+def test_images_of_another_shape(run: Path) -> None:
+    network = load(run, runtime="onnxruntime")
+    for x in (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), torch.zeros(2, 3, *SIZE, dtype=torch.uint8)):
+        with pytest.raises(ConfigError, match="uint8 \\(1, 3, 64, 96\\)"):
+            network.advance(x)
+
+
+def test_hugging_face_hub(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is after a download, without a connection."""
+    constants = pytest.importorskip("huggingface_hub.constants", reason="needs the extra 'hub'")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    repository = tmp_path / "models--org--name"
+    snapshot = repository / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "v1").write_text("0" * 40)
+    (snapshot / WEIGHTS).write_bytes((run / WEIGHTS).read_bytes())
+    assert fetch("hf://org/name@v1") == snapshot
+    assert isinstance(load("hf://org/name@v1"), TDNet)
+    with pytest.raises(WeightsError, match="hf://org/other"):
+        load("hf://org/other")
