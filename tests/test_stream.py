@@ -5,13 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from small import SIZE, moving_frames, small_model
 from tdseg.errors import ConfigError
 from tdseg.models.tdnet import TDNet
-from tdseg.stream import Stream, class_map
+from tdseg.stream import Stream
 from tdseg.zoo import create_model
 
 
@@ -36,17 +35,6 @@ def test_stream_equals_clip(model: TDNet) -> None:
     expected = logits.argmax(1).numpy()
     assert len(np.unique(expected)) > 2
     np.testing.assert_array_equal(masks(model, frames)[clear], expected[clear])
-
-
-@pytest.mark.parametrize("size", [(61, 97), (8, 12), (5, 7), (540, 31)])
-def test_class_map_is_the_argmax_of_the_resized_logits(size: tuple[int, int]) -> None:
-    logits = torch.randn(1, 11, 8, 12, generator=torch.Generator().manual_seed(1))
-    full = F.interpolate(logits, size, mode="bilinear", align_corners=True)[0]
-    best = full.topk(2, dim=0).values
-    mask = class_map(logits[0].permute(1, 2, 0).numpy(), size)
-    clear = (best[0] - best[1] > 1e-5).numpy()
-    np.testing.assert_array_equal(mask[clear], full.argmax(0).numpy()[clear])
-    assert mask.dtype == np.uint8
 
 
 def test_result(model: TDNet) -> None:

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tdseg.classmap import class_map
 from tdseg.errors import ConfigError
 from tdseg.models.layers import resize
 from tdseg.models.tdnet import MIN_SIZE
@@ -148,7 +149,7 @@ class Stream:
         self._frame_size = (height, width)
         with torch.inference_mode():
             logits, self._state = self.model.advance(x, self._state, encoded)
-            mask = class_map(logits[0].permute(1, 2, 0).float().cpu().numpy(), (height, width))
+            mask = class_map(logits[0].float().cpu().numpy(), (height, width))
         latency_ms = (time.perf_counter() - start) * 1e3
         result = Result(self._index, time_s, frame, mask, latency_ms, logits)
         self._index += 1
@@ -190,51 +191,6 @@ def resized(frame: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
     if images.shape[-2:] != size:
         images = F.interpolate(images, size, mode="bilinear", antialias=True)
     return images
-
-
-def class_map(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The most likely class of each pixel of a larger image, by bilinear interpolation that aligns corners.
-
-    Equal to the argmax of the interpolated logits, which are never built: pixels between two columns of logits weigh
-    all classes alike, so where both columns agree on the class, so do the pixels between. Only the others, few of
-    them, are interpolated. Plain numpy: on busy cores, many small parallel torch operations wait for each other.
-
-    Args:
-        logits: (h, w, C), h and w of at least 2.
-        size: (H, W) of the image.
-
-    Returns:
-        Class indices, (H, W).
-    """
-    height, width = size
-    (top, down), (left, right) = _grid(logits.shape[0], height), _grid(logits.shape[1], width)
-    rows = _lerp(logits[top], logits[top + 1], down[:, None, None])  # (H, w, C)
-    classes = rows.argmax(-1).astype(np.uint8)  # (H, w)
-    mask: NDArray[np.uint8] = classes.take(left, axis=1)  # (H, W)
-    undecided = np.flatnonzero((classes[:, 1:] != classes[:, :-1]).take(left, axis=1))
-    y, x = np.divmod(undecided, width)
-    cell = y * logits.shape[1] + left[x]
-    rows = rows.reshape(-1, logits.shape[2])
-    between: NDArray[np.float32] = _lerp(
-        rows.take(cell, axis=0), rows.take(cell + 1, axis=0), right[x, None]
-    )  # (undecided, C)
-    mask.ravel()[undecided] = between.argmax(-1)
-    return mask
-
-
-def _grid(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """For each of `target` positions, the source position before it and the weight of the one after, 0..1."""
-    position = np.linspace(0, source - 1, target, dtype=np.float32)
-    before = np.minimum(position.astype(np.intp), source - 2)
-    return before, position - before.astype(np.float32)
-
-
-def _lerp(a: NDArray[np.float32], b: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """a + (b - a) * weight, in the memory of b."""
-    b -= a
-    b *= weight
-    b += a
-    return b
 
 
 def _check_frame(frame: NDArray[np.uint8]) -> None:

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tdseg.classmap import class_map
 from tdseg.runtime.network import Network
-from tdseg.stream import class_map, network_input
+from tdseg.stream import network_input
 
 Image = NDArray[np.uint8]
 Mark = float | torch.cuda.Event
@@ -68,7 +69,7 @@ class Batch:
         prepared = self._mark()
         logits, self.state = self.model.advance(x, self.state)
         scored = self._mark()
-        scores = logits.permute(0, 2, 3, 1).float().cpu().numpy()  # (N, h, w, C)
+        scores = logits.float().cpu().numpy()  # (N, C, h, w)
         masks = [class_map(of_one, frame.shape[:2]) for of_one, frame in zip(scores, frames, strict=True)]
         latency = (time.perf_counter() - start) * 1e3
         preprocess, model = _between_ms(handed, prepared), _between_ms(prepared, scored)

@@ -40,8 +40,10 @@ def segment(
         quiet: Print errors only.
         overwrite: Replace a former result in the folder.
     """
+    from tdseg.allocator import keep_freed_memory
     from tdseg.pipeline import default_output, segment_to
 
+    keep_freed_memory()
     folder = output or str(default_output(source))
     with progress_bar(quiet) as on_progress:
         summary = segment_to(

@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tdseg.classmap import class_map
 from tdseg.export.clip import Clip, Image
 from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.exported import ExportedNetwork
 from tdseg.runtime.manifest import Parity
-from tdseg.stream import class_map, resized
+from tdseg.stream import resized
 
 RESETS = 1
 
@@ -92,4 +93,4 @@ def compare(
 
 
 def _mask(logits: Tensor, frame: Image) -> NDArray[np.uint8]:
-    return class_map(logits[0].permute(1, 2, 0).float().numpy(), (frame.shape[0], frame.shape[1]))
+    return class_map(logits[0].float().numpy(), (frame.shape[0], frame.shape[1]))

@@ -45,8 +45,8 @@ def calibration(
 def quantize(model: Any, inputs: Sequence[Inputs]) -> Any:
     """An onnx.ModelProto with its convolutions and matrix products in int8, calibrated on the inputs given.
 
-    The first convolutions stay in float: they see the picture itself, and cost more masks than the rest together. So does
-    what finds motion: a softmax sharpened fiftyfold has no use for 256 levels.
+    The first convolutions stay in float: they see the picture itself, and cost more masks than the rest together. So
+    does what finds motion: a softmax sharpened fiftyfold has no use for 256 levels.
     """
     import nncf
 
