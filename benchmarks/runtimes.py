@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +37,7 @@ from tdseg.export import export
 from tdseg.models.backbones.efficientnet_lite import EfficientNetLite
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime import RuntimeName, open_exported
+from tdseg.runtime.exported import Engine
 from tdseg.runtime.manifest import Parity
 from tdseg.runtime.network import Network
 
@@ -179,39 +181,37 @@ class _Encoder(nn.Module):
 def _encoder(size: tuple[int, int], threads: int, folder: Path) -> list[Contender]:
     import nncf
     import onnx
-    import onnxruntime
 
-    from tdseg.runtime.openvino import compile_graph
+    from tdseg.runtime.onnxruntime import OnnxRuntimeEngine
+    from tdseg.runtime.openvino import OpenVinoEngine
 
     module = _Encoder().eval()
     images = [frame.image[None] for frame in render_street(num_frames=8, size=size)]
-    contenders = []
     with torch.inference_mode():
         program = torch.onnx.export(
             module, (torch.from_numpy(images[0]),), dynamo=True, opset_version=18, verbose=False
         )
     assert program is not None
-    name = program.model_proto.graph.input[0].name
-    for runtime, precision in FORMS:
+    graph = program.model_proto
+    inputs = nncf.Dataset([{graph.graph.input[0].name: image} for image in images])
+    integers = nncf.quantize(graph, inputs, preset=nncf.QuantizationPreset.MIXED, subset_size=len(images))
+
+    @torch.inference_mode()
+    def in_torch(image: NDArray[np.uint8]) -> object:
+        return module(torch.from_numpy(image[None]))
+
+    contenders = [Contender(ENCODER, "torch", "fp32", in_torch, None)]
+    for precision, model in (("fp32", graph), ("int8", integers)):
         path = folder / f"encoder-{size[0]}-{precision}.onnx"
-        if runtime != "torch" and not path.exists():
-            graph = program.model_proto
-            if precision == "int8":
-                inputs = nncf.Dataset([{name: image} for image in images])
-                graph = nncf.quantize(graph, inputs, preset=nncf.QuantizationPreset.MIXED, subset_size=len(images))
-            onnx.save(graph, path)
-        if runtime == "torch":
-            run = torch.inference_mode()(lambda image: module(torch.from_numpy(image[None])))
-        elif runtime == "openvino":
-            request = compile_graph(path, threads=threads).create_infer_request()
-            run = lambda image, request=request: request.infer([image[None]])  # noqa: E731
-        else:
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = threads
-            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-            run = lambda image, session=session: session.run(None, {name: image[None]})  # noqa: E731
-        contenders.append(Contender(ENCODER, runtime, precision, run, None))
+        onnx.save(model, path)
+        for kind in (OnnxRuntimeEngine, OpenVinoEngine):
+            engine: Engine = kind(path, device="cpu", threads=threads)
+            contenders.append(Contender(ENCODER, engine.name, precision, partial(_run, engine), None))
     return contenders
+
+
+def _run(engine: Engine, image: NDArray[np.uint8]) -> object:
+    return engine.run([image[None]])
 
 
 def _timed(contender: Contender, picture: NDArray[np.uint8]) -> float:

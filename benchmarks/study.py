@@ -16,26 +16,27 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-import statistics
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 import yaml
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
+import study_page
 import tdseg
+from tdseg.cost import parameters
 from tdseg.data.camvid import CamVid
 from tdseg.evaluate import evaluate
+from tdseg.models.path import Encoded
 from tdseg.models.state import TDNetState
 from tdseg.models.tdnet import TDNet
-from tdseg.train.loop import WEIGHTS, fit
+from tdseg.train.loop import fit
 from tdseg.train.recipe import Recipe
+from tdseg.zoo import WEIGHTS
 
 BASE = Path(__file__).parents[1] / "configs" / "camvid-td4-lite0.yaml"
-MARKS = re.compile(r"(?<=<!-- study -->\n).*(?=<!-- /study -->)", re.DOTALL)
 ATTENTION = {"propagation": "attention", "d_k": 64, "reach": 2, "memory_stride": 4}
 MOTION = {"propagation": "motion", "d_k": 32}
 UNFROZEN = {"freeze_subnet": False, "steps": 40, "batch": 2}
@@ -76,20 +77,25 @@ ROWS: dict[str, Trained | Evaluated] = {
     "attention": Trained("td4, attention (the paper's)", attention(losses={"agreement": 0})),
     "attention-agree": Trained("td4, attention, agreement loss", attention()),
     "td2-attention": Trained("td2, attention, agreement loss", attention(model="td2-lite0", length=2)),
-    "motion": Trained("td4, motion", motion()),
+    "motion": Trained("td4, motion, agreement loss", motion()),
     "motion-plain": Trained("td4, motion, no agreement loss", motion(losses={"agreement": 0})),
-    "motion-distill": Trained("td4, motion, full distillation", motion(distill=TEACHER)),
-    "motion-real": Trained("td4, motion, no stills made clips", motion(sources="real")),
-    "shared": Trained("td4, attention, shared, all trained", attention(**UNFROZEN)),
+    "motion-distill": Trained("td4, motion, agreement loss, full distillation", motion(distill=TEACHER)),
+    "motion-real": Trained("td4, motion, no stills made clips", motion(sources="real", losses={"agreement": 0})),
+    "shared": Trained("td4, attention, agreement loss, shared, all trained", attention(**UNFROZEN)),
     "independent": Trained(
-        "td4, attention, independent, all trained", {"overrides": {**ATTENTION, "shared_paths": False}, **UNFROZEN}
+        "td4, attention, agreement loss, independent, all trained",
+        {"overrides": {**ATTENTION, "shared_paths": False}, **UNFROZEN},
     ),
     "independent-grouped": Trained(
-        "td4, attention, independent, all trained, grouped distillation",
+        "td4, attention, agreement loss, independent, all trained, grouped distillation",
         {"overrides": {**ATTENTION, "shared_paths": False}, **UNFROZEN, "distill": {"full": 1.0, "sub": 0.5}},
     ),
-    "independent-all": Evaluated("all four sub-networks on every frame", "independent", {"warmup": "full"}, alone=True),
-    "independent-alone": Evaluated("one of them alone", "independent", {"warmup": "independent"}, alone=True),
+    "independent-all": Evaluated(
+        "those four sub-networks on every frame, at four times the cost", "independent", {"warmup": "full"}, alone=True
+    ),
+    "independent-alone": Evaluated(
+        "those paths in turn, without propagation", "independent", {"warmup": "independent"}, alone=True
+    ),
     **{
         f"attention-stride-{n}": Evaluated(
             f"td4, attention, memory stride {n}", "attention-agree", {"memory_stride": n}
@@ -108,20 +114,18 @@ ROWS: dict[str, Trained | Evaluated] = {
         for m in (2, 3, 4, 8)
     },
 }
-COLUMNS = {
-    "mIoU": ("miou", "{:.2f}"),
-    "TC": ("tc", "{:.2f}"),
-    "flips": ("flip_rate", "{:.2%}"),
-    "flips along flow, per second": ("flow_flip_rate", "{:.3f}"),
-}
+KEPT = ("miou", "per_path", "tc", "vc8", "vc16", "flip_rate", "flip_rate_by_phase", "flow_flip_rate", "iou")
+"""Of what `evaluate` gives."""
 
 
 class Forgetful(TDNet):
     """A TDNet that meets every frame as the first of a video."""
 
-    def step(self, x: Tensor, state: TDNetState | None = None) -> tuple[Tensor, TDNetState]:
-        """See TDNet.step."""
-        return super().step(x, self.initial_state(None if state is None else state.path))
+    def advance(
+        self, x: Tensor, state: TDNetState | None = None, encoded: Encoded | None = None
+    ) -> tuple[Tensor, TDNetState]:
+        """See TDNet.advance."""
+        return super().advance(x, self.initial_state(None if state is None else state.path), encoded)
 
 
 def recipe_of(row: Trained, root: Path, start: str, seed: int, *, full: bool) -> Recipe:
@@ -165,27 +169,30 @@ def measure(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, An
     if isinstance(row, Trained):
         output = arguments.output / f"{name}-{seed}"
         recipe = recipe_of(row, arguments.root, arguments.start, seed, full=arguments.full)
-        model = fit(recipe, output, resume=True)
+        trained = output / WEIGHTS
+        model = tdseg.load(trained) if trained.is_file() else fit(recipe, output, resume=True)
     else:
         model = model_of(row, arguments, seed)
     figures = evaluate(model.fuse(), CamVid(arguments.root, "val"))
-    return {key: figures[key] for key in ("miou", "per_path", "tc", "flip_rate", "flow_flip_rate", "iou")}
+    counts = {"parameters": parameters(model) / 1e6, "multiply_adds": multiply_adds(model) / 1e9}
+    return {**{key: figures[key] for key in KEPT}, **counts}
 
 
-def table(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """One line for each row, mean ± standard deviation over seeds where there are several."""
-    lines = [["", "seeds", *COLUMNS], ["---"] * (len(COLUMNS) + 2)]
-    for name, row in ROWS.items():
-        found = [values for key, values in results.items() if key.rpartition("-")[0] == name]
-        if found:
-            cells = [_cell([values[key] for values in found], form) for key, form in COLUMNS.values()]
-            lines.append([row.title, str(len(found)), *cells])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+def multiply_adds(model: TDNet) -> float:
+    """Of a frame, after m others; unlike `tdseg.cost`, it counts what a model does that forgets."""
+    with torch.device("meta"):
+        twin, x = type(model)(model.config), torch.empty(1, 3, *model.config.size)
+    twin.eval().requires_grad_(False)
+    state = None
+    for _ in range(model.config.paths + 1):
+        with FlopCounterMode(display=False) as counter:
+            _, state = twin.advance(x, state)
+    return float(counter.get_total_flops()) / 2
 
 
-def _cell(values: list[float], form: str) -> str:
-    mean = form.format(statistics.mean(values))
-    return mean if len(values) == 1 else f"{mean} ± {form.format(statistics.stdev(values))}"
+def results_in(file: Path) -> dict[str, Any]:
+    """What is done so far, by this process or by others."""
+    return json.loads(file.read_text()) if file.is_file() else {}
 
 
 def main() -> None:
@@ -194,26 +201,25 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--start", required=True, help="packaged weights or a file: the per-frame lite0")
     parser.add_argument("--output", type=Path, default=Path("runs/study"))
-    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
+    parser.add_argument("--rows", nargs="*", choices=list(ROWS), default=list(ROWS), help="none: only show")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--full", action="store_true")
-    parser.add_argument("--page", type=Path, help="a file with study marks")
+    parser.add_argument("--page", type=Path, help="a file with marks of study and steadiness")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     kept = arguments.output / "results.json"
-    results: dict[str, Any] = json.loads(kept.read_text()) if kept.is_file() else {}
     for seed in arguments.seeds:
         for name in arguments.rows:
-            if f"{name}-{seed}" not in results:
-                results[f"{name}-{seed}"] = measure(name, seed, arguments)
-                kept.write_text(json.dumps(results, indent=1))
-                print(f"{name}-{seed}: {json.dumps(results[f'{name}-{seed}'])}", flush=True)
-    print(table(results))
+            if f"{name}-{seed}" not in results_in(kept):
+                figures = measure(name, seed, arguments)
+                kept.write_text(json.dumps(results_in(kept) | {f"{name}-{seed}": figures}, indent=1))
+                print(f"{name}-{seed}: {json.dumps(figures)}", flush=True)
+    results = results_in(kept)
+    titles = {name: row.title for name, row in ROWS.items()}
+    print(study_page.table(results, titles))
     if arguments.page:
-        page = arguments.page.read_text(encoding="utf-8")
-        arguments.page.write_text(MARKS.sub(lambda _: table(results), page), encoding="utf-8")
+        study_page.show(results, titles, arguments.page)
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(2)
     main()

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 import torch
 import yaml
 from safetensors import safe_open
+from torch._dynamo.backends.debugging import aot_eager
 
 import tdseg
 from tdseg.errors import ConfigError, DataError
@@ -104,8 +106,10 @@ def test_a_first_stage_takes_over_what_fits_it(values: dict[str, Any]) -> None:
         | {
             "model": "td4-psp18",
             "overrides": {"memory_stride": 2, "head_channels": 16},
-            "sources": [values["sources"][0] | {"length": 4}],
+            "sources": [values["sources"][0], values["sources"][0] | {"length": 4}],
             "length": 4,
+            "score": "all",
+            "losses": {"agreement": 1.0, "lovasz": 0.3},
             "distill": {"teacher": "per-frame"},
             "per_frame": {"batch": 4, "optimizer": {"lr": 0.5}},
         }
@@ -113,7 +117,8 @@ def test_a_first_stage_takes_over_what_fits_it(values: dict[str, Any]) -> None:
     stage = per_frame_recipe(recipe)
     assert (stage.model, stage.length, stage.batch, stage.distill, stage.per_frame) == ("psp18", 1, 4, None, None)
     assert stage.overrides == {"head_channels": 16}
-    assert stage.sources[0].length == 1
+    assert [source.length for source in stage.sources] == [1, 1]
+    assert (stage.losses.agreement, stage.losses.lovasz) == (0, 0.3)
     assert (stage.optimizer.lr, stage.optimizer.warmup) == (0.5, 1)
     with pytest.raises(ConfigError, match="per_frame"):
         per_frame_recipe(recipe.model_copy(update={"per_frame": {"speed": 1}}))
@@ -166,6 +171,31 @@ def test_how_it_is_computed_changes_nothing(
     model = fit(parse(values | change), tmp_path, watchers=[kept])
     assert kept.curve == plain[0].curve
     assert_same(model, plain[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("checkpoint_activations", [False, True])
+def test_compiled_it_learns_the_same(
+    values: dict[str, Any],
+    tmp_path: Path,
+    plain: tuple[Kept, dict[str, torch.Tensor]],
+    monkeypatch: pytest.MonkeyPatch,
+    checkpoint_activations: bool,
+) -> None:
+    """Traced, forward and backward, but not made machine code, which takes minutes."""
+    graphs = []
+
+    def traced(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Any:
+        graphs.append(graph)
+        return aot_eager(graph, inputs)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend=traced))
+    kept, change = Kept(), {"compile": True, "checkpoint_activations": checkpoint_activations}
+    fit(parse(values | change), tmp_path, watchers=[kept])
+    assert graphs
+    for one, other in zip(kept.curve, plain[0].curve, strict=True):
+        assert one == pytest.approx(other, rel=1e-3)
+    assert tdseg.load(kept.finished[0]).config.name == "lite0"
 
 
 @pytest.mark.slow
@@ -346,6 +376,24 @@ def test_low_precision_trains(values: dict[str, Any]) -> None:
 def test_a_batch_must_be_shared_out_evenly(values: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="accumulate=3"):
         parse(values | {"batch": 4, "accumulate": 3})
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"length": 2}, r"losses\.agreement=2 .* score='last' and length=2"),
+        ({"score": "all"}, r"losses\.agreement=2 .* score='all' and length=1"),
+        ({"length": 2, "score": "all", "real": True}, r"losses\.agreement=2 .* sources with length=1.* length=2"),
+    ],
+)
+def test_agreement_where_nothing_can_agree_is_refused(
+    values: dict[str, Any], change: dict[str, Any], named: str
+) -> None:
+    values |= {"model": "td2-lite0", "losses": {"agreement": 2.0}}
+    if change.pop("real", False):
+        values["sources"] = [values["sources"][0] | {"length": 2}]
+    with pytest.raises(ConfigError, match=named):
+        parse(values | change)
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)

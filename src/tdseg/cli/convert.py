@@ -19,10 +19,12 @@ def convert(
 ) -> int:
     """Convert a checkpoint of the official TDNet code to one .safetensors file; nothing in it is executed.
 
+    A teacher file of that code converts too, with --model psp101.
+
     Args:
         source: A released file (.pkl), or a checkpoint of the training code.
         target: The .safetensors file to write, which `--model` of every other command takes.
-        model: Which model the checkpoint holds, such as td4-psp18.
+        model: Which model the checkpoint holds, such as td4-psp18; psp101 for a teacher.
         num_classes: Classes of the checkpoint.
         memory_stride: Spatial subsampling of the memory; by default 4, that of the official testing code.
         overwrite: Replace the target.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +21,16 @@ from tdseg.evaluate import evaluate, open_evaluation
 from tdseg.models.tdnet import TDNet
 from tdseg.train.checkpoint import check_same_run, latest_checkpoint, save_checkpoint
 from tdseg.train.distill import Distiller
-from tdseg.train.feed import Problems, supplies
+from tdseg.train.feed import Problems, Supply, supplies
 from tdseg.train.init import initialise
 from tdseg.train.mixture import Mixture
 from tdseg.train.recipe import Recipe
 from tdseg.train.teacher import load_teacher
 from tdseg.train.trainer import Trainer, make_fabric, make_network
-from tdseg.train.watch import Example, Run, Step, Watcher
+from tdseg.train.watch import Elsewhere, Example, Run, Step, Together, Watcher
 from tdseg.weights import write_model
+from tdseg.zoo import WEIGHTS
 
-WEIGHTS = "model.safetensors"
 PER_FRAME = "per-frame"
 """Folder of the first stage in that of the run."""
 _EXAMPLES = 4
@@ -88,7 +86,7 @@ def fit(recipe: Recipe, output: Path, *, resume: bool = False, watchers: Sequenc
         if folder == first and (folder / WEIGHTS).is_file():
             continue  # a finished first stage
         fabric = make_fabric(stage.precision)
-        told = _All(watchers if fabric.is_global_zero else [_Elsewhere(fabric.global_rank)])
+        told = Together(watchers if fabric.is_global_zero else [Elsewhere(fabric.global_rank)])
         try:
             with _asked_to_end() as asked:
                 model = _train(stage, folder, init, fabric, told, asked, resume=resume)
@@ -111,6 +109,7 @@ def per_frame_recipe(recipe: Recipe) -> Recipe:
     values |= {"model": recipe.model.partition("-")[2] or recipe.model, "length": 1, "per_frame": None, "distill": None}
     values["overrides"] = {name: value for name, value in recipe.overrides.items() if name not in _TEMPORAL}
     values["sources"] = [source | {"length": 1} for source in values["sources"]]
+    values["losses"] = values.get("losses", {}) | {"agreement": 0}
     for name, value in recipe.per_frame.items():
         before = values.get(name)
         values[name] = before | value if isinstance(before, dict) and isinstance(value, dict) else value
@@ -130,8 +129,7 @@ def _train(
 ) -> TDNet:
     """One stage; see `fit`."""
     places = _share(recipe, fabric)
-    checkpoints = output / "checkpoints"
-    checkpoint = _newest(checkpoints, recipe, fabric, told) if resume else None
+    checkpoint = _newest(output / "checkpoints", recipe, fabric, told) if resume else None
     mixture = Mixture(recipe.sources, recipe.seed, recipe.cache, fabric.device)
     network = make_network(recipe, mixture)
     validation = _validation(recipe, network) if fabric.is_global_zero else None
@@ -146,33 +144,48 @@ def _train(
         del checkpoint
     told.start(Run(recipe, output, start, trainer.average.model))
 
-    problems = Problems(told.warn if fabric.is_global_zero else _ignore)
     batches = supplies(recipe, mixture, places, start, fabric.device, told.warn)
+    for done, stop in _steps(trainer, batches, start, told, asked):
+        last = done == recipe.steps
+        if fabric.is_global_zero and (done % recipe.checkpoint_every == 0 or last or stop):
+            _save(output / "checkpoints", done, trainer, told)
+        if stop:
+            raise KeyboardInterrupt(f"stopped after step {done} of {recipe.steps}; --resume goes on from there")
+        due = recipe.evaluate_every is not None and done % recipe.evaluate_every == 0 and not last
+        if validation is not None and due:
+            _evaluate(trainer.average.model, validation, done, told)
+    if fabric.is_global_zero:
+        _finish(trainer, output, validation, told)
+    return trainer.average.model
+
+
+def _steps(
+    trainer: Trainer, batches: Iterator[Supply], start: int, told: Watcher, asked: Callable[[], bool]
+) -> Iterator[tuple[int, bool]]:
+    """Train from step `start` on: after each step, how many are done, and whether a process was asked to end."""
+    recipe, fabric = trainer.recipe, trainer.fabric
+    problems = Problems(told.warn if fabric.is_global_zero else _ignore)
     began, batch = time.monotonic(), next(batches, None)
     for step in range(start, recipe.steps):
-        done = step + 1
         assert batch is not None, "there is one for every step"
         pending, current = trainer.launch(step, batch, stop=asked()), batch
         batch = next(batches, None)  # made while the device works
         outcome = trainer.read(step, pending)
         problems.add(_gather(current.problems, fabric) if outcome.problems else [], recipe.batch)
         now = time.monotonic()
-        told.step(Step(done, outcome.terms, outcome.lr, now - began, current.waited))
+        told.step(Step(step + 1, outcome.terms, outcome.lr, now - began, current.waited))
         began = now
-        if fabric.is_global_zero and (done % recipe.checkpoint_every == 0 or done == recipe.steps or outcome.stop):
-            _save(checkpoints, done, trainer, told)
-        if outcome.stop:
-            raise KeyboardInterrupt(f"stopped after step {done} of {recipe.steps}; --resume goes on from there")
-        due = recipe.evaluate_every is not None and done % recipe.evaluate_every == 0 and done < recipe.steps
-        if validation is not None and due:
-            _evaluate(trainer.average.model, validation, done, told)
-    if fabric.is_global_zero:
-        figures = _evaluate(trainer.average.model, validation, recipe.steps, told) if validation is not None else None
-        about = {"recipe": recipe.model_dump(mode="json"), "version": tdseg.__version__, "figures": figures}
-        output.mkdir(parents=True, exist_ok=True)
-        write_model(trainer.average.model, output / WEIGHTS, about=about)
-        told.finish(trainer.average.model, output / WEIGHTS)
-    return trainer.average.model
+        yield step + 1, outcome.stop
+
+
+def _finish(trainer: Trainer, output: Path, validation: ClipDataset | None, told: Watcher) -> None:
+    """Evaluate the averaged model, and write it."""
+    recipe, model = trainer.recipe, trainer.average.model
+    figures = _evaluate(model, validation, recipe.steps, told) if validation is not None else None
+    about = {"recipe": recipe.model_dump(mode="json"), "version": tdseg.__version__, "figures": figures}
+    output.mkdir(parents=True, exist_ok=True)
+    write_model(model, output / WEIGHTS, about=about)
+    told.finish(model, output / WEIGHTS)
 
 
 def _share(recipe: Recipe, fabric: Fabric) -> range:
@@ -278,26 +291,3 @@ def _asked_to_end() -> Iterator[Callable[[], bool]]:
 
 def _ignore(_: str) -> None:
     pass
-
-
-class _All(Watcher):
-    """Several watchers as one."""
-
-    def __init__(self, watchers: Sequence[Watcher]) -> None:
-        for name in ("start", "step", "evaluated", "warn", "finish", "close"):
-            setattr(self, name, partial(self._tell, [getattr(watcher, name) for watcher in watchers]))
-
-    @staticmethod
-    def _tell(methods: list[Callable[..., None]], *values: object) -> None:
-        for method in methods:
-            method(*values)
-
-
-class _Elsewhere(Watcher):
-    """In the processes that have no watchers, what was survived is still named."""
-
-    def __init__(self, rank: int) -> None:
-        self.rank = rank
-
-    def warn(self, message: str) -> None:
-        print(f"process {self.rank}: {message}", file=sys.stderr)

@@ -120,6 +120,17 @@ class Recipe(FrozenConfig):
             raise ValueError(f"sources give clips of length {odd[0]}, not of 1 or of length={self.length}")
         if self.distill and self.distill.teacher == "per-frame" and self.per_frame is None:
             raise ValueError("distill.teacher='per-frame' needs per_frame, the first stage")
+        agreement = self.losses.agreement
+        if agreement and (self.length == 1 or self.score == "last"):
+            raise ValueError(
+                f"losses.agreement={agreement:g} compares the frames of a clip: it needs score='all' and length of 2 "
+                f"or more, not score={self.score!r} and length={self.length}"
+            )
+        if agreement and all(source.length > 1 for source in self.sources):
+            raise ValueError(
+                f"losses.agreement={agreement:g} compares stills made clips, whose motion is known: it needs one of "
+                f"sources with length=1, and all have length={self.length}"
+            )
         if self.cache == "device" and self.workers:
             raise ValueError("cache='device' keeps clips in the training process: workers must be 0")
         return self

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,3 +72,27 @@ class Watcher:
 
     def close(self) -> None:
         """The run ends, finished or not."""
+
+
+class Together(Watcher):
+    """Several watchers as one."""
+
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
+        for name in ("start", "step", "evaluated", "warn", "finish", "close"):
+            setattr(self, name, partial(self._tell, [getattr(watcher, name) for watcher in watchers]))
+
+    @staticmethod
+    def _tell(methods: list[Callable[..., None]], *values: object) -> None:
+        for method in methods:
+            method(*values)
+
+
+class Elsewhere(Watcher):
+    """In the processes that have no watchers, what was survived is still named."""
+
+    def __init__(self, rank: int) -> None:
+        self.rank = rank
+
+    def warn(self, message: str) -> None:
+        """See Watcher.warn."""
+        print(f"process {self.rank}: {message}", file=sys.stderr)
