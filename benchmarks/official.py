@@ -1,7 +1,8 @@
 """Speed and outputs against the official TDNet code: same weights, same frames, one process, in turns.
 
 git clone https://github.com/feinanshan/TDNet
-python benchmarks/official.py --repo TDNet [--model td4-psp18] [--size 769x1537] [--frames N] [--compile] [--json FILE]
+python benchmarks/official.py --repo TDNet [--model td4-psp18] [--size 769x1537] [--frames N] [--compile] [--export]
+                              [--json FILE]
 
 Nothing of that code is here: it is imported from the clone. Weights are drawn at random, go into the official model as
 they are and into ours by `tdseg convert`. Every form of ours that should give the same outputs is held to 1e-4 of the
@@ -22,7 +23,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 import tdseg
@@ -32,9 +35,13 @@ from tdseg.cli.terminal import parse_size
 from tdseg.convert import convert
 from tdseg.device import cpu_threads, resolve_device
 from tdseg.errors import ConfigError, TdsegError
+from tdseg.export import export
 from tdseg.files import check_target, write_whole
+from tdseg.models.layers import resize
 from tdseg.models.state import TDNetState
 from tdseg.models.tdnet import TDNet
+from tdseg.runtime import open_exported
+from tdseg.runtime.exported import ExportedNetwork, ExportedState
 
 TOLERANCE = 1e-4
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -46,7 +53,16 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Module and class of the official testing code, and what its constructor is given."""
 
-Runner = Callable[[Tensor], Tensor]
+Runner = Callable[["Picture"], Tensor]
+
+
+class Picture(NamedTuple):
+    """What all are shown."""
+
+    image: Tensor
+    """uint8 (1, 3, H, W), for what was exported."""
+    x: Tensor
+    """The same, normalised."""
 
 
 class Form(NamedTuple):
@@ -68,6 +84,7 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=12, help="timed, after two rounds of all paths to warm up")
     parser.add_argument("--threads", type=int, help="by default all cores")
     parser.add_argument("--compile", action="store_true", help="also our model under torch.compile")
+    parser.add_argument("--export", action="store_true", help="also our model in OpenVINO, float32 and int8")
     parser.add_argument("--tf32", action="store_true", help="on a GPU, let float32 convolutions round to TF32")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -96,8 +113,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     torch.backends.cudnn.allow_tf32 = arguments.tf32
     with cpu_threads(arguments.threads):
         official, ours = same_weights(arguments.repo, arguments.model, size)
+        pictures = [Picture(image, ours.normalize(image)) for image in _images(size)]
         chosen = forms(ours.to(device), arguments.compile)
-        figures = compare(official.to(device), chosen, size, arguments.frames)
+        chosen += exported(ours, size, pictures) if arguments.export else []
+        figures = compare(official.to(device), chosen, pictures, arguments.frames)
         figures |= {"model": arguments.model, "size": size, "device": device.type, "machine": machine()}
     if arguments.json:
         write_whole(arguments.json, json.dumps(figures, indent=2) + "\n")
@@ -163,33 +182,65 @@ def forms(model: TDNet, compiled: bool) -> list[Form]:
 def _stepper(model: TDNet) -> Runner:
     state: TDNetState | None = None
 
-    def run(x: Tensor) -> Tensor:
+    def run(picture: Picture) -> Tensor:
         nonlocal state
-        logits, state = model.step(x, state)
+        logits, state = model.step(picture.x, state)
         return logits
 
     return run
 
 
+def exported(model: TDNet, size: tuple[int, int], pictures: list[Picture]) -> list[Form]:
+    """The model in OpenVINO; weights drawn at random say nothing of what int8 does to masks, so that is not asked."""
+    chosen = []
+    with tempfile.TemporaryDirectory() as temporary:
+        frames = Path(temporary, "frames")
+        frames.mkdir()
+        for index, picture in enumerate(pictures):
+            Image.fromarray(picture.image[0].permute(1, 2, 0).numpy()).save(frames / f"{index}.png")
+        for precision in ("fp32", "int8"):
+            folder = Path(temporary, precision)
+            export(model, folder, to="onnx", size=size, precision=precision, calibrate=frames, agreement=0)
+            network = open_exported(folder, runtime="openvino", threads=torch.get_num_threads())
+            chosen.append(Form(f"OpenVINO, {precision}", _exported_stepper(network, size), precision == "fp32"))
+    return chosen
+
+
+def _exported_stepper(network: ExportedNetwork, size: tuple[int, int]) -> Runner:
+    state: ExportedState | None = None
+
+    def run(picture: Picture) -> Tensor:
+        nonlocal state
+        logits, state = network.advance(picture.image, state)
+        return resize(logits, size)
+
+    return run
+
+
+def _images(size: tuple[int, int]) -> list[Tensor]:
+    """Noise, which normalised has the spread that random weights keep from layer to layer."""
+    generator = np.random.default_rng(0)
+    return [torch.from_numpy(generator.integers(0, 256, (1, 3, *size), np.uint8)) for _ in range(4)]
+
+
 @torch.inference_mode()
-def compare(official: nn.Module, ours: list[Form], size: tuple[int, int], frames: int) -> dict[str, Any]:
+def compare(official: nn.Module, ours: list[Form], pictures: list[Picture], frames: int) -> dict[str, Any]:
     """Frame by frame through all, each time beginning with another one."""
     device = next(official.parameters()).device
     paths = getattr(official, "path_num", 1)
-    generator = torch.Generator().manual_seed(0)
-    pictures = [torch.randn(1, 3, *size, generator=generator).to(device) for _ in range(4)]
+    pictures = [Picture(image, x.to(device)) for image, x in pictures]
     times: dict[str, list[float]] = {"official": [], **{form.name: [] for form in ours}}
     errors: dict[str, list[float]] = {form.name: [] for form in ours}
     warmup = 2 * paths  # the memory is full at half of it, and from then on nothing happens for the first time
     for index in range(warmup + frames):
-        x, path = pictures[index % len(pictures)], index % paths
-        runners: list[tuple[str, Runner]] = [("official", lambda x, path=path: official(x, pos_id=path))]  # type: ignore[misc]
+        picture, path = pictures[index % len(pictures)], index % paths
+        runners: list[tuple[str, Runner]] = [("official", lambda one, path=path: official(one.x, pos_id=path))]  # type: ignore[misc]
         runners += [(form.name, form.run) for form in ours]
         turn = index % len(runners)
         outputs = {}
         for name, run in runners[turn:] + runners[:turn]:
             start = _now(device)
-            outputs[name] = run(x)
+            outputs[name] = run(picture)
             times[name].append(_now(device) - start)
         expected = outputs["official"]
         for form in ours:

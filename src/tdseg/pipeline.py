@@ -168,10 +168,10 @@ def _share(network: Network, threads: int) -> int:
     """Share torch's threads out: the number of frames encoded at once, each with what threads that leaves it.
 
     Two frames on a thread each are faster than one frame on two, which wait for each other at every layer, and on
-    busy cores wait long. Other runtimes have threads of their own, and resizing the next frame needs only one.
+    busy cores wait long. Other runtimes have threads of their own, and do all of a frame in its turn.
     """
-    workers = min(threads, MOST_WORKERS) if network.encodes_apart else 2
-    torch.set_num_threads(max(threads // workers, 1) if network.encodes_apart else 1)
+    workers = min(threads, MOST_WORKERS) if network.encodes_apart else 1
+    torch.set_num_threads(threads // workers if network.encodes_apart else 1)
     return workers
 
 

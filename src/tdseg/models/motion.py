@@ -25,8 +25,19 @@ class MotionEncoder(nn.Module):
     def __init__(self, channels: int, d_k: int, d_v: int) -> None:
         super().__init__()
         self.key = nn.Conv2d(channels, d_k, 1, bias=False)
-        self.value = nn.Conv2d(channels, d_v, 1)
+        self.value: nn.Module = nn.Conv2d(channels, d_v, 1)
         nn.init.orthogonal_(self.key.weight)
+
+    def fuse(self) -> None:
+        """Leave out a value map that maps every feature to itself, as `tdseg.add_memory` has it, in place."""
+        if not isinstance(self.value, nn.Conv2d) or self.value.in_channels != self.value.out_channels:
+            return
+        assert self.value.bias is not None
+        if (
+            torch.equal(self.value.weight[:, :, 0, 0], torch.eye(len(self.value.bias), device=self.value.bias.device))
+            and not self.value.bias.any()
+        ):
+            self.value = nn.Identity()
 
     def forward(self, z: Tensor) -> tuple[None, Tensor, MotionMemory]:
         """(B, C_z, h, w) -> no query, V (B, d_v, h, w), and the frame as a memory of itself alone.

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
 from tdseg.models.layers import ConvNorm, resize
+from tdseg.models.motion import MotionEncoder
 from tdseg.models.norm import SpatialLayerNorm
 from tdseg.models.path import Encoded, Path
 from tdseg.models.state import Memory, TDNetState
@@ -197,6 +198,8 @@ class TDNet(nn.Module):
                 module.fuse(winograd=winograd)
             elif isinstance(module, SpatialLayerNorm):
                 module.freeze()
+            elif isinstance(module, MotionEncoder):
+                module.fuse()
         return fused.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def _path(self, path: int) -> Path:

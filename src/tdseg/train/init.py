@@ -102,6 +102,7 @@ def _from_per_frame(path: NetworkPath, source: NetworkPath, name: str, warn: War
         mine.load_state_dict(known.state_dict())
     else:
         warn(_new_classes(name, mine.out_channels, known.out_channels))
+    assert isinstance(value, nn.Conv2d)
     nn.init.dirac_(value.weight)
     nn.init.zeros_(value.bias)  # type: ignore[arg-type]
     if not isinstance(encoder, Encoder):
