@@ -114,3 +114,11 @@ def test_hugging_face_hub(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert isinstance(load("hf://org/name@v1"), TDNet)
     with pytest.raises(WeightsError, match="hf://org/other"):
         load("hf://org/other")
+
+
+def test_what_is_exported_does_not_run_in_torch(run: Path, cache: Path) -> None:
+    load(run, runtime="openvino")
+    (folder,) = cache.glob("model-*-64x96-*")
+    assert load(folder).runtime == "openvino"
+    with pytest.raises(ConfigError, match="runtime torch for a network of openvino"):
+        prepare(folder, runtime="torch")

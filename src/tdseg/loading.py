@@ -76,15 +76,15 @@ def load(
     if is_exported(Path(found)):
         chosen: AnyRuntime = "auto" if runtime == "torch" else runtime
         return open_exported(Path(found), runtime=chosen, device=device, threads=threads)
-    chosen = fastest(device) if runtime == "auto" and make_subnetwork is None else runtime
-    if chosen not in ("auto", *RUNTIMES):
+    chosen = fastest(device) if runtime == "auto" else runtime
+    if chosen not in RUNTIMES:
         raise ConfigError(f"runtime {runtime!r}", expected=", ".join(("auto", *RUNTIMES)), do="choose one of them")
-    if chosen in ("torch", "auto"):
-        return zoo.load(found, device, make_subnetwork=make_subnetwork)
-    if make_subnetwork is not None:
+    if make_subnetwork is not None and runtime not in ("auto", "torch"):
         raise ConfigError(
             f"runtime {runtime} with make_subnetwork", expected="runtime torch", do="leave one of them out"
         )
+    if chosen == "torch" or make_subnetwork is not None:
+        return zoo.load(found, device, make_subnetwork=make_subnetwork)
     require(*_EXPORTER, chosen)
     path = zoo.find(found)
     model = zoo.load(found)
@@ -121,20 +121,20 @@ def prepare(
     Raises:
         ConfigError: a network of another runtime than asked for; and as `load`.
     """
-    network = (
-        model
-        if not isinstance(model, str | Path)
-        else load(model, "cpu" if runtime == "torch" else device, runtime=runtime, size=size, threads=threads)
-    )
-    if runtime not in ("auto", network.runtime) and not isinstance(model, str | Path):
+    network: Network
+    if isinstance(model, str | Path):
+        network = load(model, device, runtime=runtime, size=size, threads=threads)
+    else:
+        network = model
+    if runtime not in ("auto", network.runtime):
         raise ConfigError(
             f"runtime {runtime} for a network of {network.runtime}",
             expected=f"{network.runtime}, or auto",
-            do="give the model's name or file instead of the model",
+            do="give the weights by name or file, which are exported for it",
         )
     if not isinstance(network, TDNet):
         return network
-    place = network.device if device == "auto" and network is model else resolve_device(device)
+    place = network.device if device == "auto" else resolve_device(device)
     return network.fuse(winograd=place.type == "cpu").to(place)
 
 

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from small import SIZE, moving_frames, small_model, write_clip
 from tdseg.cli import DONE, REFUSED, main
 from tdseg.errors import ConfigError, OutputError, WeightsError
 from tdseg.export import export
+from tdseg.labels import CAMVID_CLASSES, CAMVID_PALETTE
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime import READERS, open_exported
 from tdseg.runtime.manifest import MANIFEST, Manifest
@@ -158,7 +160,7 @@ def test_half_precision(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_int8_is_calibrated_with_state_and_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("nncf", reason="int8 needs the extra 'export'")
-    flags = ["--to", "onnx", "--precision", "int8", "--size", "96x128", "-o", str(tmp_path / "int8")]
+    flags = ["--to", "onnx", "--int8", "--size", "96x128", "-o", str(tmp_path / "int8")]
     assert main(["export", "td4-lite0-camvid", *flags, "--agreement", "1"]) == REFUSED
     assert "nothing was left" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
@@ -177,7 +179,7 @@ def test_int8_is_calibrated_with_state_and_measured(tmp_path: Path, capsys: pyte
         (["--to", "tensorrt"], "tensorrt"),
         (["--to", "onnx", "--size", "16x16"], "at least 64"),
         (["--to", "onnx", "--size", "64"], "HxW"),
-        (["--to", "onnx", "--precision", "int4"], "int4"),
+        (["--to", "onnx", "--int8", "--fp16"], "one of them"),
         (["--to", "onnx", "--agreement", "98"], "0..1"),
         (["--to", "onnx", "--stateful"], "stateful"),
         (["--to", "onnx", "--calibrate", "nowhere.mp4"], "nowhere.mp4"),
@@ -256,3 +258,29 @@ def test_the_command_runs_what_it_exported(tmp_path: Path, capsys: pytest.Captur
     assert "exported for 64x96" in capsys.readouterr().err
     assert main(["bench", "--model", str(tmp_path / "e"), "--frames", "3"]) == DONE
     assert "fp32, openvino on cpu" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["td4-lite0", "td4-psp18"])
+def test_export_load_segment_eval(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The whole way, in all three runtimes."""
+    torch.manual_seed(0)
+    size = (65, 97)
+    weights, clip = tmp_path / "w.safetensors", write_clip(tmp_path / "clip.mp4", 9)
+    classes = {"num_classes": 11, "classes": CAMVID_CLASSES, "palette": CAMVID_PALETTE}
+    save(create_model(name, size=size, **classes), weights)
+    assert main(["export", str(weights), "--to", "onnx", "-o", str(tmp_path / "e")]) == DONE
+    masks, figures = {}, {}
+    for runtime, model in (("torch", weights), ("onnxruntime", tmp_path / "e"), ("openvino", tmp_path / "e")):
+        place = tmp_path / runtime
+        run = ["--model", str(model), "--runtime", runtime, "--quiet"]
+        assert main(["segment", str(clip), *run, "-o", str(place)]) == DONE
+        masks[runtime] = np.stack([np.asarray(Image.open(path)) for path in sorted((place / "masks").iterdir())])
+        data = ["--data", "synthetic", "--split", "tiny-val", "--json", str(tmp_path / "figures.json")]
+        assert main(["eval", *run, *data]) == DONE
+        figures[runtime] = json.loads((tmp_path / "figures.json").read_text())
+    for runtime in ("onnxruntime", "openvino"):
+        assert np.mean(masks[runtime] == masks["torch"]) > 0.999
+        assert figures[runtime]["miou"] == pytest.approx(figures["torch"]["miou"], abs=0.05)
+        assert len(figures[runtime]["per_path"]) == len(figures["torch"]["per_path"])
+    capsys.readouterr()

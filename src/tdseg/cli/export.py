@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from rich.markup import escape
 
 from tdseg.cli.terminal import DONE, out, parse_size, progress_bar
+from tdseg.errors import ConfigError
 
 if TYPE_CHECKING:
     from tdseg.data.source import Source
@@ -21,7 +22,8 @@ def export(
     output: Annotated[Path, Parameter(alias="-o")],
     to: Literal["onnx", "openvino"],
     size: str | None = None,
-    precision: Literal["fp32", "fp16", "int8"] = "fp32",
+    fp16: Annotated[bool, Parameter(negative="")] = False,
+    int8: Annotated[bool, Parameter(negative="")] = False,
     calibrate: str | None = None,
     data: Literal["camvid", "cityscapes", "nyudv2", "folder"] | None = None,
     split: str = "val",
@@ -37,7 +39,8 @@ def export(
         output: Folder to write: the graph, and tdseg.json which says all about it.
         to: Kind of graph.
         size: HxW of the network's input, such as 360x480, which is then fixed; by default the model's own.
-        precision: fp16 halves the weights; int8 is for speed on CPUs.
+        fp16: Halve the weights.
+        int8: Quantise, for speed on CPUs.
         calibrate: Video, folder of frames, or with --data the root of labelled data: int8 is calibrated on it, and the
             graph checked; by default a rendered street.
         data: Kind of data set that --calibrate is the root of, see docs/data.md; the loss of mIoU on it is measured.
@@ -50,13 +53,15 @@ def export(
     """
     from tdseg.export import export
 
+    if fp16 and int8:
+        raise ConfigError("--fp16 and --int8", expected="one of them, or none for fp32", do="leave one of them out")
     with progress_bar(quiet) as on_progress:
         manifest = export(
             model,
             output,
             to=to,
             size=None if size is None else parse_size(size),
-            precision=precision,
+            precision="int8" if int8 else "fp16" if fp16 else "fp32",
             calibrate=_source(calibrate, data, split),
             stateful=stateful,
             agreement=agreement,
