@@ -51,7 +51,13 @@ def _versions() -> list[Finding]:
 def _devices() -> list[Finding]:
     import torch
 
-    cpu = Finding("cpu", f"{torch.get_num_threads()} threads")
+    from tdseg.loading import fastest
+
+    runtime = fastest("auto")
+    faster = (
+        "for a faster one: pip install 'tdseg[export]'" if runtime == "torch" and not torch.cuda.is_available() else ""
+    )
+    cpu = Finding("cpu", f"{torch.get_num_threads()} threads; --runtime auto is {runtime}", faster)
     if torch.cuda.is_available():
         return [cpu, *(Finding(f"cuda:{i}", torch.cuda.get_device_name(i)) for i in range(torch.cuda.device_count()))]
     if torch.version.cuda is None:
