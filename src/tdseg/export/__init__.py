@@ -94,7 +94,7 @@ def export(
     folder = Path(output)
     staging = _stage(folder, overwrite)
     try:
-        manifest = _write(network.eval(), plan, clip, staging)
+        manifest = _write(network, plan, clip, staging)
         network = network.fuse()
         with_parity = manifest.model_copy(
             update={"parity": _check(network, manifest, plan, clip, staging, on_progress)}
