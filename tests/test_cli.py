@@ -39,7 +39,7 @@ def segment(source: object, folder: Path, *options: object) -> int:
 
 
 def test_segment(clip: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = segment(clip, tmp_path, "--model", weights, "--size", "72x80", "--masks", "none", "--threads", 1)
+    code = segment(clip, tmp_path, "--model", weights, "--size", "72x80", "--masks", "none", "--runtime", "torch")
     assert code == DONE
     assert {file.name for file in tmp_path.iterdir()} == {"overlay.mp4", "summary.json"}
     summary = json.loads((tmp_path / "summary.json").read_text())

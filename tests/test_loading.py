@@ -122,3 +122,20 @@ def test_what_is_exported_does_not_run_in_torch(run: Path, cache: Path) -> None:
     assert load(folder).runtime == "openvino"
     with pytest.raises(ConfigError, match="runtime torch for a network of openvino"):
         prepare(folder, runtime="torch")
+
+
+def test_signals_after_a_network_is_gone(run: Path) -> None:
+    """Compiling for OpenVINO leaves its thread with a stack for signals that is freed with the network."""
+    import gc
+    import os
+    import signal
+
+    Stream(load(run, runtime="openvino")).step(moving_frames(1)[0])
+    gc.collect()
+    seen: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert seen == [signal.SIGINT]

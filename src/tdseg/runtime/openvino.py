@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -64,7 +65,10 @@ def compile_graph(graph: Path, *, threads: int | None = None, cache: Path | None
     if cache:
         settings["CACHE_DIR"] = str(cache)
     try:
-        return openvino.Core().compile_model(graph, "CPU", settings)
+        # In a thread that ends with it: compiling gives its thread another stack for signals, and frees that with the
+        # compiled model. On the main thread the next signal, such as an interrupt, would then crash the process.
+        with ThreadPoolExecutor(1, "tdseg-compile") as thread:
+            return thread.submit(openvino.Core().compile_model, graph, "CPU", settings).result()
     except RuntimeError as error:
         raise WeightsError(
             f"{graph}: OpenVINO {openvino.__version__} cannot load it ({str(error).strip().splitlines()[-1].strip()})",
