@@ -20,6 +20,7 @@ from tdseg.models.tdnet import TDNet
 from tdseg.runtime import RUNTIMES, RuntimeName, installed, open_exported, require
 from tdseg.runtime.manifest import is_exported
 from tdseg.runtime.network import Network
+from tdseg.stream import input_size
 
 AnyRuntime = RuntimeName | Literal["auto"]
 HUB = "hf://"
@@ -88,8 +89,9 @@ def load(
     require(*_EXPORTER, chosen)
     path = zoo.find(found)
     model = zoo.load(found)
+    size = input_size(model, size)  # one that no runtime takes is refused
     try:
-        folder = _exported(model, path, size or model.config.size)
+        folder = _exported(model, path, size)
     except ConfigError as error:
         if runtime != "auto":
             raise
