@@ -24,7 +24,7 @@ from tdseg.config import ModelConfig
 from tdseg.device import cpu_threads, resolve_device
 from tdseg.errors import ConfigError
 from tdseg.files import check_target, write_whole
-from tdseg.loading import AnyRuntime, fastest, load
+from tdseg.loading import AnyRuntime, load
 from tdseg.models.tdnet import TDNet
 from tdseg.outputs import percentiles
 from tdseg.report.benchmark import benchmark_page
@@ -97,7 +97,7 @@ def bench(
     longer latency. Before measuring, every path runs twice and with a full memory: one-time costs are figures apart.
 
     Args:
-        model: packaged weights, a file of weights, or an architecture, which gets random weights.
+        model: packaged weights, a file of weights, an exported folder, or an architecture, which gets random weights.
         size: (height, width) of the network's input, pixels; None: the model's own.
         device: "cpu", "cuda", or "auto": cuda if there is one.
         source: a video, decoded and its overlay encoded; None: made-up pictures of the network's size.
@@ -131,14 +131,15 @@ def bench(
             do="leave one of them out",
         )
     place = resolve_device(device)
-    runtime = _runtime(str(model), runtime, device, streams, plain=(fuse, winograd, compile, autocast, cuda_graphs))
+    runtime = _runtime(str(model), runtime, streams, plain=(fuse, winograd, compile, autocast, cuda_graphs))
     if winograd is None:
         winograd = place.type == "cpu" and fuse and not (autocast or compile)
     form = Form(fuse, winograd, channels_last, compile, autocast, cuda_graphs)
+    begun = time.perf_counter()
     with cpu_threads(threads) as available:
         try:
             subject = _subject(str(model), runtime, form, place, size, available)
-            measured = _measure(subject, size, source, streams, frames, on_progress)
+            measured = _measure(subject, place, size, source, streams, frames, begun, on_progress)
         except (RuntimeError, MemoryError) as error:  # torch's: out of memory, too many pixels to count, no compiler
             raise ConfigError(
                 f"{model} at size {size or 'its own'}, {form}, which does not run here: {_first_line(error)}",
@@ -158,43 +159,40 @@ class _Subject(NamedTuple):
     name: str
     trained: bool
     form: str
-    device: torch.device
-    network: Callable[[], Network]
-    """Loads it."""
-    deviation: Callable[[Network, Iterable[Tensor]], dict[str, Any] | None]
-    """Of its outputs on a clip, from those of the plain model."""
+    network: Network
+    deviation: Callable[[Iterable[Tensor]], dict[str, Any] | None]
+    """Of its outputs on a clip of its inputs, from those of the plain model."""
 
 
 def _subject(
     name: str, runtime: AnyRuntime, form: Form, device: torch.device, size: tuple[int, int] | None, threads: int
 ) -> _Subject:
     trained = not zoo.is_architecture(name)
-    if runtime != "torch":
-        exported = load(name, str(device), runtime=runtime, size=size, threads=threads)
-        assert isinstance(exported, ExportedNetwork)
-        parity, what = exported.manifest.parity, f"{exported.engine.name} on {exported.engine.where}"
+    loaded = None if runtime == "torch" else load(name, str(device), runtime=runtime, size=size, threads=threads)
+    if isinstance(loaded, ExportedNetwork):
+        parity, engine = loaded.manifest.parity, loaded.engine
         apart = {key: getattr(parity, key) for key in Deviation._fields} if parity else None
-        return _Subject(
-            name, trained, f"{exported.manifest.precision}, {what}", device, lambda: exported, lambda *_: apart
-        )
+        what = f"{loaded.manifest.precision}, {engine.name} on {engine.where}"
+        return _Subject(name, trained, what, loaded, lambda _: apart)
+    network = form.of(_torch_model(name).to(device))
 
-    def apart_from_plain(network: Network, clip: Iterable[Tensor]) -> dict[str, Any] | None:
-        assert isinstance(network, TDNet)
+    def apart_from_plain(clip: Iterable[Tensor]) -> dict[str, Any] | None:
         return None if form == PLAIN else deviation(_torch_model(name).to(device), network, clip)._asdict()
 
-    return _Subject(name, trained, str(form), device, lambda: form.of(_torch_model(name).to(device)), apart_from_plain)
+    return _Subject(name, trained, str(form), network, apart_from_plain)
 
 
 def _measure(
     subject: _Subject,
+    device: torch.device,
     size: tuple[int, int] | None,
     source: str | Path | int | None,
     streams: int,
     frames: int,
+    begun: float,
     on_progress: Callable[[int, int | None], None] | None,
 ) -> Report:
-    begun, device = time.perf_counter(), subject.device
-    network = subject.network()
+    network = subject.network
     config, size = network.config, input_size(network, size)
     batch = Batch(network, size)
     if device.type == "cuda":
@@ -224,7 +222,7 @@ def _measure(
         peak_memory_mb=round(peak_memory_mb, 1),
         state_mb=round(state_mb, 3),
         **_costs(config, size),
-        deviation=subject.deviation(network, map(batch.input, timed.clip)),
+        deviation=subject.deviation(map(batch.input, timed.clip)),
         latencies_ms=tuple(timed.latency),
     )
 
@@ -253,20 +251,18 @@ def _costs(config: ModelConfig, size: tuple[int, int]) -> dict[str, Any]:
     }
 
 
-def _runtime(name: str, runtime: AnyRuntime, device: str, streams: int, *, plain: tuple[object, ...]) -> AnyRuntime:
-    """The runtime to measure in: torch for what only torch does."""
+def _runtime(name: str, runtime: AnyRuntime, streams: int, *, plain: tuple[object, ...]) -> AnyRuntime:
+    """The runtime to ask for: torch for what only torch does."""
     only_torch = zoo.is_architecture(name) or streams > 1 or plain != (True, None, False, None, False)
-    if is_exported(Path(name)) or not only_torch:
-        chosen: AnyRuntime = fastest(device) if runtime == "auto" and not is_exported(Path(name)) else runtime
-    else:
-        chosen = "torch" if runtime == "auto" else runtime
-    if chosen != "torch" and only_torch:
-        raise ConfigError(
-            f"{name} in {chosen} with a form of torch, several streams or random weights",
-            expected="trained or exported weights, one stream, and no form of torch",
-            do="use --runtime torch, or leave the other options out",
-        )
-    return chosen
+    if not only_torch:
+        return runtime
+    if runtime in ("auto", "torch") and not is_exported(Path(name)):
+        return "torch"
+    raise ConfigError(
+        f"{name} in {runtime} with a form of torch, several streams or random weights",
+        expected="trained or exported weights, one stream, and no form of torch",
+        do="use --runtime torch, or leave the other options out",
+    )
 
 
 def _torch_model(name: str) -> TDNet:

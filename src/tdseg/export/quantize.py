@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from tdseg.export.clip import Clip
 from tdseg.export.graph import StepGraph
+from tdseg.export.quiet import quiet
 from tdseg.runtime.layout import past
 from tdseg.runtime.manifest import TensorSpec
 from tdseg.stream import resized
@@ -51,7 +50,7 @@ def quantize(model: Any, inputs: Sequence[Inputs]) -> Any:
     import nncf
 
     first = [node.name for node in model.graph.node if node.op_type == "Conv"][:_FIRST]
-    with _quiet():
+    with quiet("nncf"):
         return nncf.quantize(
             model,
             nncf.Dataset(inputs),
@@ -63,14 +62,3 @@ def quantize(model: Any, inputs: Sequence[Inputs]) -> Any:
 
 _FIRST = 3
 _KEPT = ["GridSample", "ReduceSum", "ReduceL2", "Softmax", "Mul", "Div"]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    logger = logging.getLogger("nncf")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

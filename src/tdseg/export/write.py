@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from tdseg.export.graph import StepGraph
+from tdseg.export.quiet import quiet
 from tdseg.runtime.layout import past, present
 from tdseg.runtime.manifest import TensorSpec
 
@@ -21,7 +19,7 @@ OPSET = 18
 def onnx_model(graph: StepGraph, image: TensorSpec, logits: TensorSpec, memory: Sequence[TensorSpec]) -> Any:
     """The onnx.ModelProto of a graph, with the names that the manifest gives."""
     inputs = tuple(torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in (image, *memory))
-    with _quiet(), torch.no_grad():
+    with quiet("torch.onnx"), torch.no_grad():
         program = torch.onnx.export(
             graph,
             inputs,
@@ -58,17 +56,3 @@ def save_openvino(model: Any, path: Path, *, half: bool, inside: Sequence[Tensor
         manager.register_pass(passes.MakeStateful({past(spec.name): present(spec.name) for spec in inside}))
         manager.run_passes(converted)
     openvino.save_model(converted, path, compress_to_fp16=half)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks on packages that are not there."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
