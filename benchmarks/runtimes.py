@@ -1,18 +1,21 @@
 """What a step costs in every runtime, as a page of tables.
 
 python benchmarks/runtimes.py [--models NAME ...] [--sizes 360x480 769x1537] [--frames N] [--threads N]
-                              [--calibrate VIDEO] [-o docs/runtimes.md]
+                              [--precisions fp32 int8] [--calibrate VIDEO] [--clip VIDEO] [-o docs/runtimes.md]
     Every model is exported in fp32 and int8, with the gate of `tdseg export`, and stepped through the same frames in
     every runtime, in turns. An architecture gets random weights: its int8 is for timing, not for its masks.
+    With --clip, `tdseg segment` runs from that file to files in every runtime, too, in turns.
     "encoder" is the bare EfficientNet-Lite0 of the lite models, in the same runtimes: what a step costs at least.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shlex
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -36,7 +39,8 @@ from tdseg.errors import TdsegError
 from tdseg.export import export
 from tdseg.models.backbones.efficientnet_lite import EfficientNetLite
 from tdseg.models.tdnet import TDNet
-from tdseg.runtime import RuntimeName, open_exported
+from tdseg.outputs import Summary
+from tdseg.runtime import RUNTIMES, RuntimeName, open_exported
 from tdseg.runtime.exported import Engine
 from tdseg.runtime.manifest import Parity
 from tdseg.runtime.network import Network
@@ -68,9 +72,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=[ENCODER, "lite0-camvid", "td4-lite0-camvid"])
     parser.add_argument("--sizes", nargs="+", default=["360x480"], metavar="HxW")
+    parser.add_argument("--precisions", nargs="+", choices=["fp32", "int8"], default=["fp32", "int8"])
     parser.add_argument("--frames", type=int, default=20, help="of each contender, in each of five rounds")
     parser.add_argument("--threads", type=int, help="by default all cores")
     parser.add_argument("--calibrate", help="a video, for int8; by default a rendered street")
+    parser.add_argument("--clip", help="a video to segment from file to files")
     parser.add_argument("-o", "--output", type=Path, help="a page with runtimes marks")
     arguments = parser.parse_args()
     try:
@@ -79,6 +85,8 @@ def main() -> int:
             text = f"`{shlex.join(['python', *sys.argv])}`; {where}.\n"
             for size in map(parse_size, arguments.sizes):
                 text += _table(arguments, size, threads, Path(folder))
+            if arguments.clip:
+                text += _files(arguments.clip, threads, Path(folder))
     except TdsegError as error:
         parser.exit(2, f"{error}\n")
     print(text)
@@ -93,9 +101,7 @@ def _table(arguments: argparse.Namespace, size: tuple[int, int], threads: int, f
         contender
         for name in arguments.models
         for contender in (
-            _encoder(size, threads, folder)
-            if name == ENCODER
-            else _network(name, size, threads, folder, arguments.calibrate)
+            _encoder(size, threads, folder) if name == ENCODER else _network(name, size, threads, folder, arguments)
         )
     ]
     pictures = [frame.image for frame in render_street(num_frames=8, size=size)]
@@ -124,13 +130,44 @@ def _table(arguments: argparse.Namespace, size: tuple[int, int], threads: int, f
     return f"\n### {size[0]}×{size[1]}\n\n" + "\n".join(lines) + "\n"
 
 
-def _network(name: str, size: tuple[int, int], threads: int, folder: Path, calibrate: str | None) -> list[Contender]:
+def _files(clip: str, threads: int, folder: Path) -> str:
+    """Decoding, masks and overlay included."""
+    rounds: dict[str, list[Summary]] = {"auto": [], **{runtime: [] for runtime in reversed(RUNTIMES)}}
+    for turn in range(ROUNDS + 1):
+        for runtime, found in rounds.items():
+            command = [sys.executable, "-m", "tdseg.cli", "segment", clip, "--runtime", runtime]
+            command += ["--threads", str(threads), "--overwrite", "--quiet", "-o", str(folder / runtime)]
+            subprocess.run(command, check=True)
+            if turn:  # the first exports
+                found.append(Summary(**json.loads((folder / runtime / "summary.json").read_text())))
+    lines = [
+        "| `--runtime` | is | precision | frames a second | latency p50, ms | p99, ms | start, s |",
+        "|---|---|---|--:|--:|--:|--:|",
+    ]
+    for runtime, found in rounds.items():
+        columns = [
+            [summary.fps for summary in found],
+            *([summary.latency_ms[key] for summary in found] for key in ("p50", "p99")),
+            [summary.startup_s for summary in found],
+        ]
+        cells = [runtime, found[0].runtime, found[0].precision, *map(_spread, columns)]
+        lines.append(f"| {' | '.join(cells)} |")
+    one = rounds["auto"][0]
+    about = f"`{one.model}`, {one.frames} frames of {one.width}×{one.height}, file to files"
+    return f"\n### {about}\n\n" + "\n".join(lines) + "\n"
+
+
+def _network(
+    name: str, size: tuple[int, int], threads: int, folder: Path, arguments: argparse.Namespace
+) -> list[Contender]:
     trained = not zoo.is_architecture(name)
     torch.manual_seed(0)
     model = tdseg.load(name) if trained else tdseg.create_model(name)
     contenders = []
     parities: dict[str, Parity | None] = {}
     for runtime, precision in FORMS:
+        if precision not in arguments.precisions:
+            continue
         if runtime == "torch":
             contenders.append(Contender(name, runtime, precision, _stepper(model.fuse(winograd=True)), None))
             continue
@@ -142,7 +179,7 @@ def _network(name: str, size: tuple[int, int], threads: int, folder: Path, calib
                 to="onnx",
                 size=size,
                 precision=precision,  # type: ignore[arg-type]
-                calibrate=calibrate if precision == "int8" else None,
+                calibrate=arguments.calibrate if precision == "int8" else None,
                 agreement=None if trained else 0,
             )
             parities[precision] = manifest.parity if trained else None
@@ -183,7 +220,7 @@ def _encoder(size: tuple[int, int], threads: int, folder: Path) -> list[Contende
     import onnx
 
     from tdseg.runtime.onnxruntime import OnnxRuntimeEngine
-    from tdseg.runtime.openvino import OpenVinoEngine
+    from tdseg.runtime.openvino import open_whole
 
     module = _Encoder().eval()
     images = [frame.image[None] for frame in render_street(num_frames=8, size=size)]
@@ -204,8 +241,8 @@ def _encoder(size: tuple[int, int], threads: int, folder: Path) -> list[Contende
     for precision, model in (("fp32", graph), ("int8", integers)):
         path = folder / f"encoder-{size[0]}-{precision}.onnx"
         onnx.save(model, path)
-        for kind in (OnnxRuntimeEngine, OpenVinoEngine):
-            engine: Engine = kind(path, device="cpu", threads=threads)
+        for open_graph in (OnnxRuntimeEngine, open_whole):
+            engine: Engine = open_graph(path, device="cpu", threads=threads)
             contenders.append(Contender(ENCODER, engine.name, precision, partial(_run, engine), None))
     return contenders
 

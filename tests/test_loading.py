@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,16 @@ import pytest
 import torch
 
 from small import SIZE, moving_frames, small_model
-from tdseg import loading
+from tdseg import loading, zoo
 from tdseg.errors import ConfigError, WeightsError
 from tdseg.loading import fetch, load, prepare
 from tdseg.models.tdnet import TDNet
+from tdseg.runtime.manifest import read_manifest
 from tdseg.stream import Stream
+from tdseg.video import open_video
 from tdseg.zoo import WEIGHTS, save
+
+PACKAGED = "td4-lite0-camvid"
 
 for package in ("onnxscript", "onnxruntime", "openvino"):
     pytest.importorskip(package, reason="runtimes need the extra 'export'")
@@ -47,6 +52,35 @@ def test_weights_are_exported_once_and_kept(run: Path, cache: Path, caplog: pyte
 def test_auto_is_torch_without_the_extra(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "installed", lambda package: False)
     assert prepare(run).runtime == "torch"
+
+
+def test_auto_takes_the_graph_that_is_packaged(cache: Path) -> None:
+    before = list(cache.glob("*x*"))
+    network = prepare(PACKAGED, size=(96, 128), workers=2)
+    assert (network.runtime, network.precision, network.encodes_apart) == ("openvino", "int8", True)
+    assert list(cache.glob("*x*")) == before  # nothing was exported
+    assert prepare(PACKAGED, runtime="torch").precision == "fp32"
+    for size in ((64, 64), (88, 200)):
+        network = prepare(PACKAGED, size=size)
+        assert Stream(network, size).step(moving_frames(1)[0]).logits.shape[-2:] == (size[0] // 4, size[1] // 4)
+
+
+def test_the_packaged_graph_is_of_the_packaged_weights() -> None:
+    folder = zoo.PACKAGED[PACKAGED].graph
+    assert folder is not None
+    manifest = read_manifest(folder)
+    assert manifest.weights == zoo.PACKAGED[PACKAGED].sha256
+    assert manifest.model == load(PACKAGED).config
+    clips = Path(__file__).parents[2] / "shared" / "data" / "clips"
+    if not clips.is_dir():
+        pytest.skip("real clips are in ../shared, which is not here")
+    for clip in clips.iterdir():
+        agreement = []
+        exact, fast = Stream(load(PACKAGED).fuse()), Stream(prepare(PACKAGED))
+        with open_video(clip) as reader:
+            for frame in islice(reader, 16):
+                agreement.append(np.mean(exact.step(frame.image).mask == fast.step(frame.image).mask))
+        assert np.mean(agreement) >= 0.98, clip
 
 
 def test_auto_falls_back_to_torch(run: Path, caplog: pytest.LogCaptureFixture) -> None:

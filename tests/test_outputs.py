@@ -15,7 +15,24 @@ from tdseg.stream import Result
 def summary(frames: int = 1) -> Summary:
     latency = {"p50": 1.0, "p95": 1.0, "p99": 1.0, "max": 1.0}
     return Summary(
-        "m", "s", "cpu", "torch", frames, True, None, 4, 3, (64, 96), 0, 0.1, 1.0, 1.0, latency, None, {"road": 1.0}
+        "m",
+        "s",
+        "cpu",
+        "torch",
+        "fp32",
+        frames,
+        True,
+        None,
+        4,
+        3,
+        (64, 96),
+        0,
+        0.1,
+        1.0,
+        1.0,
+        latency,
+        None,
+        {"road": 1.0},
     )
 
 

@@ -55,7 +55,9 @@ def _devices() -> list[Finding]:
 
     runtime = fastest("auto")
     faster = (
-        "for a faster one: pip install 'tdseg[export]'" if runtime == "torch" and not torch.cuda.is_available() else ""
+        "for a faster one: pip install 'tdseg[openvino]'"
+        if runtime == "torch" and not torch.cuda.is_available()
+        else ""
     )
     cpu = Finding("cpu", f"{torch.get_num_threads()} threads; --runtime auto is {runtime}", faster)
     if torch.cuda.is_available():
@@ -82,9 +84,12 @@ def _weights() -> list[Finding]:
 def _check_weights(name: str) -> Finding:
     from tdseg import zoo
     from tdseg.errors import TdsegError
+    from tdseg.runtime.manifest import read_manifest
 
     try:
         zoo.load(name)
+        if graph := zoo.PACKAGED[name].graph:
+            read_manifest(graph)
     except TdsegError as error:
         return Finding(f"weights {name}", error.got, "pip install --force-reinstall --no-deps tdseg", needed=True)
     return Finding(f"weights {name}", f"whole; mIoU {zoo.PACKAGED[name].miou}")

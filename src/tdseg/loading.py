@@ -45,6 +45,7 @@ def load(
     runtime: AnyRuntime,
     size: tuple[int, int] | None = None,
     threads: int | None = None,
+    workers: int = 1,
 ) -> Network: ...
 def load(
     name_or_path: str | Path,
@@ -53,6 +54,7 @@ def load(
     runtime: AnyRuntime = "torch",
     size: tuple[int, int] | None = None,
     threads: int | None = None,
+    workers: int = 1,
     make_subnetwork: Callable[[], SubNetwork] | None = None,
 ) -> TDNet | Network:
     """A trained model, ready to run.
@@ -67,6 +69,8 @@ def load(
             installed; so it is, too, for what is exported already.
         size: (height, width) of the network's input, pixels, for which weights are exported; None: the model's own.
         threads: of the CPU, for other runtimes than torch; None: all cores.
+        workers: frames that `Stream.ahead` is to encode at once, on a share of the threads each, where the runtime can
+            do so (torch always can): more frames a second, for a higher latency.
         make_subnetwork: for a model of `distribute`, the function given to it: files hold no code.
 
     Raises:
@@ -76,7 +80,7 @@ def load(
     found = fetch(str(name_or_path)) if str(name_or_path).startswith(HUB) else name_or_path
     if is_exported(Path(found)):
         chosen: AnyRuntime = "auto" if runtime == "torch" else runtime
-        return open_exported(Path(found), runtime=chosen, device=device, threads=threads)
+        return open_exported(Path(found), runtime=chosen, device=device, size=size, threads=threads, workers=workers)
     chosen = fastest(device) if runtime == "auto" else runtime
     if chosen not in RUNTIMES:
         raise ConfigError(f"runtime {runtime!r}", expected=", ".join(("auto", *RUNTIMES)), do="choose one of them")
@@ -86,24 +90,28 @@ def load(
         )
     if chosen == "torch" or make_subnetwork is not None:
         return zoo.load(found, device, make_subnetwork=make_subnetwork)
-    require(*_EXPORTER, chosen)
     path = zoo.find(found)
-    model = zoo.load(found)
-    size = input_size(model, size)  # one that no runtime takes is refused
-    try:
-        folder = _exported(model, path, size)
-    except ConfigError as error:
-        if runtime != "auto":
-            raise
-        _log.warning("%s does not export, so it runs in torch: %s", found, error.got)
-        return zoo.load(found, device)
-    return open_exported(folder, runtime=chosen, device=device, threads=threads, cache=cache_folder() / "compiled")
+    folder = _packaged_graph(str(found), size) if runtime == "auto" else None
+    if folder is None:
+        model = zoo.load(found)
+        size = input_size(model, size)  # one that no runtime takes is refused
+        try:
+            folder = _exported(model, path, size, chosen)
+        except ConfigError as error:
+            if runtime != "auto":
+                raise
+            _log.warning("%s does not export, so it runs in torch: %s", found, error.got)
+            return model.to(resolve_device(device))
+    compiled = cache_folder() / "compiled"
+    return open_exported(
+        folder, runtime=chosen, device=device, size=size, threads=threads, workers=workers, cache=compiled
+    )
 
 
 def fastest(device: str) -> RuntimeName:
     """The fastest runtime installed for a device, by the figures of docs/runtimes.md."""
     on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
-    return "openvino" if on_cpu and all(map(installed, (*_EXPORTER, "openvino"))) else "torch"
+    return "openvino" if on_cpu and installed("openvino") else "torch"
 
 
 def prepare(
@@ -113,19 +121,20 @@ def prepare(
     *,
     size: tuple[int, int] | None = None,
     threads: int | None = None,
+    workers: int = 1,
 ) -> Network:
     """A network in the fastest form that its runtime has, on its device: fused, in torch.
 
     Args:
         model: as `load` takes it; or a network, which stays in its runtime, and on its device where that is "auto".
-        device, runtime, size, threads: as of `load`.
+        device, runtime, size, threads, workers: as of `load`.
 
     Raises:
         ConfigError: a network of another runtime than asked for; and as `load`.
     """
     network: Network
     if isinstance(model, str | Path):
-        network = load(model, device, runtime=runtime, size=size, threads=threads)
+        network = load(model, device, runtime=runtime, size=size, threads=threads, workers=workers)
     else:
         network = model
     if runtime not in ("auto", network.runtime):
@@ -171,8 +180,16 @@ def fetch(address: str) -> Path:
         ) from None
 
 
-def _exported(model: TDNet, path: Path, size: tuple[int, int]) -> Path:
+def _packaged_graph(name: str, size: tuple[int, int] | None) -> Path | None:
+    """The folder of a graph that goes with packaged weights, if it takes the size."""
+    entry = zoo.PACKAGED.get(name)
+    fits = size is None or not any(side % SubNetwork.stride for side in size)
+    return entry.graph if entry and fits else None
+
+
+def _exported(model: TDNet, path: Path, size: tuple[int, int], runtime: RuntimeName) -> Path:
     """The export of the weights in a file, from the cache or made now."""
+    require(*_EXPORTER, runtime)
     from tdseg.export import export
 
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]

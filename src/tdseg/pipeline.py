@@ -105,8 +105,9 @@ def segment_to(
     folder_path = default_output(source) if output is None else Path(output)
     _keep_source(source, folder_path)
     with cpu_threads(threads) as available:
-        network = prepare(model, device, runtime, size=size, threads=available)
-        workers = _share(network, available)
+        workers = min(available, MOST_WORKERS)
+        network = prepare(model, device, runtime, size=size, threads=available, workers=workers)
+        workers = _share(network, available, workers)
         stream = Stream(network, size)
         warm_up(stream)
         started = time.perf_counter()
@@ -164,15 +165,14 @@ def _keep_source(source: str | Path | int, output: Path) -> None:
         )
 
 
-def _share(network: Network, threads: int) -> int:
+def _share(network: Network, threads: int, workers: int) -> int:
     """Share torch's threads out: the number of frames encoded at once, each with what threads that leaves it.
 
     Two frames on a thread each are faster than one frame on two, which wait for each other at every layer, and on
-    busy cores wait long. Other runtimes have threads of their own, and do all of a frame in its turn.
+    busy cores wait long. Other runtimes have threads of their own; not all can encode a frame apart from its turn.
     """
-    workers = min(threads, MOST_WORKERS) if network.encodes_apart else 1
-    torch.set_num_threads(threads // workers if network.encodes_apart else 1)
-    return workers
+    torch.set_num_threads(threads // workers if network.runtime == "torch" else 1)
+    return workers if network.encodes_apart else 1
 
 
 def warm_up(stream: Stream) -> None:
@@ -248,6 +248,7 @@ def _summarize(
         source=reader.info.source,
         device=str(stream.model.device),
         runtime=stream.model.runtime,
+        precision=stream.model.precision,
         frames=figures.frames,
         complete=finished and reader.problem is None,
         problem=reader.problem or recorder.problem,

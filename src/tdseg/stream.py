@@ -19,8 +19,12 @@ from torch import Tensor
 from tdseg.classmap import class_map
 from tdseg.errors import ConfigError
 from tdseg.models.layers import resize
-from tdseg.models.tdnet import MIN_SIZE
+from tdseg.runtime.layout import fit_size
 from tdseg.runtime.network import Network
+
+
+_READY = 2
+"""Frames encoded ahead that wait for their turn, or for a worker: so that none idles while another frame is merged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +122,7 @@ class Stream:
                     size, path = frame.shape[:2], 0
                 waiting.append((pool.submit(self._encode, frame, path, time.perf_counter()), time_s))
                 path = (path + 1) % paths
-                if len(waiting) >= workers:
+                if len(waiting) >= workers + _READY:
                     yield self._take(waiting)
             while waiting:
                 yield self._take(waiting)
@@ -160,23 +164,9 @@ def input_size(model: Network, size: tuple[int, int] | None) -> tuple[int, int]:
     """The (height, width) given, pixels, or the model's own for None.
 
     Raises:
-        ConfigError: below 64 pixels, or other than the one that the model was exported for.
+        ConfigError: below 64 pixels, or not what the model was exported for.
     """
-    own = model.fixed_size or model.config.size
-    size = size or own
-    if model.fixed_size and size != own:
-        raise ConfigError(
-            f"size {size[0]}x{size[1]} for a model exported for {own[0]}x{own[1]}",
-            expected=f"{own[0]}x{own[1]}, to which frames of any size are resized",
-            do=f"leave --size out, or export the model with --size {size[0]}x{size[1]}",
-        )
-    if min(size) < MIN_SIZE:
-        raise ConfigError(
-            f"size {size[0]}x{size[1]}",
-            expected=f"height and width of at least {MIN_SIZE} pixels",
-            do=f"choose a larger size; the model's own is {own[0]}x{own[1]}",
-        )
-    return size
+    return fit_size(size, own=model.config.size, fixed=model.fixed_size, multiple_of=model.multiple_of)
 
 
 def network_input(model: Network, frame: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:

@@ -73,11 +73,18 @@ class Packaged(NamedTuple):
     data: str
     miou: str
     """Headline score, with its protocol."""
+    folder: str = ""
+    """Name in tdseg/weights of the same model as an int8 graph of any size, if there is one."""
 
     @property
     def path(self) -> Path:
         """Where the file is installed."""
         return WEIGHTS_DIR / self.file
+
+    @property
+    def graph(self) -> Path | None:
+        """Where the folder of the graph is installed."""
+        return WEIGHTS_DIR / self.folder if self.folder else None
 
 
 _RESEARCH = "research, non-commercial"
@@ -93,6 +100,7 @@ PACKAGED: dict[str, Packaged] = {
     "td4-lite0-camvid": Packaged(
         architecture="td4-lite0",
         file="td4-lite0-camvid.safetensors",
+        folder="td4-lite0-camvid-int8",
         sha256="4a8aad1543d3d3b600aae19d2ce834974c8249a3adf2f476c19d329f9f52059c",
         licence=_RESEARCH,
         data="CamVid train",

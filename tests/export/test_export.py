@@ -89,6 +89,46 @@ def test_streams_are_equal(target: str, runtime: str, model: TDNet, folders: dic
         assert state.path == (path + 1) % m
 
 
+@pytest.mark.parametrize("target", READERS)
+def test_frames_encoded_ahead(target: str, model: TDNet, folders: dict[str, Path]) -> None:
+    """A graph in two parts is the whole one; where paths have weights of their own there are none."""
+    exported = open_exported(folders[target], runtime="openvino", threads=2, workers=2)
+    assert exported.encodes_apart == model.config.shared_paths
+    stream = Stream(exported)
+    frames = moving_frames(9)
+    found = torch.cat([result.logits for result in stream.ahead(((frame, 0.0) for frame in frames), 2)])
+    expected = logits(model, frames)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["motion", "independent"])
+def test_any_size(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = MODELS[kind]()
+    manifest = export(model, tmp_path / "any", to="onnx", dynamic=True)
+    assert manifest.size is None
+    assert not (tmp_path / "any" / "config.pbtxt").exists()  # Triton's zeros have a size
+    frames = moving_frames(5)
+    for runtime in READERS["onnx"]:
+        for workers in (1, 2):
+            for size in ((64, 96), (72, 200), (160, 64)):
+                exported = open_exported(tmp_path / "any", runtime=runtime, size=size, workers=workers)
+                expected = [Stream(model, size).step(frame).logits for frame in frames[:1]]
+                found = Stream(exported, size).step(frames[0]).logits
+                torch.testing.assert_close(found, expected[0], rtol=0, atol=1e-4 * float(expected[0].abs().max()))
+                stream, steps = Stream(exported, size), Stream(model, size)
+                masks = [(stream.step(frame).mask == steps.step(frame).mask).mean() for frame in frames]
+                assert min(masks) > 0.999
+    with pytest.raises(ConfigError, match="multiples of 8"):
+        Stream(open_exported(tmp_path / "any"), (100, 100))
+    write_clip(tmp_path / "clip.mp4", 5)
+    argv = ["segment", str(tmp_path / "clip.mp4"), "--model", str(tmp_path / "any"), "-o", str(tmp_path / "out")]
+    assert main([*argv, "--size", "72x100"]) == REFUSED
+    assert "--size 72x96" in capsys.readouterr().err
+    assert main([*argv, "--size", "72x104"]) == DONE
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["size"] == [72, 104]
+
+
 def test_a_state_is_a_value(folders: dict[str, Path]) -> None:
     exported = open_exported(folders["onnx"])
     first, second, third = (torch.from_numpy(frame).permute(2, 0, 1)[None] for frame in moving_frames(3))
@@ -182,6 +222,8 @@ def test_int8_is_calibrated_with_state_and_measured(tmp_path: Path, capsys: pyte
         (["--to", "onnx", "--int8", "--fp16"], "one of them"),
         (["--to", "onnx", "--agreement", "98"], "0..1"),
         (["--to", "onnx", "--stateful"], "stateful"),
+        (["--to", "openvino", "--stateful", "--dynamic"], "--dynamic"),
+        (["--to", "onnx", "--dynamic", "--size", "100x200"], "--size 96x200"),
         (["--to", "onnx", "--calibrate", "nowhere.mp4"], "nowhere.mp4"),
     ],
 )

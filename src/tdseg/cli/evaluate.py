@@ -63,7 +63,8 @@ def evaluate(
     network = prepare(model, device, runtime)
     frames = open_evaluation(source, network)
     with progress_bar(quiet) as on_progress:
-        figures = {"model": model, **evaluate(network, frames, on_progress=on_progress)}
+        ran = {"model": model, "runtime": f"{network.runtime} {network.precision}"}
+        figures = {**ran, **evaluate(network, frames, on_progress=on_progress)}
     if not quiet:
         show(figures)
     if json:

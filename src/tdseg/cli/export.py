@@ -22,6 +22,7 @@ def export(
     output: Annotated[Path, Parameter(alias="-o")],
     to: Literal["onnx", "openvino"],
     size: str | None = None,
+    dynamic: Annotated[bool, Parameter(negative="")] = False,
     fp16: Annotated[bool, Parameter(negative="")] = False,
     int8: Annotated[bool, Parameter(negative="")] = False,
     calibrate: str | None = None,
@@ -39,6 +40,7 @@ def export(
         output: Folder to write: the graph, and tdseg.json which says all about it.
         to: Kind of graph.
         size: HxW of the network's input, such as 360x480, which is then fixed; by default the model's own.
+        dynamic: Do not fix it: the graph takes all multiples of 8 pixels. Takes a minute or two to make.
         fp16: Halve the weights.
         int8: Quantise, for speed on CPUs.
         calibrate: Video, folder of frames, or with --data the root of labelled data: int8 is calibrated on it, and the
@@ -61,6 +63,7 @@ def export(
             output,
             to=to,
             size=None if size is None else parse_size(size),
+            dynamic=dynamic,
             precision="int8" if int8 else "fp16" if fp16 else "fp32",
             calibrate=_source(calibrate, data, split),
             stateful=stateful,

@@ -62,7 +62,7 @@ def segment(
     if not quiet:
         latency = summary.latency_ms
         out.print(
-            f"{escape(folder)}: {summary.frames} frames in {summary.runtime}, {summary.fps:.1f} fps, "
+            f"{escape(folder)}: {summary.frames} frames in {summary.runtime} {summary.precision}, {summary.fps:.1f} fps, "
             f"latency p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms"
         )
     if summary.problem:

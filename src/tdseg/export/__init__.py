@@ -18,14 +18,13 @@ from tdseg.export.graph import StepGraph
 from tdseg.export.join import join
 from tdseg.export.quantize import calibration, quantize
 from tdseg.export.triton import CONFIG, triton_config
-from tdseg.export.write import OPSET, onnx_model, save_onnx, save_openvino
+from tdseg.export.write import OPSET, save_onnx, save_openvino, trace
 from tdseg.files import write_whole
 from tdseg.models.path import Path as ModelPath
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime import READERS, RuntimeName, installed, open_exported, require
-from tdseg.runtime.layout import PATH, logits_shape, memory_layout
-from tdseg.runtime.manifest import MANIFEST, Manifest, Parity, TensorSpec, checksums, is_exported
-from tdseg.stream import input_size
+from tdseg.runtime.layout import PATH, fit_size, logits_shape, memory_layout
+from tdseg.runtime.manifest import MANIFEST, Manifest, Parity, TensorSpec, checksum, checksums, is_exported
 
 Target = Literal["onnx", "openvino"]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -34,6 +33,8 @@ AGREEMENT: dict[str, float] = {"fp32": 0.999, "fp16": 0.995, "int8": 0.985}
 CALIBRATED_ON = 64
 """Frames at most."""
 _PACKAGES = ("onnx", "onnxscript")
+_TRACED_CELLS = (29, 37)
+"""Size of the feature map that a graph of any size is traced with: one that no part of a model has for itself."""
 OnProgress = Callable[[int, int | None], None]
 
 
@@ -41,6 +42,7 @@ class _Plan(NamedTuple):
     target: Target
     precision: Precision
     size: tuple[int, int]
+    dynamic: bool
     stateful: bool
     agreement: float
 
@@ -51,6 +53,7 @@ def export(
     *,
     to: Target,
     size: tuple[int, int] | None = None,
+    dynamic: bool = False,
     precision: Precision = "fp32",
     calibrate: str | Path | Source | None = None,
     stateful: bool = False,
@@ -67,7 +70,9 @@ def export(
         model: packaged weights, a file of weights, or a model in eval mode, not fused.
         output: folder to write.
         to: "onnx", or "openvino".
-        size: (height, width) of the network's input, pixels; None: the model's own. The graph takes no other.
+        size: (height, width) of the network's input, pixels; None: the model's own. The graph takes no other, unless
+            it is dynamic.
+        dynamic: the graph takes any size whose sides are multiples of the stride of the features, 8 as a rule.
         precision: "fp16" halves the weights: OpenVINO computes with them in float32, ONNX graphs in float16, for GPUs.
             "int8" quantises convolutions and matrix products.
         calibrate: what int8 is calibrated on, and any graph is checked on: a video, a folder of frames, or labelled
@@ -86,8 +91,9 @@ def export(
         WeightsError, VideoError, DataError: the model or the source cannot be used.
         OutputError: the folder cannot be written.
     """
+    weights = None if isinstance(model, TDNet) else zoo.find(model)
     network = model if isinstance(model, TDNet) else zoo.load(model)
-    plan = _plan(network, to, size, precision, stateful, agreement)
+    plan = _plan(network, to, size, dynamic, precision, stateful, agreement)
     config = network.config
     count = max(4 * config.paths, CALIBRATED_ON if calibrate or precision == "int8" else 0)
     clip = open_clip(calibrate, count, plan.size, config.classes)
@@ -97,7 +103,10 @@ def export(
         manifest = _write(network, plan, clip, staging)
         network = network.fuse()
         with_parity = manifest.model_copy(
-            update={"parity": _check(network, manifest, plan, clip, staging, on_progress)}
+            update={
+                "parity": _check(network, manifest, plan, clip, staging, on_progress),
+                "weights": weights and checksum(weights),
+            }
         )
         write_whole(staging / MANIFEST, with_parity.model_dump_json(indent=1) + "\n")
         if folder.exists():
@@ -114,6 +123,7 @@ def _plan(
     network: TDNet,
     target: Target,
     size: tuple[int, int] | None,
+    dynamic: bool,
     precision: Precision,
     stateful: bool,
     agreement: float | None,
@@ -128,11 +138,18 @@ def _plan(
             expected="openvino, and a TDNet whose warm-up is not 'full', which a graph cannot do by itself",
             do="leave --stateful out",
         )
+    if stateful and dynamic:
+        raise ConfigError(
+            "a graph of any size with its state inside",
+            expected="one or the other: a state that is inside starts as zeros of a known size",
+            do="leave --stateful or --dynamic out",
+        )
     if agreement is not None and not 0 <= agreement <= 1:
         raise ConfigError(f"agreement {agreement}", expected="0..1", do="give a share of pixels, such as 0.98")
     require(*_PACKAGES, *_checkers(target), *(("nncf",) if precision == "int8" else ()))
     least = AGREEMENT[precision] if agreement is None else agreement
-    return _Plan(target, precision, input_size(network, size), stateful, least)
+    fitting = fit_size(size, own=network.config.size, multiple_of=_stride(network) if dynamic else 1)
+    return _Plan(target, precision, fitting, dynamic, stateful, least)
 
 
 def _stage(folder: Path, overwrite: bool) -> Path:
@@ -164,12 +181,14 @@ def _write(network: TDNet, plan: _Plan, clip: Clip, folder: Path) -> Manifest:
     config = network.config
     fused = network.fuse()
     paths = [path for path in fused.paths if isinstance(path, ModelPath)]
-    stride = paths[0].subnet.stride
+    stride = _stride(network)
     half = plan.precision == "fp16" and plan.target == "onnx"
     image, logits, memory = _tensors(config, stride, plan.size, half=half)
     graphs = [StepGraph(path, config) for path in paths]
     inputs = calibration(graphs, clip, plan.size, memory) if plan.precision == "int8" else [[]] * len(graphs)
-    models = [onnx_model(graph.half() if half else graph, image, logits, memory) for graph in graphs]
+    seen = _tensors(config, stride, _traced_size(stride), half=half) if plan.dynamic else (image, logits, memory)
+    traced = [trace(graph.half() if half else graph, *seen, dynamic=plan.dynamic) for graph in graphs]
+    models = [one.model for one in traced]
     if plan.precision == "int8":
         models = [quantize(model, met) for model, met in zip(models, inputs, strict=True)]
     if len(models) > 1:
@@ -181,16 +200,17 @@ def _write(network: TDNet, plan: _Plan, clip: Clip, folder: Path) -> Manifest:
         target=plan.target,
         precision=plan.precision,
         opset=OPSET,
-        size=plan.size,
+        size=None if plan.dynamic else plan.size,
         stride=stride,
         graph=graph,
         stateful="stateful.xml" if plan.stateful else None,
         image=image,
         logits=logits,
         memory=memory,
+        encoded=traced[0].encoded if len(traced) == 1 else (),
         versions=_versions(plan),
         sha256={},
-        model=config,
+        model=config.model_copy(update={"size": plan.size}) if plan.dynamic else config,
     )
     _write_graph(whole, manifest, folder)
     return manifest.model_copy(update={"sha256": checksums(folder)})
@@ -199,12 +219,23 @@ def _write(network: TDNet, plan: _Plan, clip: Clip, folder: Path) -> Manifest:
 def _write_graph(model: Any, manifest: Manifest, folder: Path) -> None:
     if manifest.target == "onnx":
         save_onnx(model, folder / manifest.graph)
-        (folder / CONFIG).write_text(triton_config(manifest), encoding="utf-8")
+        if manifest.size:
+            (folder / CONFIG).write_text(triton_config(manifest), encoding="utf-8")
         return
     half = manifest.precision == "fp16"
     save_openvino(model, folder / manifest.graph, half=half)
     if manifest.stateful:
         save_openvino(model, folder / manifest.stateful, half=half, inside=manifest.memory)
+
+
+def _stride(network: TDNet) -> int:
+    path = network.paths[0]
+    assert isinstance(path, ModelPath)
+    return path.subnet.stride
+
+
+def _traced_size(stride: int) -> tuple[int, int]:
+    return stride * _TRACED_CELLS[0], stride * _TRACED_CELLS[1]
 
 
 def _tensors(
@@ -235,7 +266,8 @@ def _check(
         from tdseg.export.stateful import Stateful
 
         candidates.append(Stateful(folder / manifest.stateful))
-    done, total = 0, len(candidates) * len(clip.frames)
+    sizes = [plan.size, _traced_size(manifest.stride)] if plan.dynamic else [plan.size]
+    done, total = 0, len(sizes) * len(candidates) * len(clip.frames)
 
     def on_frame() -> None:
         nonlocal done
@@ -243,7 +275,7 @@ def _check(
         if on_progress:
             on_progress(done, total)
 
-    found = [parity.compare(network, candidate, clip, plan.size, on_frame) for candidate in candidates]
+    found = [parity.compare(network, one, clip, size, on_frame) for size in sizes for one in candidates]
     worst = min(found, key=lambda one: one.agreement)
     if worst.agreement < plan.agreement:
         lost = "" if worst.miou_drop is None else f", and {worst.miou_drop:.2f} points of mIoU are lost"

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tdseg.config import ModelConfig
+from tdseg.export.same import use_same
 from tdseg.models.attention import Propagation, tokens
 from tdseg.models.path import Encoded, Path
 from tdseg.models.state import FrameMemory, MotionMemory
@@ -15,7 +16,7 @@ class StepGraph(nn.Module):
     """`TDNet.step` for one path, with the state as tensors of fixed shapes; see `tdseg.runtime.layout`.
 
     Args:
-        path: of a fused model, in eval mode.
+        path: of a fused model, in eval mode; it is the graph's from now on.
         config: of the model.
     """
 
@@ -24,23 +25,28 @@ class StepGraph(nn.Module):
 
     def __init__(self, path: Path, config: ModelConfig) -> None:
         super().__init__()
+        use_same(path)
         self.path, self.config = path, config
         self.register_buffer("mean", torch.tensor(config.mean)[:, None, None])
         self.register_buffer("std", torch.tensor(config.std)[:, None, None])
 
     def forward(self, image: Tensor, *past: Tensor) -> tuple[Tensor, ...]:
-        """An image, uint8 (1, H, W, 3), and the state -> logits (1, C, u·h, u·w), float32, and the next state."""
+        """An image, uint8 (1, H, W, 3), and the state -> logits (1, C, u·h, u·w), float32, the next state, and what
+        the frame is by itself, before it meets the state: `encoded` tensors.
+        """
         x = (image.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) / self.std
         encoded = self.path.encode(x)
         feature = encoded.value
         present: tuple[Tensor, ...] = ()
+        alone = [x for x in (encoded.query, encoded.value, *(encoded.memory or ())) if x is not None]
         if isinstance(encoded.memory, MotionMemory):
+            alone.pop()  # the weight of one frame, always 1
             memory = (MotionMemory(*past),)
             remembered = self.path.remember(encoded, memory)
             feature, present = self.path.merge(encoded, memory, remembered), tuple(remembered[-1])
         elif encoded.memory is not None:
             feature, present = self._attend(encoded, encoded.memory, *past)
-        return self.path.classify(feature).float(), *present
+        return self.path.classify(feature).float(), *present, *alone
 
     def _attend(self, encoded: Encoded, own: FrameMemory, *past: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """As `Propagation.merge`, but hops over slots that are not filled give nothing.

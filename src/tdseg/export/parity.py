@@ -67,6 +67,7 @@ def compare(
     """
     state, errors, largest, agreements = None, [], [], []
     scores = [ConfusionMatrix(model.config.num_classes) for _ in range(2)]
+    candidate.reset()
     for index, frame in enumerate(clip.frames):
         if index == len(clip.frames) // 2:
             state = None

@@ -32,12 +32,12 @@ def calibration(
         memory: of the graphs.
     """
     met: list[list[Inputs]] = [[] for _ in graphs]
-    state = [torch.zeros(spec.shape) for spec in memory]
+    state = tuple(torch.zeros(spec.shape) for spec in memory)
     for index, frame in enumerate(clip.frames):
         image = resized(frame, size).permute(0, 2, 3, 1).contiguous()
         named = zip(("image", *(past(spec.name) for spec in memory)), (image, *state), strict=True)
         met[index % len(graphs)].append({name: tensor.numpy() for name, tensor in named})
-        _, *state = graphs[index % len(graphs)](image, *state)
+        state = graphs[index % len(graphs)](image, *state)[1 : 1 + len(state)]
     return met
 
 

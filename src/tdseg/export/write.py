@@ -4,20 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch.export import Dim
 
 from tdseg.export.graph import StepGraph
 from tdseg.export.quiet import quiet
+from tdseg.export.same import translations
+from tdseg.models.tdnet import MIN_SIZE
 from tdseg.runtime.layout import past, present
 from tdseg.runtime.manifest import TensorSpec
 
 OPSET = 18
+_MOST_CELLS = 2048
+"""Of a feature map, in each direction, in a graph of any size."""
 
 
-def onnx_model(graph: StepGraph, image: TensorSpec, logits: TensorSpec, memory: Sequence[TensorSpec]) -> Any:
-    """The onnx.ModelProto of a graph, with the names that the manifest gives."""
+class Traced(NamedTuple):
+    """A graph as ONNX."""
+
+    model: Any
+    """onnx.ModelProto"""
+    encoded: tuple[str, ...]
+    """Tensors inside it, which hold what a frame is by itself: all that is before them knows nothing of the state."""
+
+
+def trace(
+    graph: StepGraph, image: TensorSpec, logits: TensorSpec, memory: Sequence[TensorSpec], *, dynamic: bool
+) -> Traced:
+    """A graph as ONNX, with the names that the manifest gives.
+
+    Args:
+        graph: of one path.
+        image, logits, memory: what goes in and comes out, with the shapes that the graph is traced with.
+        dynamic: the graph takes any size that is a multiple of its stride.
+    """
     inputs = tuple(torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in (image, *memory))
     with quiet("torch.onnx"), torch.no_grad():
         program = torch.onnx.export(
@@ -25,12 +47,37 @@ def onnx_model(graph: StepGraph, image: TensorSpec, logits: TensorSpec, memory: 
             inputs,
             dynamo=True,
             opset_version=OPSET,
+            dynamic_shapes=_dynamic_shapes(graph, memory) if dynamic else None,
+            custom_translation_table=translations(),
             input_names=[image.name, *(past(spec.name) for spec in memory)],
             output_names=[logits.name, *(present(spec.name) for spec in memory)],
             verbose=False,
         )
     assert program is not None
-    return program.model_proto
+    model = program.model_proto
+    for part in (*model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        del part.metadata_props[:]  # lines of code and their places on this machine
+    return Traced(model, _take_off(model, 1 + len(memory)))
+
+
+def _take_off(model: Any, count: int) -> tuple[str, ...]:
+    """Make what comes after the first `count` outputs tensors inside the graph, in place; their names there."""
+    outputs = model.graph.output
+    extra = [value.name for value in outputs[count:]]
+    del outputs[count:]
+    same = {node.output[0]: node for node in model.graph.node if node.op_type == "Identity" and node.output[0] in extra}
+    for node in same.values():  # the exporter's second name for a tensor that is an output already
+        model.graph.node.remove(node)
+    return tuple(dict.fromkeys(same[name].input[0] if name in same else name for name in extra))
+
+
+def _dynamic_shapes(graph: StepGraph, memory: Sequence[TensorSpec]) -> dict[str, Any]:
+    """Which dimensions may differ from call to call, and how they hang together."""
+    stride = graph.path.subnet.stride
+    height, width = (Dim(name, min=MIN_SIZE // stride, max=_MOST_CELLS) for name in ("h", "w"))
+    cells = {2: height, 3: width} if graph.config.propagation == "motion" else {2: Dim.AUTO}  # else positions
+    past = tuple(cells if len(spec.shape) == 4 else {} for spec in memory)
+    return {"image": {1: stride * height, 2: stride * width}, "past": past}
 
 
 def save_onnx(model: Any, path: Path) -> None:

@@ -114,7 +114,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -> T
     if learning or query.device.type != "cpu" or compiling:
         return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
     transposed = key.transpose(1, 2) * query.shape[2] ** -0.5  # (B, d_k, l)
-    blocks = [(block @ transposed).softmax(-1) @ value for block in torch.split(query, _BLOCK, dim=1)]
+    whole = isinstance(query.shape[1], torch.SymInt)  # a graph of any size has no number of blocks
+    parts = (query,) if whole else torch.split(query, _BLOCK, dim=1)
+    blocks = [(part @ transposed).softmax(-1) @ value for part in parts]
     return torch.cat(blocks, dim=1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -82,6 +83,26 @@ def pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
     """Zero-pad (B, C, h, w) as TensorFlow's "SAME" does: output ceil(size / stride), odd pixel at bottom and right."""
     total_h, total_w = (max((-(-n // stride) - 1) * stride + kernel - n, 0) for n in x.shape[-2:])
     return F.pad(x, (total_w // 2, total_w - total_w // 2, total_h // 2, total_h - total_h // 2))
+
+
+def average_grid(x: Tensor, bins: int) -> Tensor:
+    """Means over a grid of bins × bins parts: (B, C, h, w) -> (B, C, bins, bins).
+
+    In graphs as products with matrices, for which sizes may be unknown.
+    """
+    if not torch.compiler.is_exporting():
+        return F.adaptive_avg_pool2d(x, bins)
+    rows, columns = (_shares(n, bins, x) for n in x.shape[-2:])
+    return rows @ x @ columns.T
+
+
+def _shares(size: int, bins: int, like: Tensor) -> Tensor:
+    """(bins, size): what each of `size` positions counts in the mean of each bin, as in adaptive pooling."""
+    bin_ = torch.arange(bins, device=like.device)[:, None]
+    position = torch.arange(size, device=like.device)
+    inside = (position >= bin_ * size // bins) & (position * bins < (bin_ + 1) * size)
+    share = inside.to(like.dtype)
+    return share / share.sum(1, keepdim=True)
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:

@@ -59,6 +59,7 @@ class TDNet(nn.Module):
 
     runtime = "torch"
     fixed_size: tuple[int, int] | None = None
+    multiple_of = 1
     encodes_apart = True
 
     def __init__(
@@ -80,6 +81,12 @@ class TDNet(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
+
+    @property
+    def precision(self) -> str:
+        """Of the weights: fp32, fp16, bf16."""
+        dtype = next(self.parameters()).dtype
+        return {torch.float16: "fp16", torch.bfloat16: "bf16"}.get(dtype, f"fp{8 * dtype.itemsize}")
 
     @property
     def distinct_paths(self) -> int:

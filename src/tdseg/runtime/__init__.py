@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from tdseg.errors import ConfigError
-from tdseg.runtime.exported import Engine, ExportedNetwork
+from tdseg.runtime.exported import ExportedNetwork
+from tdseg.runtime.layout import fit_size
 from tdseg.runtime.manifest import Manifest, read_manifest
 
 RuntimeName = Literal["torch", "onnxruntime", "openvino"]
@@ -21,7 +22,9 @@ def open_exported(
     *,
     runtime: RuntimeName | Literal["auto"] = "auto",
     device: str = "auto",
+    size: tuple[int, int] | None = None,
     threads: int | None = None,
+    workers: int = 1,
     cache: Path | None = None,
 ) -> ExportedNetwork:
     """The network in a folder that `tdseg export` wrote. Nothing in it is executed but the graphs themselves.
@@ -30,7 +33,9 @@ def open_exported(
         folder: with its tdseg.json.
         runtime: what to run it with; "auto": the fastest of those installed that read it.
         device: "cpu", "cuda" or "auto".
+        size: (height, width) of the input, pixels, for graphs of any size that are to run ahead; None: their own.
         threads: of the CPU; None: the runtime's own choice.
+        workers: frames that are encoded at once, on a share of the threads each, where runtime and graph can do so.
         cache: folder where a runtime may keep what it compiles.
 
     Raises:
@@ -38,12 +43,23 @@ def open_exported(
         WeightsError: the folder is incomplete, changed, or of another version.
     """
     manifest = read_manifest(folder)
-    return ExportedNetwork(manifest, _engine(folder, manifest, runtime, device, threads, cache))
+    chosen = _choose(folder, manifest, runtime, device)
+    graph = folder / manifest.graph
+    if chosen == "onnxruntime":
+        from tdseg.runtime.onnxruntime import OnnxRuntimeEngine
+
+        return ExportedNetwork(manifest, OnnxRuntimeEngine(graph, device=device, threads=threads))
+    from tdseg.runtime.openvino import open_parts, open_whole
+
+    if workers > 1 and manifest.encoded:
+        multiple_of = 1 if manifest.size else manifest.stride
+        size = fit_size(size, own=manifest.model.size, fixed=manifest.size, multiple_of=multiple_of)
+        parts = open_parts(graph, manifest, size, device=device, threads=threads, workers=workers, cache=cache)
+        return ExportedNetwork(manifest, parts, size)
+    return ExportedNetwork(manifest, open_whole(graph, device=device, threads=threads, cache=cache))
 
 
-def _engine(
-    folder: Path, manifest: Manifest, runtime: str, device: str, threads: int | None, cache: Path | None
-) -> Engine:
+def _choose(folder: Path, manifest: Manifest, runtime: str, device: str) -> str:
     readers = READERS[manifest.target]
     chosen = next(iter(filter(installed, _order(readers, device))), readers[0]) if runtime == "auto" else runtime
     if chosen not in readers:
@@ -52,15 +68,8 @@ def _engine(
             expected=" or ".join(readers),
             do="leave --runtime out, or export the model to another target",
         )
-    require(chosen)
-    graph = folder / manifest.graph
-    if chosen == "openvino":
-        from tdseg.runtime.openvino import OpenVinoEngine
-
-        return OpenVinoEngine(graph, device=device, threads=threads, cache=cache)
-    from tdseg.runtime.onnxruntime import OnnxRuntimeEngine
-
-    return OnnxRuntimeEngine(graph, device=device, threads=threads)
+    require(chosen, extra="openvino" if chosen == "openvino" else "export")
+    return chosen
 
 
 def _order(readers: tuple[str, ...], device: str) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
 from tdseg.runtime.layout import PATH, memory_layout
 from tdseg.runtime.manifest import Manifest
@@ -30,6 +29,15 @@ class Engine(Protocol):
         """The outputs of the graph for its inputs, both in the manifest's order, in memory of their own."""
 
 
+class Parts(NamedTuple):
+    """A graph in two, for frames that are encoded ahead of their turn."""
+
+    encode: Engine
+    """From the image to the tensors that the manifest calls encoded."""
+    merge: Engine
+    """From those and the state to the outputs of the graph."""
+
+
 class ExportedState(NamedTuple):
     """State between two frames of one video."""
 
@@ -40,18 +48,25 @@ class ExportedState(NamedTuple):
 
 
 class ExportedNetwork:
-    """A network of an exported folder, with the interface of a TDNet as far as Streams need it. See `Network`."""
+    """A network of an exported folder, with the interface of a TDNet as far as Streams need it. See `Network`.
+
+    Args:
+        manifest: of the folder.
+        engine: its graph, or the two parts of it.
+        size: (height, width) of the input, pixels, where the engine takes no other.
+    """
 
     training = False
-    distinct_paths: int
-    encodes_apart = False
     device = torch.device("cpu")
 
-    def __init__(self, manifest: Manifest, engine: Engine) -> None:
-        self.manifest, self.engine = manifest, engine
-        self.config: ModelConfig = manifest.model
-        self.runtime = engine.name
-        self.fixed_size = manifest.size
+    def __init__(self, manifest: Manifest, engine: Engine | Parts, size: tuple[int, int] | None = None) -> None:
+        self.manifest, self.config = manifest, manifest.model
+        self._parts = engine if isinstance(engine, Parts) else None
+        self.engine = engine.merge if isinstance(engine, Parts) else engine
+        self.encodes_apart = self._parts is not None
+        self.runtime, self.precision = self.engine.name, manifest.precision
+        self.fixed_size = manifest.size or size
+        self.multiple_of = 1 if self.fixed_size else manifest.stride
         self._turns = any(spec.name == PATH for spec in manifest.memory)
         self.distinct_paths = self.config.paths if self._turns else 1
 
@@ -63,18 +78,19 @@ class ExportedNetwork:
         """An empty memory whose first frame runs `path` (0 … m-1; None: 0)."""
         return ExportedState((path or 0) % self.config.paths, ())
 
-    def encode(self, x: Tensor, path: int) -> None:
-        """Nothing: a graph does all of a step at once."""
+    def encode(self, x: Tensor, path: int) -> Arrays | None:
+        """What a frame is by itself; None where the graph does all of a step at once."""
+        return self._encode(self._image(x))
 
     def advance(
-        self, x: Tensor, state: ExportedState | None = None, encoded: None = None
+        self, x: Tensor, state: ExportedState | None = None, encoded: Arrays | None = None
     ) -> tuple[Tensor, ExportedState]:
         """One frame, at the resolution of the features.
 
         Args:
             x: uint8 RGB image (1, 3, h, w), 0..255.
             state: what the previous call returned; None starts anew.
-            encoded: None.
+            encoded: `encode(x, state.path)`, where it was done ahead.
 
         Returns:
             Logits (1, C, u·h, u·w), float32, as of `TDNet.advance`; and the state for the next frame.
@@ -82,14 +98,17 @@ class ExportedNetwork:
         Raises:
             ConfigError: x has another shape or dtype, or the state is of another size.
         """
-        self._check_image(x)
         path, memory = state or self.initial_state()
-        image = x.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-        memory = memory or self._warm(image, path)
-        logits, memory = self._run(path, image, memory)
+        image = self._image(x)
+        seen = encoded or self._encode(image) or [image]
+        memory = memory or self._warm(image, seen, path)
+        logits, memory = self._run(path, seen, memory)
         return logits, ExportedState((path + 1) % self.config.paths, memory)
 
-    def _warm(self, image: NDArray[np.uint8], path: int) -> tuple[Tensor, ...]:
+    def _encode(self, image: NDArray[np.uint8]) -> Arrays | None:
+        return self._parts.encode.run([image]) if self._parts else None
+
+    def _warm(self, image: NDArray[np.uint8], seen: Arrays, path: int) -> tuple[Tensor, ...]:
         """The memory that the first frame after a reset meets."""
         layout = memory_layout(self.config, self.manifest.stride, (image.shape[1], image.shape[2]))
         memory = tuple(
@@ -98,19 +117,17 @@ class ExportedNetwork:
         )
         if self.config.warmup == "full":
             for other in range(path + 1, path + self.config.paths):
-                _, memory = self._run(other % self.config.paths, image, memory)
+                _, memory = self._run(other % self.config.paths, seen, memory)
         return memory
 
-    def _run(
-        self, path: int, image: NDArray[np.uint8], memory: tuple[Tensor, ...]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        inputs = [image, *(tensor.numpy() for tensor in memory)]
+    def _run(self, path: int, seen: Arrays, memory: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        inputs = [*seen, *(tensor.numpy() for tensor in memory)]
         if self._turns:
             inputs.append(np.array([[path]]))
         logits, *remembered = map(torch.from_numpy, self.engine.run(inputs))
         return logits, tuple(remembered[: len(memory)])
 
-    def _check_image(self, x: Tensor) -> None:
+    def _image(self, x: Tensor) -> NDArray[np.uint8]:
         size = (x.shape[-2], x.shape[-1])
         if x.ndim != 4 or x.shape[:2] != (1, 3) or x.dtype != torch.uint8 or self.fixed_size not in (None, size):
             height, width = self.fixed_size or ("h", "w")
@@ -119,3 +136,4 @@ class ExportedNetwork:
                 expected=f"uint8 (1, 3, {height}, {width})",
                 do="give one frame at a time, at the size that the model was exported for; a Stream resizes frames",
             )
+        return x.permute(0, 2, 3, 1).contiguous().cpu().numpy()

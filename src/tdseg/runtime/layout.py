@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tdseg.config import ModelConfig
+from tdseg.errors import ConfigError
+from tdseg.models.tdnet import MIN_SIZE
 
 PATH = "path"
 """State tensor of a graph that holds several paths: the one whose turn it is."""
@@ -54,6 +56,44 @@ def logits_shape(config: ModelConfig, stride: int, size: tuple[int, int]) -> tup
     """(1, C, u·h, u·w)"""
     height, width = _cells(size, stride)
     return 1, config.num_classes, config.head_upscale * height, config.head_upscale * width
+
+
+def fit_size(
+    size: tuple[int, int] | None, *, own: tuple[int, int], fixed: tuple[int, int] | None = None, multiple_of: int = 1
+) -> tuple[int, int]:
+    """The (height, width) given, pixels, or a model's own for None.
+
+    Args:
+        size: what is asked for.
+        own: what the model was trained for.
+        fixed: the only one that its graph takes, or None.
+        multiple_of: what both sides must be multiples of.
+
+    Raises:
+        ConfigError: below 64 pixels, or none that the graph takes.
+    """
+    own = fixed or own
+    size = size or own
+    if fixed and size != own:
+        raise ConfigError(
+            f"size {size[0]}x{size[1]} for a model exported for {own[0]}x{own[1]}",
+            expected=f"{own[0]}x{own[1]}, to which frames of any size are resized",
+            do=f"leave --size out, or export the model with --size {size[0]}x{size[1]}",
+        )
+    if min(size) < MIN_SIZE:
+        raise ConfigError(
+            f"size {size[0]}x{size[1]}",
+            expected=f"height and width of at least {MIN_SIZE} pixels",
+            do=f"choose a larger size; the model's own is {own[0]}x{own[1]}",
+        )
+    if any(side % multiple_of for side in size):
+        height, width = (round(side / multiple_of) * multiple_of for side in size)
+        raise ConfigError(
+            f"size {size[0]}x{size[1]} for a graph of any size",
+            expected=f"multiples of {multiple_of} pixels",
+            do=f"use --size {height}x{width}, to which frames of any size are resized",
+        )
+    return size
 
 
 def past(name: str) -> str:

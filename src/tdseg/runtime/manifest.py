@@ -42,18 +42,26 @@ class Manifest(FrozenConfig):
     target: Literal["onnx", "openvino"]
     precision: Literal["fp32", "fp16", "int8"]
     opset: int = Field(description="Of ONNX, which the graphs were written in or made from.")
-    size: tuple[int, int] | None = Field(description="(height, width) of the input, pixels; None: any.")
+    size: tuple[int, int] | None = Field(
+        description="(height, width) of the input, pixels; None: any multiples of the stride."
+    )
     stride: int = Field(description="Pixels of the input for each position of the feature map.")
     graph: str = Field(description="File that holds a step of every path.")
     stateful: str | None = Field(None, description="File that holds the same with the state inside, if there is one.")
     image: TensorSpec = Field(description="RGB, 0..255; the graphs normalise it.")
     logits: TensorSpec = Field(description="Class scores; resize them with aligned corners, then take the largest.")
+    encoded: tuple[str, ...] = Field(
+        (),
+        description="Tensors inside the graph that hold what a frame is by itself: what is before them needs no "
+        "state, and can be run ahead. None where paths have weights of their own.",
+    )
     memory: tuple[TensorSpec, ...] = Field(
         description="State, zeros for an empty one: NAME goes in as past_NAME, and comes out as present_NAME. Where "
         "paths have weights of their own, the last one is the path whose turn it is."
     )
     parity: Parity | None = Field(None, description="None until it is known.")
     versions: dict[str, str] = Field(description="Of the packages that wrote it.")
+    weights: str | None = Field(None, description="sha256 of the file of weights that it was made of, if of one.")
     sha256: dict[str, str] = Field(description="Of every file beside this one, by its path in the folder.")
     model: ModelConfig = Field(description="The model: classes, palette, normalisation, paths, warm-up.")
 
@@ -88,7 +96,7 @@ def read_manifest(folder: Path) -> Manifest:
 def checksums(folder: Path) -> dict[str, str]:
     """sha256 of every file in the folder but the manifest, by path."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
-    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
+    return {path.relative_to(folder).as_posix(): checksum(path) for path in files}
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:
@@ -104,7 +112,7 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
             )
         if not path.is_file():
             raise WeightsError(f"{path}: missing", expected=_EXPECTED, do="copy the folder whole, or export again")
-        if _sha256(path) != expected:
+        if checksum(path) != expected:
             raise WeightsError(
                 f"{path}: changed or damaged (checksum differs)",
                 expected=f"sha256 {expected}",
@@ -112,6 +120,7 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
             )
 
 
-def _sha256(path: Path) -> str:
+def checksum(path: Path) -> str:
+    """sha256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -29,6 +29,10 @@ class Network(Protocol):
         """Name of what runs it: torch, onnxruntime or openvino."""
 
     @property
+    def precision(self) -> str:
+        """What it computes with: fp32, fp16 or int8."""
+
+    @property
     def device(self) -> torch.device:
         """Where it takes its input and leaves its logits."""
 
@@ -39,6 +43,10 @@ class Network(Protocol):
     @property
     def fixed_size(self) -> tuple[int, int] | None:
         """The only (height, width) of the input that it takes, pixels; None where it takes any."""
+
+    @property
+    def multiple_of(self) -> int:
+        """What the height and the width of the input must be multiples of, pixels."""
 
     @property
     def encodes_apart(self) -> bool:

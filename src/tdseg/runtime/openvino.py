@@ -2,44 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tdseg.errors import ConfigError, WeightsError
-from tdseg.runtime.exported import Arrays
+from tdseg.runtime.exported import Arrays, Parts
+from tdseg.runtime.layout import memory_layout, past
+from tdseg.runtime.manifest import Manifest
+
+T = TypeVar("T")
 
 
 class OpenVinoEngine:
     """A graph in OpenVINO.
 
     Args:
-        graph: the .xml or .onnx file.
-        device: "cpu" or "auto", which is the same.
-        threads: of the CPU; None: its own choice.
-        cache: folder to keep the compiled graph in, for a faster start next time.
-
-    Raises:
-        ConfigError: another device.
-        WeightsError: the graph cannot be loaded.
+        compiled: an openvino.CompiledModel.
     """
 
     name = "openvino"
     where = "cpu"
 
-    def __init__(self, graph: Path, *, device: str, threads: int | None, cache: Path | None = None) -> None:
-        if device not in ("cpu", "auto"):
-            raise ConfigError(
-                f"device {device} with OpenVINO",
-                expected="cpu or auto",
-                do="use --runtime onnxruntime or torch on a GPU",
-            )
-        self._compiled = compile_graph(graph, threads=threads, cache=cache)
+    def __init__(self, compiled: Any) -> None:
+        self._compiled = compiled
         self._free: SimpleQueue[Any] = SimpleQueue()
         """What runs the graph; there come to be as many as threads that ever ran it at once."""
 
@@ -55,20 +46,122 @@ class OpenVinoEngine:
         return outputs
 
 
-def compile_graph(graph: Path, *, threads: int | None = None, cache: Path | None = None) -> Any:
-    """An openvino.CompiledModel of a graph, for one frame at a time. Arguments and errors: see `OpenVinoEngine`."""
+def open_whole(graph: Path, *, device: str, threads: int | None, cache: Path | None = None) -> OpenVinoEngine:
+    """A graph, for one frame at a time, on all threads.
+
+    Args:
+        graph: the .xml or .onnx file.
+        device: "cpu" or "auto", which is the same.
+        threads: of the CPU; None: its own choice.
+        cache: folder to keep what is compiled in, for a faster start next time.
+
+    Raises:
+        ConfigError: another device.
+        WeightsError: the graph cannot be loaded.
+    """
+    _check_device(device)
+    return OpenVinoEngine(compile_graph(graph, threads=threads, cache=cache))
+
+
+def open_parts(
+    graph: Path,
+    manifest: Manifest,
+    size: tuple[int, int],
+    *,
+    device: str,
+    threads: int | None,
+    workers: int,
+    cache: Path | None = None,
+) -> Parts:
+    """A graph in two parts, for several frames at once, on a share of the threads each.
+
+    Args:
+        graph, device, threads, cache: as of `open_whole`, with its errors.
+        manifest: of the graph; it names tensors to cut at.
+        size: (height, width) of the input, pixels.
+        workers: how many frames.
+    """
+    _check_device(device)
+    shapes: dict[str, tuple[int, ...]] = {manifest.image.name: (1, *size, 3)}
+    shapes |= {past(one.name): one.shape for one in memory_layout(manifest.model, manifest.stride, size)}
+    encode, merge = _explained(graph, lambda: _cut(graph, shapes, manifest))
+    return Parts(
+        OpenVinoEngine(compile_graph(encode, threads=threads, cache=cache, streams=workers)),
+        OpenVinoEngine(compile_graph(merge, threads=1, cache=cache)),
+    )
+
+
+def compile_graph(graph: Any, *, threads: int | None = None, cache: Path | None = None, streams: int = 1) -> Any:
+    """An openvino.CompiledModel.
+
+    Args:
+        graph: file, or openvino.Model.
+        threads, cache: as of `open_whole`, with its errors.
+        streams: frames at once, which share the threads.
+    """
     import openvino
 
-    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
+    settings |= {"PERFORMANCE_HINT": "LATENCY"} if streams == 1 else {"NUM_STREAMS": streams}
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
     if cache:
         settings["CACHE_DIR"] = str(cache)
+    # In a thread that ends with it: compiling gives its thread another stack for signals, and frees that with the
+    # compiled model. On the main thread the next signal, such as an interrupt, would then crash the process.
+    with ThreadPoolExecutor(1, "tdseg-compile") as thread:
+        work = thread.submit(openvino.Core().compile_model, graph, "CPU", settings)
+        return _explained(graph, work.result)
+
+
+def _cut(graph: Path, shapes: dict[str, tuple[int, ...]], manifest: Manifest) -> tuple[Any, Any]:
+    """The graph up to the encoded tensors, and from there on, as openvino.Models of a fixed size."""
+    import openvino
+    from openvino import opset13 as ops
+
+    whole = openvino.Core().read_model(graph)
+    whole.reshape({name: list(shape) for name, shape in shapes.items()})
+    for node in whole.get_ordered_ops():  # sizes are known now: what asks the state for one shall not
+        if node.get_type_name() == "ShapeOf":
+            shape = np.array(node.input_value(0).get_shape())
+            _replace(node.output(0), ops.constant(shape, node.get_output_element_type(0)))
+    first = whole.clone()
+    state = whole.get_parameters()[1:]
+    encode = openvino.Model(
+        [ops.result(_tensor(first, name)) for name in manifest.encoded], first.get_parameters()[:1], "encode"
+    )
+    encoded = []
+    for name in manifest.encoded:
+        tensor = _tensor(whole, name)
+        encoded.append(ops.parameter(tensor.get_shape(), tensor.get_element_type()))
+        _replace(tensor, encoded[-1])
+    return encode, openvino.Model(whole.get_results(), [*encoded, *state], "merge")
+
+
+def _tensor(model: Any, name: str) -> Any:
+    return next(output for node in model.get_ops() for output in node.outputs() if name in output.get_names())
+
+
+def _replace(tensor: Any, node: Any) -> None:
+    for reader in tensor.get_target_inputs():
+        reader.replace_source_output(node.output(0))
+
+
+def _check_device(device: str) -> None:
+    if device not in ("cpu", "auto"):
+        raise ConfigError(
+            f"device {device} with OpenVINO",
+            expected="cpu or auto",
+            do="use --runtime onnxruntime or torch on a GPU",
+        )
+
+
+def _explained(graph: Any, load: Callable[[], T]) -> T:
+    """What `load` gives; OpenVINO's errors as ours."""
+    import openvino
+
     try:
-        # In a thread that ends with it: compiling gives its thread another stack for signals, and frees that with the
-        # compiled model. On the main thread the next signal, such as an interrupt, would then crash the process.
-        with ThreadPoolExecutor(1, "tdseg-compile") as thread:
-            return thread.submit(openvino.Core().compile_model, graph, "CPU", settings).result()
+        return load()
     except RuntimeError as error:
         raise WeightsError(
             f"{graph}: OpenVINO {openvino.__version__} cannot load it ({str(error).strip().splitlines()[-1].strip()})",

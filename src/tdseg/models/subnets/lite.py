@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tdseg.models.backbones.efficientnet_lite import EfficientNetLite
-from tdseg.models.layers import ConvNorm, resize, separable
+from tdseg.models.layers import ConvNorm, average_grid, resize, separable
 from tdseg.models.subnets.base import SubFeature, SubNetwork
 
 
@@ -27,7 +27,7 @@ class PyramidContext(nn.Module):
         x = self.reduce(x)
         size = (x.shape[-2], x.shape[-1])
         pooled = [
-            resize(F.relu(level(F.adaptive_avg_pool2d(x, grid))), size)
+            resize(F.relu(level(average_grid(x, grid))), size)
             for grid, level in zip(self.bins, self.levels, strict=True)
         ]
         return self.join(torch.cat([x, *pooled], dim=1))  # type: ignore[no-any-return]

@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tdseg.models.backbones.resnet import DILATED, ResNet
-from tdseg.models.layers import ConvNorm, resize
+from tdseg.models.layers import ConvNorm, average_grid, resize
 from tdseg.models.subnets.base import SubFeature, SubNetwork
 
 BINS = (1, 2, 3, 6)
@@ -44,8 +43,5 @@ class PSPSubNetwork(SubNetwork):
         """(B, 3, H, W), normalised -> z (B, channels, ceil(H/8), ceil(W/8)), aux of stage 3 at the same size."""
         _, _, mid, deep = self.backbone(x)
         size = (deep.shape[-2], deep.shape[-1])
-        levels = [
-            resize(level(F.adaptive_avg_pool2d(deep, bins)), size)
-            for bins, level in zip(BINS, self.levels, strict=True)
-        ]
+        levels = [resize(level(average_grid(deep, bins)), size) for bins, level in zip(BINS, self.levels, strict=True)]
         return SubFeature(torch.cat([deep[:, self.first : self.first + self.kept], *levels], dim=1), mid)
