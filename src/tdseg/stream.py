@@ -22,7 +22,6 @@ from tdseg.models.layers import resize
 from tdseg.runtime.layout import fit_size
 from tdseg.runtime.network import Network
 
-
 _READY = 2
 """Frames encoded ahead that wait for their turn, or for a worker: so that none idles while another frame is merged."""
 

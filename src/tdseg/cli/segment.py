@@ -62,8 +62,8 @@ def segment(
     if not quiet:
         latency = summary.latency_ms
         out.print(
-            f"{escape(folder)}: {summary.frames} frames in {summary.runtime} {summary.precision}, {summary.fps:.1f} fps, "
-            f"latency p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms"
+            f"{escape(folder)}: {summary.frames} frames in {summary.runtime} {summary.precision}, "
+            f"{summary.fps:.1f} fps, latency p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms"
         )
     if summary.problem:
         label = "note" if summary.complete else "incomplete"
