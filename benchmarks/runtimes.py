@@ -220,7 +220,7 @@ def _encoder(size: tuple[int, int], threads: int, folder: Path) -> list[Contende
     import onnx
 
     from tdseg.runtime.onnxruntime import OnnxRuntimeEngine
-    from tdseg.runtime.openvino import open_whole
+    from tdseg.runtime.openvino import OpenVinoEngine, compile_graph
 
     module = _Encoder().eval()
     images = [frame.image[None] for frame in render_street(num_frames=8, size=size)]
@@ -241,9 +241,11 @@ def _encoder(size: tuple[int, int], threads: int, folder: Path) -> list[Contende
     for precision, model in (("fp32", graph), ("int8", integers)):
         path = folder / f"encoder-{size[0]}-{precision}.onnx"
         onnx.save(model, path)
-        for open_graph in (OnnxRuntimeEngine, open_whole):
-            engine: Engine = open_graph(path, device="cpu", threads=threads)
-            contenders.append(Contender(ENCODER, engine.name, precision, partial(_run, engine), None))
+        engines: tuple[Engine, ...] = (
+            OnnxRuntimeEngine(path, device="cpu", threads=threads),
+            OpenVinoEngine(compile_graph(path, threads=threads)),
+        )
+        contenders += [Contender(ENCODER, one.name, precision, partial(_run, one), None) for one in engines]
     return contenders
 
 

@@ -91,7 +91,7 @@ def load(
     if chosen == "torch" or make_subnetwork is not None:
         return zoo.load(found, device, make_subnetwork=make_subnetwork)
     path = zoo.find(found)
-    folder = _packaged_graph(str(found), size) if runtime == "auto" else None
+    folder, size = _packaged_graph(str(found), size) if runtime == "auto" else (None, size)
     if folder is None:
         model = zoo.load(found)
         size = input_size(model, size)  # one that no runtime takes is refused
@@ -180,11 +180,13 @@ def fetch(address: str) -> Path:
         ) from None
 
 
-def _packaged_graph(name: str, size: tuple[int, int] | None) -> Path | None:
-    """The folder of a graph that goes with packaged weights, if it takes the size."""
+def _packaged_graph(name: str, size: tuple[int, int] | None) -> tuple[Path | None, tuple[int, int] | None]:
+    """The folder of a graph that goes with packaged weights, if there is one that takes the size; and the size."""
     entry = zoo.PACKAGED.get(name)
-    fits = size is None or not any(side % SubNetwork.stride for side in size)
-    return entry.graph if entry and fits else None
+    if entry is None or entry.graph is None:
+        return None, size
+    fitting = size or zoo.model_config(entry.architecture).size
+    return (None, size) if any(side % SubNetwork.stride for side in fitting) else (entry.graph, fitting)
 
 
 def _exported(model: TDNet, path: Path, size: tuple[int, int], runtime: RuntimeName) -> Path:

@@ -113,6 +113,7 @@ class Stream:
         paths = self.model.config.paths
         waiting: deque[tuple[Future[Prepared], float]] = deque()
         pool = ThreadPoolExecutor(workers, "tdseg-encode")
+        most = workers + (_READY if self.model.encodes_apart else 0)
         size, path = self._frame_size, self._state.path if self._state else 0
         try:
             for frame, time_s in frames:
@@ -121,7 +122,7 @@ class Stream:
                     size, path = frame.shape[:2], 0
                 waiting.append((pool.submit(self._encode, frame, path, time.perf_counter()), time_s))
                 path = (path + 1) % paths
-                if len(waiting) >= workers + _READY:
+                if len(waiting) >= most:
                     yield self._take(waiting)
             while waiting:
                 yield self._take(waiting)

@@ -33,7 +33,7 @@ def open_exported(
         folder: with its tdseg.json.
         runtime: what to run it with; "auto": the fastest of those installed that read it.
         device: "cpu", "cuda" or "auto".
-        size: (height, width) of the input, pixels, for graphs of any size that are to run ahead; None: their own.
+        size: (height, width) of the input, pixels: OpenVINO runs a graph of any size faster where it takes one alone.
         threads: of the CPU; None: the runtime's own choice.
         workers: frames that are encoded at once, on a share of the threads each, where runtime and graph can do so.
         cache: folder where a runtime may keep what it compiles.
@@ -49,14 +49,14 @@ def open_exported(
         from tdseg.runtime.onnxruntime import OnnxRuntimeEngine
 
         return ExportedNetwork(manifest, OnnxRuntimeEngine(graph, device=device, threads=threads))
-    from tdseg.runtime.openvino import open_parts, open_whole
+    from tdseg.runtime.openvino import open_graph
 
-    if workers > 1 and manifest.encoded:
+    workers = workers if manifest.encoded else 1
+    if size or workers > 1:
         multiple_of = 1 if manifest.size else manifest.stride
         size = fit_size(size, own=manifest.model.size, fixed=manifest.size, multiple_of=multiple_of)
-        parts = open_parts(graph, manifest, size, device=device, threads=threads, workers=workers, cache=cache)
-        return ExportedNetwork(manifest, parts, size)
-    return ExportedNetwork(manifest, open_whole(graph, device=device, threads=threads, cache=cache))
+    engine = open_graph(graph, manifest, size, device=device, threads=threads, workers=workers, cache=cache)
+    return ExportedNetwork(manifest, engine, size)
 
 
 def _choose(folder: Path, manifest: Manifest, runtime: str, device: str) -> str:

@@ -46,45 +46,41 @@ class OpenVinoEngine:
         return outputs
 
 
-def open_whole(graph: Path, *, device: str, threads: int | None, cache: Path | None = None) -> OpenVinoEngine:
-    """A graph, for one frame at a time, on all threads.
+def open_graph(
+    graph: Path,
+    manifest: Manifest,
+    size: tuple[int, int] | None,
+    *,
+    device: str,
+    threads: int | None,
+    workers: int = 1,
+    cache: Path | None = None,
+) -> OpenVinoEngine | Parts:
+    """A graph, whole, or in two parts for several frames at once.
 
     Args:
         graph: the .xml or .onnx file.
+        manifest: of the graph.
+        size: (height, width) of the input, pixels; None: any that the graph takes.
         device: "cpu" or "auto", which is the same.
         threads: of the CPU; None: its own choice.
+        workers: frames at once, on a share of the threads each. More than one need a size, and tensors to cut at.
         cache: folder to keep what is compiled in, for a faster start next time.
 
     Raises:
         ConfigError: another device.
         WeightsError: the graph cannot be loaded.
     """
-    _check_device(device)
-    return OpenVinoEngine(compile_graph(graph, threads=threads, cache=cache))
-
-
-def open_parts(
-    graph: Path,
-    manifest: Manifest,
-    size: tuple[int, int],
-    *,
-    device: str,
-    threads: int | None,
-    workers: int,
-    cache: Path | None = None,
-) -> Parts:
-    """A graph in two parts, for several frames at once, on a share of the threads each.
-
-    Args:
-        graph, device, threads, cache: as of `open_whole`, with its errors.
-        manifest: of the graph; it names tensors to cut at.
-        size: (height, width) of the input, pixels.
-        workers: how many frames.
-    """
-    _check_device(device)
-    shapes: dict[str, tuple[int, ...]] = {manifest.image.name: (1, *size, 3)}
-    shapes |= {past(one.name): one.shape for one in memory_layout(manifest.model, manifest.stride, size)}
-    encode, merge = _explained(graph, lambda: _cut(graph, shapes, manifest))
+    if device not in ("cpu", "auto"):
+        raise ConfigError(
+            f"device {device} with OpenVINO",
+            expected="cpu or auto",
+            do="use --runtime onnxruntime or torch on a GPU",
+        )
+    model = _explained(graph, lambda: _read(graph, manifest, size))
+    if workers == 1:
+        return OpenVinoEngine(compile_graph(model, threads=threads, cache=cache))
+    encode, merge = _cut(model, manifest.encoded)
     return Parts(
         OpenVinoEngine(compile_graph(encode, threads=threads, cache=cache, streams=workers)),
         OpenVinoEngine(compile_graph(merge, threads=1, cache=cache)),
@@ -96,7 +92,7 @@ def compile_graph(graph: Any, *, threads: int | None = None, cache: Path | None 
 
     Args:
         graph: file, or openvino.Model.
-        threads, cache: as of `open_whole`, with its errors.
+        threads, cache: as of `open_graph`, with its errors.
         streams: frames at once, which share the threads.
     """
     import openvino
@@ -111,31 +107,39 @@ def compile_graph(graph: Any, *, threads: int | None = None, cache: Path | None 
     # compiled model. On the main thread the next signal, such as an interrupt, would then crash the process.
     with ThreadPoolExecutor(1, "tdseg-compile") as thread:
         work = thread.submit(openvino.Core().compile_model, graph, "CPU", settings)
-        return _explained(graph, work.result)
+        return _explained(graph if isinstance(graph, Path) else graph.get_friendly_name(), work.result)
 
 
-def _cut(graph: Path, shapes: dict[str, tuple[int, ...]], manifest: Manifest) -> tuple[Any, Any]:
-    """The graph up to the encoded tensors, and from there on, as openvino.Models of a fixed size."""
+def _read(graph: Path, manifest: Manifest, size: tuple[int, int] | None) -> Any:
+    """The openvino.Model in a file, for one size if one is given: that is faster."""
     import openvino
     from openvino import opset13 as ops
 
-    whole = openvino.Core().read_model(graph)
-    whole.reshape({name: list(shape) for name, shape in shapes.items()})
-    for node in whole.get_ordered_ops():  # sizes are known now: what asks the state for one shall not
+    model = openvino.Core().read_model(graph)
+    if size is None or manifest.size:
+        return model
+    memory = memory_layout(manifest.model, manifest.stride, size)
+    model.reshape({manifest.image.name: [1, *size, 3], **{past(one.name): list(one.shape) for one in memory}})
+    for node in model.get_ordered_ops():  # sizes are known now: what asks the state for one shall not
         if node.get_type_name() == "ShapeOf":
             shape = np.array(node.input_value(0).get_shape())
             _replace(node.output(0), ops.constant(shape, node.get_output_element_type(0)))
+    return model
+
+
+def _cut(whole: Any, names: Sequence[str]) -> tuple[Any, Any]:
+    """A model up to the tensors of these names, and from there on."""
+    from openvino import Model
+    from openvino import opset13 as ops
+
     first = whole.clone()
-    state = whole.get_parameters()[1:]
-    encode = openvino.Model(
-        [ops.result(_tensor(first, name)) for name in manifest.encoded], first.get_parameters()[:1], "encode"
-    )
-    encoded = []
-    for name in manifest.encoded:
+    results = [ops.result(_tensor(first, name)) for name in names]
+    encoded, state = [], whole.get_parameters()[1:]
+    for name in names:
         tensor = _tensor(whole, name)
         encoded.append(ops.parameter(tensor.get_shape(), tensor.get_element_type()))
         _replace(tensor, encoded[-1])
-    return encode, openvino.Model(whole.get_results(), [*encoded, *state], "merge")
+    return Model(results, first.get_parameters()[:1], "encode"), Model(whole.get_results(), [*encoded, *state], "merge")
 
 
 def _tensor(model: Any, name: str) -> Any:
@@ -147,16 +151,7 @@ def _replace(tensor: Any, node: Any) -> None:
         reader.replace_source_output(node.output(0))
 
 
-def _check_device(device: str) -> None:
-    if device not in ("cpu", "auto"):
-        raise ConfigError(
-            f"device {device} with OpenVINO",
-            expected="cpu or auto",
-            do="use --runtime onnxruntime or torch on a GPU",
-        )
-
-
-def _explained(graph: Any, load: Callable[[], T]) -> T:
+def _explained(graph: object, load: Callable[[], T]) -> T:
     """What `load` gives; OpenVINO's errors as ours."""
     import openvino
 
