@@ -13,6 +13,7 @@ from tdseg import loading, zoo
 from tdseg.errors import ConfigError, WeightsError
 from tdseg.loading import fetch, load, prepare
 from tdseg.models.tdnet import TDNet
+from tdseg.runtime import open_exported
 from tdseg.runtime.manifest import read_manifest
 from tdseg.stream import Stream
 from tdseg.video import open_video
@@ -60,6 +61,8 @@ def test_auto_takes_the_graph_that_is_packaged(cache: Path) -> None:
     assert (network.runtime, network.precision, network.encodes_apart) == ("openvino", "int8", True)
     assert list(cache.glob("*x*")) == before  # nothing was exported
     assert prepare(PACKAGED, runtime="torch").precision == "fp32"
+    with pytest.raises(ConfigError, match="8·h, 8·w"):
+        open_exported(zoo.PACKAGED[PACKAGED].graph or Path()).advance(torch.zeros(1, 3, 100, 100, dtype=torch.uint8))
     for size in ((64, 64), (88, 200)):
         network = prepare(PACKAGED, size=size)
         assert Stream(network, size).step(moving_frames(1)[0]).logits.shape[-2:] == (size[0] // 4, size[1] // 4)

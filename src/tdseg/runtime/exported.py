@@ -129,8 +129,9 @@ class ExportedNetwork:
 
     def _image(self, x: Tensor) -> NDArray[np.uint8]:
         size = (x.shape[-2], x.shape[-1])
-        if x.ndim != 4 or x.shape[:2] != (1, 3) or x.dtype != torch.uint8 or self.fixed_size not in (None, size):
-            height, width = self.fixed_size or ("h", "w")
+        fits = size == self.fixed_size if self.fixed_size else not any(side % self.multiple_of for side in size)
+        if x.ndim != 4 or x.shape[:2] != (1, 3) or x.dtype != torch.uint8 or not fits:
+            height, width = self.fixed_size or (f"{self.multiple_of}·h", f"{self.multiple_of}·w")
             raise ConfigError(
                 f"an image of shape {tuple(x.shape)} and {x.dtype}",
                 expected=f"uint8 (1, 3, {height}, {width})",
