@@ -101,7 +101,9 @@ def _table(arguments: argparse.Namespace, size: tuple[int, int], threads: int, f
         contender
         for name in arguments.models
         for contender in (
-            _encoder(size, threads, folder) if name == ENCODER else _network(name, size, threads, folder, arguments)
+            _encoder(size, threads, folder, arguments.precisions)
+            if name == ENCODER
+            else _network(name, size, threads, folder, arguments)
         )
     ]
     pictures = [frame.image for frame in render_street(num_frames=8, size=size)]
@@ -166,7 +168,7 @@ def _network(
     contenders = []
     parities: dict[str, Parity | None] = {}
     for runtime, precision in FORMS:
-        if precision not in arguments.precisions:
+        if runtime != "torch" and precision not in arguments.precisions:
             continue
         if runtime == "torch":
             contenders.append(Contender(name, runtime, precision, _stepper(model.fuse(winograd=True)), None))
@@ -215,7 +217,7 @@ class _Encoder(nn.Module):
         return tuple(self.backbone((image.permute(0, 3, 1, 2).float() - 127.0) / 128.0))
 
 
-def _encoder(size: tuple[int, int], threads: int, folder: Path) -> list[Contender]:
+def _encoder(size: tuple[int, int], threads: int, folder: Path, precisions: list[str]) -> list[Contender]:
     import nncf
     import onnx
 
@@ -239,6 +241,8 @@ def _encoder(size: tuple[int, int], threads: int, folder: Path) -> list[Contende
 
     contenders = [Contender(ENCODER, "torch", "fp32", in_torch, None)]
     for precision, model in (("fp32", graph), ("int8", integers)):
+        if precision not in precisions:
+            continue
         path = folder / f"encoder-{size[0]}-{precision}.onnx"
         onnx.save(model, path)
         engines: tuple[Engine, ...] = (

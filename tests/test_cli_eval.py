@@ -46,7 +46,7 @@ def test_video_is_streamed(root: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert len(report["flip_rate_by_phase"]) == 4
     assert report["vc16"] is None
     shown = capsys.readouterr()
-    assert f"9 frames in {report['runtime']}; {report['protocol']}" in shown.out
+    assert f"9 frames in {report['runtime']} fp32; {report['protocol']}" in shown.out
     assert f"mIoU                {report['miou']:.2f} %" in shown.out
     assert "VC16" not in shown.out
     assert shown.err == ""

@@ -112,7 +112,8 @@ def test_bars_fit_their_track() -> None:
 
 def test_evaluation_page() -> None:
     figures = dict.fromkeys(FIGURES) | {
-        "runtime": "torch fp32",
+        "runtime": "torch",
+        "precision": "fp32",
         "model": HOSTILE,
         "miou": 61.234,
         "iou": {"Road": 90.0, HOSTILE: None},

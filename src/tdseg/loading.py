@@ -66,11 +66,13 @@ def load(
         device: "cpu", "cuda", "cuda:1", … or "auto": cuda if there is one.
         runtime: "torch" gives a TDNet, which can be trained, fused and looked into. "onnxruntime" and "openvino" give a
             network for Streams; weights are exported for it once, checked, and kept in a cache. "auto": the fastest one
-            installed; so it is, too, for what is exported already.
-        size: (height, width) of the network's input, pixels, for which weights are exported; None: the model's own.
+            installed; so it is, too, for what is exported already. On a CPU with OpenVINO that is, for
+            "td4-lite0-camvid", the int8 graph in the package.
+        size: (height, width) of the network's input, pixels, for other runtimes than torch: what is loaded then takes
+            no other. None: the model's own; an exported graph of any size stays one.
         threads: of the CPU, for other runtimes than torch; None: all cores.
-        workers: frames that `Stream.ahead` is to encode at once, on a share of the threads each, where the runtime can
-            do so (torch always can): more frames a second, for a higher latency.
+        workers: frames that `Stream.ahead` is to encode at once in OpenVINO, on a share of the threads each: more
+            frames a second for a higher latency, of `Stream.step` too. It fixes the size. (torch always can do so.)
         make_subnetwork: for a model of `distribute`, the function given to it: files hold no code.
 
     Raises:
@@ -100,11 +102,10 @@ def load(
         except ConfigError as error:
             if runtime != "auto":
                 raise
-            _log.warning("%s does not export, so it runs in torch: %s", found, error.got)
+            _log.warning("%s runs in torch: %s; for %s: %s", found, error.got, chosen, error.do)
             return model.to(resolve_device(device))
-    compiled = cache_folder() / "compiled"
     return open_exported(
-        folder, runtime=chosen, device=device, size=size, threads=threads, workers=workers, cache=compiled
+        folder, runtime=chosen, device=device, size=size, threads=threads, workers=workers, cache=_compiled()
     )
 
 
@@ -156,6 +157,16 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tdseg"
 
 
+def _compiled() -> Path | None:
+    """Where runtimes keep what they compile; None where nothing can be written, which costs a slower start only."""
+    folder = cache_folder() / "compiled"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
 def fetch(address: str) -> Path:
     """The folder of a repository of the Hugging Face hub, downloaded if it is not here yet.
 
@@ -191,13 +202,13 @@ def _packaged_graph(name: str, size: tuple[int, int] | None) -> tuple[Path | Non
 
 def _exported(model: TDNet, path: Path, size: tuple[int, int], runtime: RuntimeName) -> Path:
     """The export of the weights in a file, from the cache or made now."""
-    require(*_EXPORTER, runtime)
-    from tdseg.export import export
-
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     folder = cache_folder() / f"{path.stem}-{digest}-{size[0]}x{size[1]}-{__version__}"
     if is_exported(folder):
         return folder
+    require(*_EXPORTER, runtime)
+    from tdseg.export import export
+
     _log.info("exporting %s at %dx%d; this is done once", path.stem, *size)
     made = folder.with_name(f"{folder.name}.{os.getpid()}")
     export(model, made, to="onnx", size=size, overwrite=True)

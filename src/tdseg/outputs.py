@@ -113,7 +113,7 @@ class Summary:
     runtime: str
     """What ran the model: torch, onnxruntime or openvino."""
     precision: str
-    """What it computed with: fp32, fp16, bf16 or int8."""
+    """Of its weights: fp32, fp16, bf16 or int8."""
     frames: int
     complete: bool
     """Every frame of the source is in the result."""

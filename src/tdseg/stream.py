@@ -72,7 +72,7 @@ class Stream:
         size: (height, width) of the network's input, pixels; None: the model's own.
 
     Raises:
-        ConfigError: a size below 64 pixels or other than an exported model's own, or a model in training mode.
+        ConfigError: a size below 64 pixels, or one that an exported model does not take; or a model in training mode.
     """
 
     def __init__(self, model: Network, size: tuple[int, int] | None = None) -> None:
@@ -108,7 +108,7 @@ class Stream:
     def ahead(self, frames: Iterable[tuple[NDArray[np.uint8], float]], workers: int) -> Iterator[Result]:
         """`step` on each (frame, time_s), with up to `workers` frames encoded at once: same results, higher throughput.
 
-        A frame's latency then includes its wait for its turn.
+        A few more frames may wait. A frame's latency includes its wait for its turn.
         """
         paths = self.model.config.paths
         waiting: deque[tuple[Future[Prepared], float]] = deque()
@@ -122,7 +122,7 @@ class Stream:
                     size, path = frame.shape[:2], 0
                 waiting.append((pool.submit(self._encode, frame, path, time.perf_counter()), time_s))
                 path = (path + 1) % paths
-                if len(waiting) >= most:
+                while len(waiting) >= most or (waiting and waiting[0][0].done()):
                     yield self._take(waiting)
             while waiting:
                 yield self._take(waiting)

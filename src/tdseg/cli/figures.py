@@ -26,7 +26,7 @@ def show(report: dict[str, Any]) -> None:
     if report["iou"]:
         classes = (f"{name} {'–' if value is None else f'{value:.1f}'}" for name, value in report["iou"].items())
         out.print(escape("IoU %               " + ", ".join(classes)), soft_wrap=True)
-    ran = f" in {report['runtime']}" if "runtime" in report else ""
+    ran = f" in {report['runtime']} {report['precision']}" if "runtime" in report else ""
     out.print(escape(f"{report['frames']} frames{ran}; {report['protocol']}"), soft_wrap=True)
 
 

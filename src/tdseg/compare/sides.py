@@ -45,7 +45,8 @@ class ModelSide:
         config = model.config
         names = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
         self.classes = Palette(given, names, draw.color_table(config.palette)[: config.num_classes])
-        self.about = f"{given}: model, {self.stream.size[0]}x{self.stream.size[1]} in {model.runtime} on {model.device}"
+        height, width = self.stream.size
+        self.about = f"{given}: model, {height}x{width} in {model.runtime} {model.precision} on {model.device}"
 
     def step(self, frame: RGB) -> Seen:
         """The next frame, (H, W, 3), segmented."""

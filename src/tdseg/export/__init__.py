@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -259,15 +259,9 @@ def _check(
         ConfigError: masks agree too little.
     """
     write_whole(folder / MANIFEST, manifest.model_dump_json())
-    candidates: list[parity.Candidate] = [
-        parity.Explicit(open_exported(folder, runtime=runtime, device="cpu")) for runtime in _checkers(plan.target)
-    ]
-    if manifest.stateful:
-        from tdseg.export.stateful import Stateful
-
-        candidates.append(Stateful(folder / manifest.stateful))
     sizes = [plan.size, _traced_size(manifest.stride)] if plan.dynamic else [plan.size]
-    done, total = 0, len(sizes) * len(candidates) * len(clip.frames)
+    candidates = [(size, one) for size in sizes for one in _candidates(manifest, plan, folder, size)]
+    done, total = 0, len(candidates) * len(clip.frames)
 
     def on_frame() -> None:
         nonlocal done
@@ -275,7 +269,7 @@ def _check(
         if on_progress:
             on_progress(done, total)
 
-    found = [parity.compare(network, one, clip, size, on_frame) for size in sizes for one in candidates]
+    found = [parity.compare(network, one, clip, size, on_frame) for size, one in candidates]
     worst = min(found, key=lambda one: one.agreement)
     if worst.agreement < plan.agreement:
         lost = "" if worst.miou_drop is None else f", and {worst.miou_drop:.2f} points of mIoU are lost"
@@ -285,6 +279,17 @@ def _check(
             do=f"accept it with --agreement {int(worst.agreement * 1000) / 1000}, or choose another precision",
         )
     return worst
+
+
+def _candidates(manifest: Manifest, plan: _Plan, folder: Path, size: tuple[int, int]) -> Iterator[parity.Candidate]:
+    """Every form of the graph that runs, for a size: that of the plan is told to the runtime, as `segment` does."""
+    told = size if size == plan.size else None
+    for runtime in _checkers(plan.target):
+        yield parity.Explicit(open_exported(folder, runtime=runtime, device="cpu", size=told))
+    if manifest.stateful:
+        from tdseg.export.stateful import Stateful
+
+        yield Stateful(folder / manifest.stateful)
 
 
 def _checkers(target: Target) -> list[RuntimeName]:

@@ -18,10 +18,10 @@ def evaluation_page(figures: dict[str, Any], palette: Sequence[tuple[int, int, i
     """A page of what `tdseg.evaluate.evaluate` gives.
 
     Args:
-        figures: its keys, and model and runtime.
+        figures: its keys, and model, runtime and precision.
         palette: RGB of each class.
     """
-    facts = [("frames", str(figures["frames"])), ("runtime", figures["runtime"])]
+    facts = [("frames", str(figures["frames"])), ("runtime", f"{figures['runtime']} {figures['precision']}")]
     if figures["fps"]:
         facts.append(("frames per second", f"{figures['fps']:g}"))
     facts.append(("protocol", figures["protocol"]))

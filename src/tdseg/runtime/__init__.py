@@ -39,22 +39,23 @@ def open_exported(
         cache: folder where a runtime may keep what it compiles.
 
     Raises:
-        ConfigError: the runtime does not read these graphs, is not installed, or lacks the device.
+        ConfigError: the runtime does not read these graphs, is not installed, or lacks the device; or the size is none
+            that the graph takes.
         WeightsError: the folder is incomplete, changed, or of another version.
     """
     manifest = read_manifest(folder)
     chosen = _choose(folder, manifest, runtime, device)
     graph = folder / manifest.graph
+    workers = workers if manifest.encoded else 1
+    if size or workers > 1:
+        multiple_of = 1 if manifest.size else manifest.stride
+        size = fit_size(size, own=manifest.model.size, fixed=manifest.size, multiple_of=multiple_of)
     if chosen == "onnxruntime":
         from tdseg.runtime.onnxruntime import OnnxRuntimeEngine
 
         return ExportedNetwork(manifest, OnnxRuntimeEngine(graph, device=device, threads=threads))
     from tdseg.runtime.openvino import open_graph
 
-    workers = workers if manifest.encoded else 1
-    if size or workers > 1:
-        multiple_of = 1 if manifest.size else manifest.stride
-        size = fit_size(size, own=manifest.model.size, fixed=manifest.size, multiple_of=multiple_of)
     engine = open_graph(graph, manifest, size, device=device, threads=threads, workers=workers, cache=cache)
     return ExportedNetwork(manifest, engine, size)
 

@@ -76,9 +76,9 @@ def fit_size(
     size = size or own
     if fixed and size != own:
         raise ConfigError(
-            f"size {size[0]}x{size[1]} for a model exported for {own[0]}x{own[1]}",
+            f"size {size[0]}x{size[1]} for a model exported or loaded for {own[0]}x{own[1]}",
             expected=f"{own[0]}x{own[1]}, to which frames of any size are resized",
-            do=f"leave --size out, or export the model with --size {size[0]}x{size[1]}",
+            do=f"leave --size out, or export or load the model for {size[0]}x{size[1]}",
         )
     if min(size) < MIN_SIZE:
         raise ConfigError(

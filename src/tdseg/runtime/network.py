@@ -30,7 +30,7 @@ class Network(Protocol):
 
     @property
     def precision(self) -> str:
-        """What it computes with: fp32, fp16 or int8."""
+        """Of its weights: fp32, fp16, bf16 or int8."""
 
     @property
     def device(self) -> torch.device:

@@ -80,7 +80,7 @@ def open_graph(
     model = _explained(graph, lambda: _read(graph, manifest, size))
     if workers == 1:
         return OpenVinoEngine(compile_graph(model, threads=threads, cache=cache))
-    encode, merge = _cut(model, manifest.encoded)
+    encode, merge = _explained(graph, lambda: _cut(model, manifest.encoded))
     return Parts(
         OpenVinoEngine(compile_graph(encode, threads=threads, cache=cache, streams=workers)),
         OpenVinoEngine(compile_graph(merge, threads=1, cache=cache)),
@@ -116,6 +116,7 @@ def _read(graph: Path, manifest: Manifest, size: tuple[int, int] | None) -> Any:
     from openvino import opset13 as ops
 
     model = openvino.Core().read_model(graph)
+    model.set_friendly_name(str(graph))
     if size is None or manifest.size:
         return model
     memory = memory_layout(manifest.model, manifest.stride, size)
@@ -139,11 +140,17 @@ def _cut(whole: Any, names: Sequence[str]) -> tuple[Any, Any]:
         tensor = _tensor(whole, name)
         encoded.append(ops.parameter(tensor.get_shape(), tensor.get_element_type()))
         _replace(tensor, encoded[-1])
-    return Model(results, first.get_parameters()[:1], "encode"), Model(whole.get_results(), [*encoded, *state], "merge")
+    name = whole.get_friendly_name()
+    encode = Model(results, first.get_parameters()[:1], f"{name}, encoding")
+    return encode, Model(whole.get_results(), [*encoded, *state], f"{name}, merging")
 
 
 def _tensor(model: Any, name: str) -> Any:
-    return next(output for node in model.get_ops() for output in node.outputs() if name in output.get_names())
+    for node in model.get_ops():
+        for output in node.outputs():
+            if name in output.get_names():
+                return output
+    raise RuntimeError(f"no tensor {name}")
 
 
 def _replace(tensor: Any, node: Any) -> None:
