@@ -68,7 +68,7 @@ def open_graph(
         cache: folder to keep what is compiled in, for a faster start next time.
 
     Raises:
-        ConfigError: another device.
+        ConfigError: another device, or a size at which a graph of any size does not run.
         WeightsError: the graph cannot be loaded.
     """
     if device not in ("cpu", "auto"):
@@ -77,14 +77,23 @@ def open_graph(
             expected="cpu or auto",
             do="use --runtime onnxruntime or torch on a GPU",
         )
-    model = _explained(graph, lambda: _read(graph, manifest, size))
-    if workers == 1:
-        return OpenVinoEngine(compile_graph(model, threads=threads, cache=cache))
-    encode, merge = _explained(graph, lambda: _cut(model, manifest.encoded))
-    return Parts(
-        OpenVinoEngine(compile_graph(encode, threads=threads, cache=cache, streams=workers)),
-        OpenVinoEngine(compile_graph(merge, threads=1, cache=cache)),
-    )
+    try:
+        model = _explained(graph, lambda: _read(graph, manifest, size))
+        if workers == 1:
+            return OpenVinoEngine(compile_graph(model, threads=threads, cache=cache))
+        encode, merge = _explained(graph, lambda: _cut(model, manifest.encoded))
+        return Parts(
+            OpenVinoEngine(compile_graph(encode, threads=threads, cache=cache, streams=workers)),
+            OpenVinoEngine(compile_graph(merge, threads=1, cache=cache)),
+        )
+    except WeightsError as error:
+        if size is None or manifest.size:
+            raise
+        raise ConfigError(
+            f"size {size[0]}x{size[1]}, at which the network does not run: {error.got}",
+            expected="a size for which there is memory",
+            do="choose a smaller --size",
+        ) from error
 
 
 def compile_graph(graph: Any, *, threads: int | None = None, cache: Path | None = None, streams: int = 1) -> Any:
