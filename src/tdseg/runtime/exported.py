@@ -78,9 +78,10 @@ class ExportedNetwork:
         """An empty memory whose first frame runs `path` (0 … m-1; None: 0)."""
         return ExportedState((path or 0) % self.config.paths, ())
 
-    def encode(self, x: Tensor, path: int) -> Arrays | None:
-        """What a frame is by itself; None where the graph does all of a step at once."""
-        return self._encode(self._image(x))
+    def encode(self, x: Tensor, path: int) -> Arrays:
+        """What a frame is by itself; where the graph does all of a step at once, the image as it takes it."""
+        image = self._image(x)
+        return self._parts.encode.run([image]) if self._parts else [image]
 
     def advance(
         self, x: Tensor, state: ExportedState | None = None, encoded: Arrays | None = None
@@ -99,18 +100,14 @@ class ExportedNetwork:
             ConfigError: x has another shape or dtype, or the state is of another size.
         """
         path, memory = state or self.initial_state()
-        image = self._image(x)
-        seen = encoded or self._encode(image) or [image]
-        memory = memory or self._warm(image, seen, path)
+        seen = encoded or self.encode(x, path)
+        memory = memory or self._warm((x.shape[-2], x.shape[-1]), seen, path)
         logits, memory = self._run(path, seen, memory)
         return logits, ExportedState((path + 1) % self.config.paths, memory)
 
-    def _encode(self, image: NDArray[np.uint8]) -> Arrays | None:
-        return self._parts.encode.run([image]) if self._parts else None
-
-    def _warm(self, image: NDArray[np.uint8], seen: Arrays, path: int) -> tuple[Tensor, ...]:
+    def _warm(self, size: tuple[int, int], seen: Arrays, path: int) -> tuple[Tensor, ...]:
         """The memory that the first frame after a reset meets."""
-        layout = memory_layout(self.config, self.manifest.stride, (image.shape[1], image.shape[2]))
+        layout = memory_layout(self.config, self.manifest.stride, size)
         memory = tuple(
             torch.zeros(tensor.shape, dtype=getattr(torch, spec.dtype))
             for tensor, spec in zip(layout, self.manifest.memory, strict=False)
