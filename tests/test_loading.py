@@ -120,12 +120,23 @@ def test_one_network_serves_many_streams_from_many_threads(run: Path) -> None:
         ({"runtime": "tflite"}, "tflite"),
         ({"runtime": "openvino", "device": "cuda"}, "cuda"),
         ({"runtime": "onnxruntime", "device": "cuda"}, "onnxruntime-gpu"),
+        ({"runtime": "onnxruntime", "device": "tpu"}, "'tpu'"),
         ({"runtime": "openvino", "make_subnetwork": torch.nn.Identity}, "make_subnetwork"),
     ],
 )
 def test_refused(arguments: dict[str, object], said: str, run: Path) -> None:
     with pytest.raises(ConfigError, match=said):
         load(run, **arguments)  # type: ignore[call-overload]
+
+
+def test_a_provider_without_its_libraries(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build of ONNX Runtime for GPUs lists CUDA and TensorRT on machines that have neither."""
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra 'export'")
+    listed = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: listed)
+    with pytest.raises(ConfigError, match="device cuda:1, on which ONNX Runtime"):
+        load(run, "cuda:1", runtime="onnxruntime")
+    assert load(run, "auto", runtime="onnxruntime").computes_on == "cpu"
 
 
 def test_images_of_another_shape(run: Path) -> None:

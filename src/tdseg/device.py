@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import torch
 
@@ -17,18 +18,28 @@ def resolve_device(device: str) -> torch.device:
     Raises:
         ConfigError: no such device on this machine.
     """
-    if device == "auto":
+    kind, index = split_device(device)
+    if kind == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
-    if not match:
-        raise ConfigError(f"device {device!r}", expected="auto, cpu, cuda or cuda:N", do="choose one of them")
-    if device != "cpu" and int(match[1] or 0) >= torch.cuda.device_count():
+    if kind == "cuda" and index >= torch.cuda.device_count():
         raise ConfigError(
             f"device {device}, but torch sees {torch.cuda.device_count() or 'no'} CUDA GPU here",
             expected="an NVIDIA GPU, its driver, and a CUDA build of torch",
             do="use --device cpu, or run `tdseg doctor` to see what is missing",
         )
     return torch.device(device)
+
+
+def split_device(device: str) -> tuple[Literal["auto", "cpu", "cuda"], int]:
+    """Kind and number of the device of a name, whether it is there or not.
+
+    Raises:
+        ConfigError: no name of a device.
+    """
+    match = re.fullmatch(r"(auto|cpu)|(cuda)(?::(\d+))?", device)
+    if not match:
+        raise ConfigError(f"device {device!r}", expected="auto, cpu, cuda or cuda:N", do="choose one of them")
+    return match[1] or match[2], int(match[3] or 0)  # type: ignore[return-value]
 
 
 @contextmanager

@@ -246,7 +246,7 @@ def _summarize(
     return Summary(
         model=model,
         source=reader.info.source,
-        device=str(stream.model.device),
+        device=stream.model.computes_on,
         runtime=stream.model.runtime,
         precision=stream.model.precision,
         frames=figures.frames,

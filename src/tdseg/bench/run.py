@@ -170,9 +170,9 @@ def _subject(
     trained = not zoo.is_architecture(name)
     loaded = None if runtime == "torch" else load(name, str(device), runtime=runtime, size=size, threads=threads)
     if isinstance(loaded, ExportedNetwork):
-        parity, engine = loaded.manifest.parity, loaded.engine
+        parity = loaded.manifest.parity
         apart = {key: getattr(parity, key) for key in Deviation._fields} if parity else None
-        what = f"{loaded.manifest.precision}, {engine.name} on {engine.where}"
+        what = f"{loaded.precision}, {loaded.runtime} on {loaded.computes_on}"
         return _Subject(name, trained, what, loaded, lambda _: apart)
     network = form.of(_torch_model(name).to(device))
 
@@ -208,7 +208,7 @@ def _measure(
         model=subject.name,
         trained=subject.trained,
         form=subject.form,
-        device=str(device),
+        device=network.computes_on,
         machine=machine(),
         source=feed.name,
         size=size,

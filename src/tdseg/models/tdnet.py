@@ -83,6 +83,11 @@ class TDNet(nn.Module):
         return next(self.parameters()).device
 
     @property
+    def computes_on(self) -> str:
+        """The device, by name."""
+        return str(self.device)
+
+    @property
     def precision(self) -> str:
         """Of the weights: fp32, fp16, bf16."""
         dtype = next(self.parameters()).dtype

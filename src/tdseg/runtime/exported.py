@@ -64,7 +64,7 @@ class ExportedNetwork:
         self._parts = engine if isinstance(engine, Parts) else None
         self.engine = engine.merge if isinstance(engine, Parts) else engine
         self.encodes_apart = self._parts is not None
-        self.runtime, self.precision = self.engine.name, manifest.precision
+        self.runtime, self.computes_on, self.precision = self.engine.name, self.engine.where, manifest.precision
         self.fixed_size = manifest.size or size
         self.multiple_of = 1 if self.fixed_size else manifest.stride
         self._turns = any(spec.name == PATH for spec in manifest.memory)

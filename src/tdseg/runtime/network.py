@@ -37,6 +37,10 @@ class Network(Protocol):
         """Where it takes its input and leaves its logits."""
 
     @property
+    def computes_on(self) -> str:
+        """What computes: cpu, cuda:0, or the execution provider of its runtime, such as tensorrt."""
+
+    @property
     def distinct_paths(self) -> int:
         """Number of paths with weights of their own: m, or 1 where paths share them."""
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tdseg.device import split_device
 from tdseg.errors import ConfigError, WeightsError
 from tdseg.runtime.exported import Arrays
 
-_PROVIDERS = {
-    "cuda": ("TensorrtExecutionProvider", "CUDAExecutionProvider"),
-    "cpu": (),
-    "auto": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CoreMLExecutionProvider"),
-}
-_FALL_BACK = "CPUExecutionProvider"
+_CPU = "CPUExecutionProvider"
+_GPU = ("TensorrtExecutionProvider", "CUDAExecutionProvider")
+_PROVIDERS = {"cpu": (_CPU,), "cuda": _GPU, "auto": (*_GPU, "CoreMLExecutionProvider", _CPU)}
+"""For each kind of device, the best first. What a provider cannot run, the CPU does."""
+_FATAL, _WARNING = 4, 2
 
 
 class OnnxRuntimeEngine:
@@ -24,11 +25,11 @@ class OnnxRuntimeEngine:
 
     Args:
         graph: the .onnx file.
-        device: "cpu", "cuda", or "auto": the best execution provider that this build of ONNX Runtime has.
+        device: "cpu", "cuda", "cuda:1", … or "auto": the best execution provider that works here.
         threads: of the CPU; None: its own choice.
 
     Raises:
-        ConfigError: this build has no provider for the device.
+        ConfigError: an unknown device, or none of its providers works here.
         WeightsError: the graph cannot be loaded.
     """
 
@@ -41,17 +42,21 @@ class OnnxRuntimeEngine:
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3  # errors only
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decoding and drawing want the cores
-        providers = _providers(device, onnxruntime.get_available_providers())
-        try:
-            self._session = onnxruntime.InferenceSession(graph, options, providers=providers)
-        except Exception as error:  # its own kinds share no base
-            raise WeightsError(
-                f"{graph}: ONNX Runtime {onnxruntime.__version__} cannot load it ({str(error).splitlines()[0]})",
-                expected="a graph of an opset that it knows",
-                do="pip install --upgrade onnxruntime, or export the model again here",
-            ) from None
-        self.where: str = self._session.get_providers()[0].removesuffix("ExecutionProvider").lower()
-        self._names = [tensor.name for tensor in self._session.get_inputs()]
+        kind, index = split_device(device)
+        available = onnxruntime.get_available_providers()
+        for provider in filter(available.__contains__, _PROVIDERS[kind]):
+            session = _open(graph, options, provider, {"device_id": index} if index else {})
+            if session is not None:
+                break
+        else:
+            raise ConfigError(
+                f"device {device}, on which ONNX Runtime {onnxruntime.__version__} does not work here",
+                expected=f"{' or '.join(_PROVIDERS[kind])} and its libraries; this build has {', '.join(available)}",
+                do="pip install 'onnxruntime-gpu[cuda,cudnn]' in place of onnxruntime, or use --device cpu",
+            )
+        self._session = session
+        self.where: str = provider.removesuffix("ExecutionProvider").lower()
+        self._names = [tensor.name for tensor in session.get_inputs()]
 
     def run(self, inputs: Sequence[NDArray[np.generic]]) -> Arrays:
         """See `Engine`."""
@@ -59,13 +64,22 @@ class OnnxRuntimeEngine:
         return outputs
 
 
-def _providers(device: str, available: list[str]) -> list[str]:
-    kind = device.partition(":")[0]
-    wanted = [name for name in _PROVIDERS[kind] if name in available]
-    if kind == "cuda" and not wanted:
-        raise ConfigError(
-            f"device {device}, which this build of ONNX Runtime has no provider for",
-            expected=f"one of {', '.join(_PROVIDERS['cuda'])}; it has {', '.join(available)}",
-            do="pip install onnxruntime-gpu in place of onnxruntime, or use --device cpu",
-        )
-    return [*wanted, _FALL_BACK]
+def _open(graph: Path, options: Any, provider: str, choice: dict[str, int]) -> Any:
+    """A session on a provider; None where it does not work: a build lists all that it was made for, drivers or not."""
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(_FATAL)  # it would print what it does not find
+    try:
+        providers = [(provider, choice), _CPU] if provider != _CPU else [_CPU]
+        session = onnxruntime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
+    except Exception as error:  # its own kinds share no base
+        if provider != _CPU:
+            return None
+        raise WeightsError(
+            f"{graph}: ONNX Runtime {onnxruntime.__version__} cannot load it ({str(error).splitlines()[0]})",
+            expected="a graph of an opset that it knows",
+            do="pip install --upgrade onnxruntime, or export the model again here",
+        ) from None
+    finally:
+        onnxruntime.set_default_logger_severity(_WARNING)
+    return session if session.get_providers()[0] == provider else None
