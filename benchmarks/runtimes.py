@@ -3,7 +3,8 @@
 python benchmarks/runtimes.py [--models NAME ...] [--sizes 360x480 769x1537] [--frames N] [--threads N]
                               [--precisions fp32 int8] [--calibrate VIDEO] [--clip VIDEO] [-o docs/runtimes.md]
     Every model is exported in fp32 and int8, with the gate of `tdseg export`, and stepped through the same frames in
-    every runtime, in turns. An architecture gets random weights: its int8 is for timing, not for its masks.
+    every runtime, in turns. An architecture gets random weights: its int8 is for timing, not for its masks. Fields of
+    it may follow its name, as in "td4-lite0 shared_paths=false".
     With --clip, `tdseg segment` runs from that file to files in every runtime, too, in turns.
     "encoder" is the bare EfficientNet-Lite0 of the lite models, in the same runtimes: what a step costs at least.
 """
@@ -26,6 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import yaml
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -162,9 +164,11 @@ def _files(clip: str, threads: int, folder: Path) -> str:
 def _network(
     name: str, size: tuple[int, int], threads: int, folder: Path, arguments: argparse.Namespace
 ) -> list[Contender]:
-    trained = not zoo.is_architecture(name)
+    architecture, *fields = name.split()
+    trained = not zoo.is_architecture(architecture)
     torch.manual_seed(0)
-    model = tdseg.load(name) if trained else tdseg.create_model(name)
+    overrides = {key: yaml.safe_load(value) for key, value in (field.split("=") for field in fields)}
+    model = tdseg.load(name) if trained else tdseg.create_model(architecture, **overrides)
     contenders = []
     parities: dict[str, Parity | None] = {}
     for runtime, precision in FORMS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,12 +12,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import nn
 
+import tdseg
 from small import SIZE, moving_frames, small_model, write_clip
 from tdseg.cli import DONE, REFUSED, main
 from tdseg.errors import ConfigError, OutputError, WeightsError
 from tdseg.export import export
 from tdseg.labels import CAMVID_CLASSES, CAMVID_PALETTE
+from tdseg.models.subnets import SubNetwork
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime import READERS, open_exported
 from tdseg.runtime.manifest import MANIFEST, Manifest
@@ -40,6 +44,26 @@ def independent_paths() -> TDNet:
 def motion() -> TDNet:
     torch.manual_seed(0)
     return create_model("td4-lite0", head_channels=16, d_k=8, d_v=16, size=SIZE)
+
+
+class Thin(SubNetwork):
+    """Three convolutions: little to trace."""
+
+    channels = 16
+
+    def __init__(self) -> None:
+        super().__init__()
+        steps = [(3, 8), (8, 8), (8, self.channels)]
+        self.layers = nn.Sequential(*(nn.Conv2d(*step, 3, stride=2, padding=1) for step in steps))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """z."""
+        return self.layers(x)  # type: ignore[no-any-return]
+
+
+def thin_paths() -> TDNet:
+    torch.manual_seed(0)
+    return tdseg.distribute(Thin, paths=2, num_classes=11, d_k=16, d_v=16, head_channels=16, size=SIZE)
 
 
 MODELS: dict[str, Callable[[], TDNet]] = {"attention": small_model, "independent": independent_paths, "motion": motion}
@@ -102,9 +126,9 @@ def test_frames_encoded_ahead(target: str, model: TDNet, folders: dict[str, Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["motion", "independent"])
-def test_any_size(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = MODELS[kind]()
+@pytest.mark.parametrize("make", [motion, thin_paths])
+def test_any_size(make: Callable[[], TDNet], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = make()
     manifest = export(model, tmp_path / "any", to="onnx", dynamic=True)
     assert manifest.size is None
     assert not (tmp_path / "any" / "config.pbtxt").exists()  # Triton's zeros have a size
@@ -197,10 +221,13 @@ def test_half_precision(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_int8_is_calibrated_with_state_and_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_int8_is_calibrated_with_state_and_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("nncf", reason="int8 needs the extra 'export'")
+    monkeypatch.setattr(sys.modules["tdseg.export.quantize"], "_ALLOWED", 1e9)  # nothing goes back to float
     flags = ["--to", "onnx", "--int8", "--size", "96x128", "-o", str(tmp_path / "int8")]
-    assert main(["export", "td4-lite0-camvid", *flags, "--agreement", "1"]) == REFUSED
+    assert main(["export", "td4-lite0-camvid", *flags, "--agreement", "0.999999"]) == REFUSED
     assert "nothing was left" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
     assert main(["export", "td4-lite0-camvid", *flags, "--agreement", "0.9"]) == DONE
@@ -210,6 +237,21 @@ def test_int8_is_calibrated_with_state_and_measured(tmp_path: Path, capsys: pyte
     assert manifest.parity.miou_drop is not None
     assert 0.9 <= manifest.parity.agreement < 1
     assert (tmp_path / "int8" / "model.onnx").stat().st_size < 5e6
+
+
+@pytest.mark.slow
+def test_layers_that_hurt_go_back_to_float(tmp_path: Path) -> None:
+    pytest.importorskip("nncf", reason="int8 needs the extra 'export'")
+    model = thin_paths()
+
+    def agreement(least: float) -> float:
+        manifest = export(model, tmp_path / "int8", to="onnx", precision="int8", agreement=least, overwrite=True)
+        assert manifest.parity is not None
+        return manifest.parity.agreement
+
+    plain = agreement(0)
+    assert plain < 1
+    assert agreement((plain + 1) / 2) >= (plain + 1) / 2
 
 
 @pytest.mark.parametrize(

@@ -174,13 +174,11 @@ def test_how_it_is_computed_changes_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("checkpoint_activations", [False, True])
 def test_compiled_it_learns_the_same(
     values: dict[str, Any],
     tmp_path: Path,
     plain: tuple[Kept, dict[str, torch.Tensor]],
     monkeypatch: pytest.MonkeyPatch,
-    checkpoint_activations: bool,
 ) -> None:
     """Traced, forward and backward, but not made machine code, which takes minutes."""
     graphs = []
@@ -190,7 +188,7 @@ def test_compiled_it_learns_the_same(
         return aot_eager(graph, inputs)
 
     monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend=traced))
-    kept, change = Kept(), {"compile": True, "checkpoint_activations": checkpoint_activations}
+    kept, change = Kept(), {"compile": True, "checkpoint_activations": True}
     fit(parse(values | change), tmp_path, watchers=[kept])
     assert graphs
     for one, other in zip(kept.curve, plain[0].curve, strict=True):

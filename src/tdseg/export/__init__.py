@@ -185,12 +185,15 @@ def _write(network: TDNet, plan: _Plan, clip: Clip, folder: Path) -> Manifest:
     half = plan.precision == "fp16" and plan.target == "onnx"
     image, logits, memory = _tensors(config, stride, plan.size, half=half)
     graphs = [StepGraph(path, config) for path in paths]
-    inputs = calibration(graphs, clip, plan.size, memory) if plan.precision == "int8" else [[]] * len(graphs)
+    met = calibration(graphs, clip, plan.size, memory) if plan.precision == "int8" else []
     seen = _tensors(config, stride, _traced_size(stride), half=half) if plan.dynamic else (image, logits, memory)
     traced = [trace(graph.half() if half else graph, *seen, dynamic=plan.dynamic) for graph in graphs]
     models = [one.model for one in traced]
     if plan.precision == "int8":
-        models = [quantize(model, met) for model, met in zip(models, inputs, strict=True)]
+        models = [
+            quantize(model, seen_by, alone=len(graphs) == 1, agreement=plan.agreement)
+            for model, seen_by in zip(models, met, strict=True)
+        ]
     if len(models) > 1:
         memory = (*memory, TensorSpec(name=PATH, dtype="int64", shape=(1, 1)))
     whole = join(models) if len(models) > 1 else models[0]

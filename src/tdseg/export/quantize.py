@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,18 +15,38 @@ from numpy.typing import NDArray
 from tdseg.export.clip import Clip
 from tdseg.export.graph import StepGraph
 from tdseg.export.quiet import quiet
+from tdseg.export.write import save_onnx
+from tdseg.runtime import installed
+from tdseg.runtime.exported import Engine
 from tdseg.runtime.layout import past
 from tdseg.runtime.manifest import TensorSpec
+from tdseg.runtime.onnxruntime import OnnxRuntimeEngine
 from tdseg.stream import resized
 
-Inputs = dict[str, NDArray[np.generic]]
+_RUN = 16
+"""Frames in a row, from a memory in float on, that are judged together; the worst run ranks layers."""
+_ALLOWED = 0.9
+"""Of the loss that the gate allows, which looks at longer runs, at pixels, and in every runtime."""
+_MOST = 10
+"""Layers that may go back to float."""
+_FIRST = 3
+_KEPT = ["GridSample", "ReduceSum", "ReduceL2", "Softmax", "Mul", "Div"]
+
+
+class Met(NamedTuple):
+    """A frame as a path's graph meets it."""
+
+    inputs: dict[str, NDArray[np.generic]]
+    """The image, and the memory of the frames before it; in the graph's order."""
+    classes: NDArray[np.int64]
+    """(1, u·h, u·w), what the graph says in float."""
 
 
 @torch.inference_mode()
 def calibration(
     graphs: Sequence[StepGraph], clip: Clip, size: tuple[int, int], memory: Sequence[TensorSpec]
-) -> list[list[Inputs]]:
-    """What each path's graph meets when a clip is shown in order: images with the memory of the frames before them.
+) -> list[list[Met]]:
+    """What each path's graph meets when a clip is shown in order.
 
     Args:
         graphs: of the paths, in turn.
@@ -31,34 +54,72 @@ def calibration(
         size: (height, width) of the networks' input, pixels.
         memory: of the graphs.
     """
-    met: list[list[Inputs]] = [[] for _ in graphs]
-    state = tuple(torch.zeros(spec.shape) for spec in memory)
+    met: list[list[Met]] = [[] for _ in graphs]
+    state = [torch.zeros(spec.shape) for spec in memory]
     for index, frame in enumerate(clip.frames):
         image = resized(frame, size).permute(0, 2, 3, 1).contiguous()
         named = zip(("image", *(past(spec.name) for spec in memory)), (image, *state), strict=True)
-        met[index % len(graphs)].append({name: tensor.numpy() for name, tensor in named})
-        state = graphs[index % len(graphs)](image, *state)[1 : 1 + len(state)]
+        inputs = {name: tensor.numpy() for name, tensor in named}
+        logits, *state = graphs[index % len(graphs)](image, *state)[: 1 + len(state)]
+        met[index % len(graphs)].append(Met(inputs, logits.argmax(1).numpy()))
     return met
 
 
-def quantize(model: Any, inputs: Sequence[Inputs]) -> Any:
-    """An onnx.ModelProto with its convolutions and matrix products in int8, calibrated on the inputs given.
+def quantize(model: Any, met: Sequence[Met], *, alone: bool, agreement: float) -> Any:
+    """An onnx.ModelProto with its convolutions and matrix products in int8, but where that hurts.
 
     The first convolutions stay in float: they see the picture itself, and cost more masks than the rest together. So
-    does what finds motion: a softmax sharpened fiftyfold has no use for 256 levels.
+    does what finds motion: a softmax sharpened fiftyfold has no use for 256 levels. If masks then agree too little, the
+    layers go back to float that cost most, one by one, by NNCF's accuracy control.
+
+    Args:
+        model: the graph of a path.
+        met: what it is calibrated and judged on, in order.
+        alone: it is the only path, so it is judged with the memory that it leaves itself within a run.
+        agreement: share of cells, 0..1, that shall keep their class.
     """
     import nncf
 
     first = [node.name for node in model.graph.node if node.op_type == "Conv"][:_FIRST]
+    runs = [met[start : start + _RUN] for start in range(0, len(met), _RUN)]
     with quiet("nncf"):
-        return nncf.quantize(
+        return nncf.quantize_with_accuracy_control(
             model,
-            nncf.Dataset(inputs),
+            nncf.Dataset([one.inputs for one in met]),
+            nncf.Dataset(runs),
+            partial(_agreement, alone=alone),
+            max_drop=_ALLOWED * (1 - agreement),
             preset=nncf.QuantizationPreset.MIXED,
-            subset_size=len(inputs),
+            subset_size=len(met),
             ignored_scope=nncf.IgnoredScope(names=first, types=_KEPT, validate=False),
+            advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
+                max_num_iterations=_MOST, ranking_subset_size=1, num_ranking_workers=1
+            ),
         )
 
 
-_FIRST = 3
-_KEPT = ["GridSample", "ReduceSum", "ReduceL2", "Softmax", "Mul", "Div"]
+def _agreement(model: Any, runs: Iterable[Sequence[Met]], *, alone: bool) -> tuple[float, list[float]]:
+    """Share of cells that have the class that float gives them: of all runs, and of each."""
+    engine = _engine(model)
+    shares = []
+    for run in runs:
+        state: list[NDArray[np.generic]] = []
+        same = []
+        for index, (inputs, classes) in enumerate(run):
+            image, *remembered = inputs.values()
+            logits, *state = engine.run([image, *(state if alone and index else remembered)])
+            same.append(np.mean(logits.argmax(1) == classes))
+        shares.append(float(np.mean(same)))
+    return float(np.mean(shares)), shares
+
+
+def _engine(model: Any) -> Engine:
+    """A graph in the runtime that is the first choice for it."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "model.onnx")
+        save_onnx(model, path)
+        if not installed("openvino"):
+            return OnnxRuntimeEngine(path, device="cpu", threads=None)
+        from tdseg.runtime.openvino import OpenVinoEngine, compile_graph
+
+        return OpenVinoEngine(compile_graph(path))
