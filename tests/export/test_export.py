@@ -47,14 +47,17 @@ def motion() -> TDNet:
 
 
 class Thin(SubNetwork):
-    """Three convolutions: little to trace."""
+    """Little to trace, with a depthwise separable convolution."""
 
     channels = 16
 
     def __init__(self) -> None:
         super().__init__()
         steps = [(3, 8), (8, 8), (8, self.channels)]
-        self.layers = nn.Sequential(*(nn.Conv2d(*step, 3, stride=2, padding=1) for step in steps))
+        down = (nn.Conv2d(*step, 3, stride=2, padding=1) for step in steps)
+        depthwise = nn.Conv2d(self.channels, self.channels, 3, padding=1, groups=self.channels)
+        pointwise = nn.Conv2d(self.channels, self.channels, 1)
+        self.layers = nn.Sequential(*down, nn.ReLU6(), depthwise, nn.ReLU6(), pointwise)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """z."""
@@ -237,6 +240,14 @@ def test_int8_is_calibrated_with_state_and_measured(
     assert manifest.parity.miou_drop is not None
     assert 0.9 <= manifest.parity.agreement < 1
     assert (tmp_path / "int8" / "model.onnx").stat().st_size < 5e6
+
+
+@pytest.mark.slow
+def test_int8_of_paths_with_weights_of_their_own(tmp_path: Path) -> None:
+    pytest.importorskip("nncf", reason="int8 needs the extra 'export'")
+    manifest = export(independent_paths(), tmp_path / "int8", to="onnx", precision="int8", agreement=0)
+    assert manifest.parity is not None
+    assert manifest.parity.agreement > 0.9
 
 
 @pytest.mark.slow

@@ -74,7 +74,7 @@ def export(
             it is dynamic.
         dynamic: the graph takes any size whose sides are multiples of the stride of the features, 8 as a rule.
         precision: "fp16" halves the weights: OpenVINO computes with them in float32, ONNX graphs in float16, for GPUs.
-            "int8" quantises convolutions and matrix products.
+            "int8" quantises convolutions and matrix products, as many as the agreement allows.
         calibrate: what int8 is calibrated on, and any graph is checked on: a video, a folder of frames, or labelled
             data, on which the loss of mIoU is measured too; None: a rendered street.
         stateful: OpenVINO: beside the graph, write one that keeps its state inside.

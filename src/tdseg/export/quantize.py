@@ -79,6 +79,7 @@ def quantize(model: Any, met: Sequence[Met], *, alone: bool, agreement: float) -
         agreement: share of cells, 0..1, that shall keep their class.
     """
     import nncf
+    from nncf.quantization.advanced_parameters import QuantizationParameters
 
     first = [node.name for node in model.graph.node if node.op_type == "Conv"][:_FIRST]
     runs = [met[start : start + _RUN] for start in range(0, len(met), _RUN)]
@@ -92,6 +93,10 @@ def quantize(model: Any, met: Sequence[Met], *, alone: bool, agreement: float) -
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(met),
             ignored_scope=nncf.IgnoredScope(names=first, types=_KEPT, validate=False),
+            advanced_quantization_parameters=nncf.AdvancedQuantizationParameters(
+                # In a branch ONNX Runtime cannot run a depthwise convolution whose input has a scale per channel.
+                activations_quantization_params=None if alone else QuantizationParameters(per_channel=False),
+            ),
             advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
                 max_num_iterations=_MOST, ranking_subset_size=1, num_ranking_workers=1
             ),

@@ -14,7 +14,7 @@ from tdseg.errors import ConfigError, DataError
 
 _ATTEMPTS = 10
 _COUNTED = 500
-"""Clips whose labels are looked at for the class shares, at most."""
+"""Frames whose labels are looked at for the class shares, at most."""
 
 
 class Drawn(NamedTuple):
@@ -90,7 +90,7 @@ class Mixture:
         return Drawn(None, 0, tuple(problems))
 
     def class_shares(self) -> Tensor:
-        """(C,) share of each class among the labelled pixels of the mixture, from at most 500 clips of it.
+        """(C,) share of each class among the labelled pixels of the mixture, from at most 500 frames of it.
 
         Raises:
             DataError: no pixel is labelled.
@@ -98,7 +98,7 @@ class Mixture:
         shares = torch.zeros(len(self.classes))
         for weight, dataset in zip(self.weights.tolist(), self.datasets, strict=True):
             counts = torch.zeros(256)
-            stride = -(-len(dataset) * len(self.datasets) // _COUNTED)
+            stride = -(-len(dataset) * dataset.length * len(self.datasets) // _COUNTED)
             for index in range(0, len(dataset), stride):
                 try:
                     clip = _take(dataset, index, Generator().manual_seed(index))
