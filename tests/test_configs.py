@@ -154,8 +154,6 @@ def test_recipes_train(path: Path, tmp_path: Path, fabricated: Callable[[Source 
     for name, source in {f"sources.{i}": source for i, source in enumerate(recipe.sources)}.items():
         if root := fabricated(source):
             flags[f"{name}.root"] = root
-        else:
-            flags["losses.balance"] = "null"  # hundreds of streets would be rendered to count their classes
     if root := fabricated(recipe.validation):
         flags["validation.root"] = root
     scaled = Recipe.from_yaml(path, [word for name, value in flags.items() for word in (f"--{name}", str(value))])

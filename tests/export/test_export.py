@@ -47,17 +47,14 @@ def motion() -> TDNet:
 
 
 class Thin(SubNetwork):
-    """Little to trace, with a depthwise separable convolution."""
+    """Three convolutions: little to trace."""
 
     channels = 16
 
     def __init__(self) -> None:
         super().__init__()
         steps = [(3, 8), (8, 8), (8, self.channels)]
-        down = (nn.Conv2d(*step, 3, stride=2, padding=1) for step in steps)
-        depthwise = nn.Conv2d(self.channels, self.channels, 3, padding=1, groups=self.channels)
-        pointwise = nn.Conv2d(self.channels, self.channels, 1)
-        self.layers = nn.Sequential(*down, nn.ReLU6(), depthwise, nn.ReLU6(), pointwise)
+        self.layers = nn.Sequential(*(nn.Conv2d(*step, 3, stride=2, padding=1) for step in steps))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """z."""

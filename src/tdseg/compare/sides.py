@@ -46,7 +46,7 @@ class ModelSide:
         names = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
         self.classes = Palette(given, names, draw.color_table(config.palette)[: config.num_classes])
         height, width = self.stream.size
-        self.about = f"{given}: model, {height}x{width} in {model.runtime} {model.precision} on {model.device}"
+        self.about = f"{given}: model, {height}x{width} in {model.runtime} {model.precision} on {model.computes_on}"
 
     def step(self, frame: RGB) -> Seen:
         """The next frame, (H, W, 3), segmented."""
