@@ -13,7 +13,7 @@ from pathlib import Path
 
 import tdseg
 from tdseg.data.camvid import CamVid
-from tdseg.evaluate import PROTOCOLS, Showing, score
+from tdseg.measure.evaluate import PROTOCOLS, Showing, score
 from tdseg.metrics.temporal import FlipRate
 
 RUNS: dict[str, tuple[Showing, ...]] = {"val": ("stream",), "test": ("still", "stream")}

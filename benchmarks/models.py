@@ -22,14 +22,14 @@ from pathlib import Path
 
 import torch
 
-from tdseg import cost, zoo
-from tdseg.bench.report import machine
 from tdseg.cli.terminal import parse_size
-from tdseg.device import cpu_threads
 from tdseg.errors import ConfigError, TdsegError
 from tdseg.files import check_target, write_whole
-from tdseg.models.state import TDNetState
-from tdseg.stream import input_size
+from tdseg.inference.stream import input_size
+from tdseg.measure import cost
+from tdseg.models.propagation.state import TDNetState
+from tdseg.system import cpu_threads, machine
+from tdseg.zoo import catalog
 
 ROUNDS = 3
 
@@ -75,7 +75,7 @@ class Runner:
     """An untrained, fused model that steps through noise."""
 
     def __init__(self, name: str, size: tuple[int, int]) -> None:
-        plain = zoo.create_model(name)
+        plain = catalog.create_model(name)
         self.name, self.size = name, input_size(plain, size)
         self.multiply_adds_per_frame = round(statistics.fmean(cost.multiply_adds(plain, size)))
         self.merging_multiply_adds = cost.merging_multiply_adds(plain, size)
@@ -118,7 +118,7 @@ class Runner:
 def main() -> None:
     """Measure, and write the page, and the figures to a file where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=zoo.architectures(), metavar="NAME")
+    parser.add_argument("--models", nargs="+", default=catalog.architectures(), metavar="NAME")
     parser.add_argument("--sizes", nargs="+", default=["360x480", "769x1537"], metavar="HxW")
     parser.add_argument("--frames", type=int, help=f"of each model, at least; by default {ROUNDS} times its paths")
     parser.add_argument("--threads", type=int, help="by default all cores")

@@ -29,19 +29,18 @@ from PIL import Image
 from torch import Tensor, nn
 
 import tdseg
-from tdseg.accelerate import accelerate
-from tdseg.bench.report import machine
 from tdseg.cli.terminal import parse_size
-from tdseg.convert import convert
-from tdseg.device import cpu_threads, resolve_device
 from tdseg.errors import ConfigError, TdsegError
 from tdseg.export import export
 from tdseg.files import check_target, write_whole
 from tdseg.models.layers import resize
-from tdseg.models.state import TDNetState
+from tdseg.models.propagation.state import TDNetState
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime import open_exported
 from tdseg.runtime.exported import ExportedNetwork, ExportedState
+from tdseg.runtime.torch import accelerate
+from tdseg.system import cpu_threads, machine, resolve_device
+from tdseg.zoo.official import convert
 
 TOLERANCE = 1e-4
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {

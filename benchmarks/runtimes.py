@@ -32,20 +32,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import tdseg
-from tdseg import zoo
-from tdseg.bench.report import machine
 from tdseg.cli.terminal import parse_size
-from tdseg.data.synthetic import render_street
-from tdseg.device import cpu_threads
 from tdseg.errors import TdsegError
 from tdseg.export import export
+from tdseg.inference.folder import Summary
 from tdseg.models.backbones.efficientnet_lite import EfficientNetLite
 from tdseg.models.tdnet import TDNet
-from tdseg.outputs import Summary
 from tdseg.runtime import RUNTIMES, RuntimeName, open_exported
 from tdseg.runtime.exported import Engine
 from tdseg.runtime.manifest import Parity
 from tdseg.runtime.network import Network
+from tdseg.street import render_street
+from tdseg.system import cpu_threads, machine
+from tdseg.zoo import catalog
 
 ROUNDS = 5
 ENCODER = "encoder"
@@ -165,7 +164,7 @@ def _network(
     name: str, size: tuple[int, int], threads: int, folder: Path, arguments: argparse.Namespace
 ) -> list[Contender]:
     architecture, *fields = name.split()
-    trained = not zoo.is_architecture(architecture)
+    trained = not catalog.is_architecture(architecture)
     torch.manual_seed(0)
     overrides = {key: yaml.safe_load(value) for key, value in (field.split("=") for field in fields)}
     model = tdseg.load(name) if trained else tdseg.create_model(architecture, **overrides)

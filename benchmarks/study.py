@@ -26,15 +26,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import study_page
 import tdseg
-from tdseg.cost import parameters
 from tdseg.data.camvid import CamVid
-from tdseg.evaluate import evaluate
+from tdseg.measure.cost import parameters
+from tdseg.measure.evaluate import evaluate
 from tdseg.models.path import Encoded
-from tdseg.models.state import TDNetState
+from tdseg.models.propagation.state import TDNetState
 from tdseg.models.tdnet import TDNet
 from tdseg.train.loop import fit
 from tdseg.train.recipe import Recipe
-from tdseg.zoo import WEIGHTS
+from tdseg.zoo.catalog import WEIGHTS
 
 BASE = Path(__file__).parents[1] / "configs" / "camvid-td4-lite0.yaml"
 ATTENTION = {"propagation": "attention", "d_k": 64, "reach": 2, "memory_stride": 4}
@@ -179,7 +179,7 @@ def measure(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, An
 
 
 def multiply_adds(model: TDNet) -> float:
-    """Of a frame, after m others; unlike `tdseg.cost`, it counts what a model does that forgets."""
+    """Of a frame, after m others; unlike `tdseg.measure.cost`, it counts what a model does that forgets."""
     with torch.device("meta"):
         twin, x = type(model)(model.config), torch.empty(1, 3, *model.config.size)
     twin.eval().requires_grad_(False)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from tdseg.draw import BACKGROUND
+from tdseg.masks.draw import BACKGROUND
 from tdseg.report.markup import Html, Ink, rgb, tag
 from tdseg.report.plots import nice_ticks, number
 

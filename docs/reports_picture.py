@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tdseg.compare import compare
-from tdseg.data.synthetic import render_street
+from tdseg.measure.compare import compare
+from tdseg.street import render_street
 from tdseg.video import VideoWriter
 
 FOLDER = Path(__file__).parent

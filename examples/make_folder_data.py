@@ -13,9 +13,9 @@ from pathlib import Path
 import yaml
 from PIL import Image
 
-from tdseg.data.synthetic import render_street
-from tdseg.draw import color_table, save_mask
-from tdseg.labels import CAMVID_CLASSES, CAMVID_PALETTE
+from tdseg.masks.classes import CAMVID_CLASSES, CAMVID_PALETTE
+from tdseg.masks.draw import color_table, save_mask
+from tdseg.street import render_street
 from tdseg.video import VideoWriter
 
 EVERY = 3

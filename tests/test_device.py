@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tdseg.device import cpu_threads, resolve_device
 from tdseg.errors import ConfigError
+from tdseg.system import cpu_threads, resolve_device
 
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:

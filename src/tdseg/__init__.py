@@ -5,45 +5,45 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tdseg.system import __version__ as __version__
+
 if TYPE_CHECKING:
     from tdseg.config import ModelConfig
     from tdseg.errors import ConfigError, DataError, OutputError, TdsegError, VideoError, WeightsError
-    from tdseg.loading import load
-    from tdseg.memory import add_memory
-    from tdseg.models.state import FrameMemory, MotionMemory, TDNetState
+    from tdseg.inference.pipeline import segment, segment_to
+    from tdseg.inference.stream import Result, Stream
+    from tdseg.models.propagation.state import FrameMemory, MotionMemory, TDNetState
     from tdseg.models.subnets import SubFeature, SubNetwork
     from tdseg.models.tdnet import ClipOutput, TDNet
-    from tdseg.pipeline import segment, segment_to
-    from tdseg.stream import Result, Stream
-    from tdseg.zoo import create_model, distribute, list_models, save
-
-__version__ = "0.1.0"
+    from tdseg.zoo.add_memory import add_memory
+    from tdseg.zoo.catalog import create_model, distribute, list_models, save
+    from tdseg.zoo.load import load
 
 _HOME = {
     "ClipOutput": "tdseg.models.tdnet",
     "ConfigError": "tdseg.errors",
     "DataError": "tdseg.errors",
-    "FrameMemory": "tdseg.models.state",
+    "FrameMemory": "tdseg.models.propagation.state",
     "ModelConfig": "tdseg.config",
-    "MotionMemory": "tdseg.models.state",
+    "MotionMemory": "tdseg.models.propagation.state",
     "OutputError": "tdseg.errors",
-    "Result": "tdseg.stream",
-    "Stream": "tdseg.stream",
+    "Result": "tdseg.inference.stream",
+    "Stream": "tdseg.inference.stream",
     "SubFeature": "tdseg.models.subnets",
     "SubNetwork": "tdseg.models.subnets",
     "TDNet": "tdseg.models.tdnet",
-    "TDNetState": "tdseg.models.state",
+    "TDNetState": "tdseg.models.propagation.state",
     "TdsegError": "tdseg.errors",
     "VideoError": "tdseg.errors",
     "WeightsError": "tdseg.errors",
-    "add_memory": "tdseg.memory",
-    "create_model": "tdseg.zoo",
-    "distribute": "tdseg.zoo",
-    "list_models": "tdseg.zoo",
-    "load": "tdseg.loading",
-    "save": "tdseg.zoo",
-    "segment": "tdseg.pipeline",
-    "segment_to": "tdseg.pipeline",
+    "add_memory": "tdseg.zoo.add_memory",
+    "create_model": "tdseg.zoo.catalog",
+    "distribute": "tdseg.zoo.catalog",
+    "list_models": "tdseg.zoo.catalog",
+    "load": "tdseg.zoo.load",
+    "save": "tdseg.zoo.catalog",
+    "segment": "tdseg.inference.pipeline",
+    "segment_to": "tdseg.inference.pipeline",
 }
 
 __all__ = [

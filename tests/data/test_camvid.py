@@ -8,14 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
-import layouts
+from support import layouts
+from support.places import CAMVID
 from tdseg.data.camvid import NAME, CamVid, official_split
 from tdseg.data.clip import IGNORE
 from tdseg.errors import DataError
-from tdseg.labels import CAMVID32, CAMVID32_CLASSES, CAMVID_CLASSES
+from tdseg.masks.classes import CAMVID32, CAMVID32_CLASSES, CAMVID_CLASSES
 
-REAL = Path(__file__).parents[2] / "data" / "camvid"
-needs_real = pytest.mark.skipif(not REAL.exists(), reason="needs CamVid in data/camvid")
+needs_real = pytest.mark.skipif(not CAMVID.exists(), reason="needs CamVid in data/camvid")
 
 
 def test_void_is_ignored(tmp_path: Path) -> None:
@@ -122,12 +122,12 @@ def test_colour_that_is_no_class(tmp_path: Path) -> None:
 
 @needs_real
 def test_real_splits() -> None:
-    counts = {split: len(CamVid(REAL, split)) for split in ("train", "val", "test")}
+    counts = {split: len(CamVid(CAMVID, split)) for split in ("train", "val", "test")}
     assert counts == {"train": 367, "val": 101, "test": 233}
-    assert [CamVid(REAL, split).fps for split in counts] == [None, 15, None]
-    assert len(CamVid(REAL, "val", length=4)) == 98
+    assert [CamVid(CAMVID, split).fps for split in counts] == [None, 15, None]
+    assert len(CamVid(CAMVID, "val", length=4)) == 98
     for split in counts:  # the rule for the original layout gives SegNet's split
-        for path in (REAL / "images" / split).iterdir():
+        for path in (CAMVID / "images" / split).iterdir():
             match = NAME.fullmatch(path.stem)
             assert match
             assert official_split(match[1], int(match[2])) == split, path.name

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import layouts
-from small import write_clip
+from support import layouts
+from support.places import ROOT
+from support.small import write_clip
 from tdseg.data.clip import IGNORE
 from tdseg.data.folder import Folder, read_config
 from tdseg.errors import ConfigError, DataError
@@ -148,7 +149,7 @@ def test_what_is_not_there(tmp_path: Path) -> None:
 
 
 def test_the_documented_yaml_is_valid(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
     blocks = [block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if block.startswith("classes")]
     plain, coloured = blocks
     (tmp_path / "data.yaml").write_text(plain)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import layouts
+from support import layouts
 from tdseg.data.cityscapes import Cityscapes
 from tdseg.data.clip import IGNORE
 from tdseg.data.nyudv2 import NYUDv2

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from small import SIZE, moving_frames
+from support.places import ROOT
+from support.small import SIZE, moving_frames
 from tdseg.export import export
-from tdseg.stream import Stream
-from tdseg.zoo import create_model
+from tdseg.inference.stream import Stream
+from tdseg.zoo.catalog import create_model
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "deploy.cpp"
+EXAMPLE = ROOT / "examples" / "deploy.cpp"
 
 
 @pytest.mark.slow

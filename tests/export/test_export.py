@@ -15,17 +15,17 @@ from PIL import Image
 from torch import nn
 
 import tdseg
-from small import SIZE, moving_frames, small_model, write_clip
+from support.small import SIZE, moving_frames, small_model, write_clip
 from tdseg.cli import DONE, REFUSED, main
 from tdseg.errors import ConfigError, OutputError, WeightsError
 from tdseg.export import export
-from tdseg.labels import CAMVID_CLASSES, CAMVID_PALETTE
+from tdseg.inference.stream import Stream
+from tdseg.masks.classes import CAMVID_CLASSES, CAMVID_PALETTE
 from tdseg.models.subnets import SubNetwork
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime import READERS, open_exported
 from tdseg.runtime.manifest import MANIFEST, Manifest
-from tdseg.stream import Stream
-from tdseg.zoo import create_model, save
+from tdseg.zoo.catalog import create_model, save
 
 pytest.importorskip("onnxscript", reason="exports need the extra 'export'")
 pytest.importorskip("onnxruntime", reason="exports need the extra 'export'")

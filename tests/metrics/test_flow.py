@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from small import moving_frames
+from support.small import moving_frames
 from tdseg.errors import DataError
 from tdseg.metrics.flow import DISFlow, make_flow, warp
 

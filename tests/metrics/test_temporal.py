@@ -9,12 +9,11 @@ import torch.distributed as dist
 from torch.multiprocessing import Manager
 from torch.multiprocessing.spawn import start_processes
 
+from support.places import CAMVID
 from tdseg.data.camvid import CamVid
 from tdseg.metrics.consistency import TemporalConsistency
 from tdseg.metrics.flow import DISFlow, make_flow
 from tdseg.metrics.temporal import Steadiness
-
-CAMVID = Path(__file__).parents[2] / "data" / "camvid"
 
 
 def measure(videos: range) -> Steadiness:

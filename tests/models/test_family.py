@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from factory import random_model
 from torch import Tensor, nn
 
 import tdseg
-from tdseg import zoo
+from support.factory import random_model
 from tdseg.errors import ConfigError
 from tdseg.models.path import Path as NetworkPath
 from tdseg.models.tdnet import TDNet
+from tdseg.zoo import catalog
 
 
 def subnet(model: TDNet, path: int = 0) -> Any:
@@ -24,9 +24,9 @@ def subnet(model: TDNet, path: int = 0) -> Any:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("name", [*zoo.architectures(), "td2-psp18", "td3-lite0"])
+@pytest.mark.parametrize("name", [*catalog.architectures(), "td2-psp18", "td3-lite0"])
 def test_every_model_runs(name: str) -> None:
-    model = zoo.create_model(name, num_classes=5)
+    model = catalog.create_model(name, num_classes=5)
     logits, state = model.step(torch.randn(1, 3, 65, 90))
     assert logits.shape == (1, 5, 65, 90)
     assert logits.isfinite().all()
@@ -34,7 +34,7 @@ def test_every_model_runs(name: str) -> None:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("name", zoo.architectures())
+@pytest.mark.parametrize("name", catalog.architectures())
 def test_every_model_fuses(name: str) -> None:
     model = random_model(name, num_classes=5)
     frames = torch.randn(1, model.config.paths + 1, 3, 64, 72)
@@ -61,7 +61,7 @@ def test_groups_are_parts_of_one_pyramid() -> None:
 
 
 def test_groups_repeat_where_there_are_more_paths() -> None:
-    model = zoo.create_model("td4-psp18")
+    model = catalog.create_model("td4-psp18")
     assert [subnet(model, path).first for path in range(4)] == [0, 256, 0, 256]
 
 
@@ -80,13 +80,13 @@ def test_groups_repeat_where_there_are_more_paths() -> None:
 )
 def test_contradictions(name: str, overrides: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
-        zoo.create_model(name, **overrides)
+        catalog.create_model(name, **overrides)
 
 
 @pytest.mark.parametrize("name", ["td1-psp18", "td17-psp18", "td-psp18", "psp19", "td4-", "custom"])
 def test_unknown_names(name: str) -> None:
     with pytest.raises(ConfigError, match="unknown model"):
-        zoo.create_model(name)
+        catalog.create_model(name)
 
 
 class Pooled(tdseg.SubNetwork):

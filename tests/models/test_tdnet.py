@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 import torch
-from factory import SIZES, random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tdseg import zoo
+from support.factory import SIZES, random_model
 from tdseg.errors import ConfigError
 from tdseg.models.layers import resize
-from tdseg.models.state import TDNetState
+from tdseg.models.propagation.state import TDNetState
 from tdseg.models.tdnet import TDNet
+from tdseg.zoo import catalog
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "per-frame": ("lite0", {}),
@@ -180,7 +180,7 @@ def test_threads_share_a_model(td4: TDNet) -> None:
 
 
 def test_training_gives_what_losses_need() -> None:
-    model = TDNet(zoo.model_config("td4-lite0", shared_paths=False), aux=True).train()
+    model = TDNet(catalog.model_config("td4-lite0", shared_paths=False), aux=True).train()
     for phase in range(4):  # only the newest frame of a clip of m has a full memory, so every phase must come
         out = model.forward_clip(clip(4, (64, 96), batch=2), model.initial_state(phase))
         assert out.logits.shape == (2, 4, 11, 64, 96)
@@ -193,7 +193,7 @@ def test_training_gives_what_losses_need() -> None:
 
 
 def test_budget() -> None:
-    parameters = sum(p.numel() for p in zoo.create_model("td4-lite0", shared_paths=False).parameters())
+    parameters = sum(p.numel() for p in catalog.create_model("td4-lite0", shared_paths=False).parameters())
     assert parameters <= 16_000_000
 
 

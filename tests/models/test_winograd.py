@@ -4,11 +4,11 @@ import copy
 
 import pytest
 import torch
-from factory import random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from support.factory import random_model
 from tdseg.models.winograd import WinogradConv2d, transforms
 
 

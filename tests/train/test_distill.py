@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError, WeightsError
-from tdseg.labels import CAMVID_CLASSES
+from tdseg.masks.classes import CAMVID_CLASSES
 from tdseg.models.head import Head
 from tdseg.models.layers import resize
 from tdseg.models.subnets.pspnet import PSPSubNetwork
@@ -18,7 +18,7 @@ from tdseg.models.tdnet import TDNet
 from tdseg.train.distill import Distiller, divergence, paths_of
 from tdseg.train.recipe import Distillation
 from tdseg.train.teacher import Answer, AveragedTeacher, PerFrameTeacher, group_masks, groups_of, load_teacher
-from tdseg.zoo import create_model, load, model_config, save
+from tdseg.zoo.catalog import create_model, load, model_config, save
 
 SIZE = (64, 96)
 STUDENT = model_config("td4-lite0", d_v=16, head_channels=16, classes=CAMVID_CLASSES, size=SIZE)

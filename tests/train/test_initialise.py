@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from fabricate import paths_of
 from torch import nn
 
 import tdseg
+from support.fabricate import paths_of
 from tdseg.errors import ConfigError, WeightsError
 from tdseg.models.subnets.pspnet import PSPSubNetwork
 from tdseg.models.tdnet import TDNet
 from tdseg.train.init import initialise
-from tdseg.weights import write_model
-from tdseg.zoo import create_model
+from tdseg.zoo.catalog import create_model
+from tdseg.zoo.checkpoint import write_model
 
 
 def start(model: TDNet, source: str | Path) -> list[str]:

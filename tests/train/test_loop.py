@@ -21,19 +21,19 @@ from safetensors import safe_open
 from torch._dynamo.backends.debugging import aot_eager
 
 import tdseg
+from support.places import ROOT
 from tdseg.errors import ConfigError, DataError
 
 pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
 
-import fabricate
-from fabricate import Kept, parse, paths_of, small_values, write_camvid
-
+from support import fabricate
+from support.fabricate import Kept, parse, paths_of, small_values, write_camvid
 from tdseg.train.loop import fit, per_frame_recipe
 from tdseg.train.mixture import Mixture
 from tdseg.train.recipe import Recipe
 from tdseg.train.trainer import Trainer, make_fabric, make_network
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = ROOT / "configs"
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tdseg.data.clip import IGNORE
 from tdseg.data.transforms import Batch
-from tdseg.models.state import FrameMemory, TDNetState
+from tdseg.models.propagation.state import FrameMemory, TDNetState
 from tdseg.models.tdnet import ClipOutput
 from tdseg.train.losses import Reduce, clip_losses, cross_entropy, hardest, lovasz
 from tdseg.train.recipe import Losses

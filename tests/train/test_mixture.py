@@ -9,8 +9,7 @@ import torch
 
 pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
 
-from fabricate import write_camvid
-
+from support.fabricate import write_camvid
 from tdseg.data.source import Source
 from tdseg.errors import DataError
 from tdseg.train.feed import Problems

@@ -7,7 +7,7 @@ import torch
 
 from tdseg.train.optim import Average, lr_factor, make_optimizer, set_lr
 from tdseg.train.recipe import Optimizer
-from tdseg.zoo import create_model
+from tdseg.zoo.catalog import create_model
 
 
 def config(**fields: Any) -> Optimizer:

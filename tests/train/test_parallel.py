@@ -16,8 +16,8 @@ import tdseg
 
 pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
 
-import fabricate
-from fabricate import small_values, write_camvid
+from support import fabricate
+from support.fabricate import small_values, write_camvid
 
 
 def train(folder: Path, values: dict[str, Any], processes: int) -> tuple[list[dict[str, float]], Path]:

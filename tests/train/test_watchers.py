@@ -13,18 +13,18 @@ import yaml
 from PIL import Image
 from rich.console import Console
 
-from small import SIZE, moving_frames, small_model
+from support.small import SIZE, moving_frames, small_model
 from tdseg.data.camvid import CamVid
 from tdseg.train.recipe import Recipe
 from tdseg.train.watch import Example, Run, Step
-from tdseg.weights import write_model
+from tdseg.zoo.checkpoint import write_model
 
 pytest.importorskip("tensorboard", reason="training needs: pip install 'tdseg[train]'")
 pytest.importorskip("torchmetrics", reason="evaluation needs: pip install 'tdseg[metrics]'")
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tdseg.evaluate import evaluate
+from tdseg.measure.evaluate import evaluate
 from tdseg.train.board import Board, side_by_side
 from tdseg.train.card import Card, code_version
 from tdseg.train.terminal import Terminal

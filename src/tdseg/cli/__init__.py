@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from tdseg import __version__
 from tdseg.cli.bench import bench
 from tdseg.cli.compare import compare
 from tdseg.cli.convert import convert
@@ -26,6 +25,7 @@ from tdseg.cli.segment import segment
 from tdseg.cli.terminal import DONE, IN_PART, INTERRUPTED, REFUSED, err
 from tdseg.cli.train import train
 from tdseg.errors import TdsegError
+from tdseg.system import __version__
 
 __all__ = ["DONE", "INTERRUPTED", "IN_PART", "REFUSED", "app", "main"]
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from tdseg.cli.terminal import DONE, out, parse_size, progress_bar
 
 if TYPE_CHECKING:
-    from tdseg.bench import Report
+    from tdseg.measure.bench import Report
 
 
 def bench(
@@ -56,7 +56,7 @@ def bench(
         json: File to write the figures to.
         report: File to write them to as a page to look at, HTML.
     """
-    from tdseg.bench import bench
+    from tdseg.measure.bench import bench
 
     with progress_bar(quiet=False) as on_progress:
         measured = bench(

@@ -14,8 +14,8 @@ from tdseg.cli.terminal import DONE, IN_PART, err, out, parse_size, progress_bar
 from tdseg.report.figures import FIGURES
 
 if TYPE_CHECKING:
-    from tdseg.compare import Comparison
-    from tdseg.compare.tally import Track
+    from tdseg.measure.compare import Comparison
+    from tdseg.measure.compare.tally import Track
 
 
 def compare(
@@ -48,7 +48,7 @@ def compare(
         overwrite: Replace the output.
         quiet: Print errors only.
     """
-    from tdseg.compare import compare
+    from tdseg.measure.compare import compare
 
     with progress_bar(quiet) as on_progress:
         comparison = compare(

@@ -29,7 +29,7 @@ def convert(
         memory_stride: Spatial subsampling of the memory; by default 4, that of the official testing code.
         overwrite: Replace the target.
     """
-    from tdseg import convert as module
+    from tdseg.zoo import official as module
 
     config = module.convert(
         source, target, model=model, num_classes=num_classes, memory_stride=memory_stride, overwrite=overwrite

@@ -17,7 +17,7 @@ def demo(*, output: Annotated[str, Parameter(alias="-o")] = "out/demo", quiet: b
         output: Folder of the result; a former demo in it is replaced.
         quiet: Print errors only.
     """
-    from tdseg.demo import demo
+    from tdseg.inference.demo import demo
 
     with progress_bar(quiet) as on_progress:
         miou, summary = demo(output, on_progress=on_progress)

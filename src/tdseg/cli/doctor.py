@@ -10,7 +10,7 @@ from tdseg.cli.terminal import DONE, IN_PART, out
 
 def doctor() -> int:
     """Show versions, devices, and what is missing with the line that installs it."""
-    from tdseg.doctor import diagnose
+    from tdseg.cli.diagnosis import diagnose
 
     findings = diagnose()
     table = Table("what", "state", "to do", box=None)

@@ -47,11 +47,11 @@ def evaluate(
         quiet: Print errors only.
     """
     with needs("metrics"):
-        from tdseg.evaluate import evaluate, open_evaluation
+        from tdseg.measure.evaluate import evaluate, open_evaluation
     from tdseg.data.source import Source
     from tdseg.files import check_target, write_whole
-    from tdseg.loading import prepare
     from tdseg.report.evaluation import evaluation_page
+    from tdseg.zoo.load import prepare
 
     for target in (json, report):
         if target:

@@ -35,7 +35,7 @@ def flicker(
         quiet: Print errors only.
     """
     with needs("metrics"):
-        from tdseg.flicker import flicker
+        from tdseg.measure.flicker import flicker
     from tdseg.files import check_target
 
     if json:

@@ -41,8 +41,8 @@ def segment(
         quiet: Print errors only.
         overwrite: Replace a former result in the folder.
     """
-    from tdseg.allocator import keep_freed_memory
-    from tdseg.pipeline import default_output, segment_to
+    from tdseg.inference.pipeline import default_output, segment_to
+    from tdseg.system import keep_freed_memory
 
     keep_freed_memory()
     folder = output or str(default_output(source))

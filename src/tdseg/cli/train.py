@@ -32,8 +32,8 @@ def train(
         resume: Go on from the newest checkpoint there, to the same weights as a run that was never stopped.
         threads: Threads of the CPU; by default all cores.
     """
-    from tdseg.device import cpu_threads
     from tdseg.errors import ConfigError
+    from tdseg.system import cpu_threads
     from tdseg.train.recipe import Recipe
 
     if str(config).startswith("-"):

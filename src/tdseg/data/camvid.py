@@ -13,7 +13,7 @@ from tdseg.data.clip import IGNORE
 from tdseg.data.pictures import LabelReader, images_in
 from tdseg.data.tracks import Shot, Step, Track, TrackClips, paired
 from tdseg.errors import DataError, TdsegError
-from tdseg.labels import CAMVID32, CAMVID32_CLASSES, CAMVID32_PALETTE, CAMVID_CLASSES, CAMVID_PALETTE
+from tdseg.masks.classes import CAMVID32, CAMVID32_CLASSES, CAMVID32_PALETTE, CAMVID_CLASSES, CAMVID_PALETTE
 
 VOID = 11
 HZ = 30.0

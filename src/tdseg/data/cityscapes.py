@@ -12,7 +12,7 @@ from tdseg.data.clip import IGNORE
 from tdseg.data.pictures import LabelReader
 from tdseg.data.tracks import Shot, Step, Track, TrackClips
 from tdseg.errors import DataError, TdsegError
-from tdseg.labels import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
+from tdseg.masks.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 
 TRAIN_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 """The labelId of each of the 19 classes."""

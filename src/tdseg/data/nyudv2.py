@@ -12,7 +12,7 @@ from tdseg.data.clip import IGNORE
 from tdseg.data.pictures import LabelReader, default_palette, images_in
 from tdseg.data.tracks import Shot, Step, Track, TrackClips, paired
 from tdseg.errors import DataError, TdsegError
-from tdseg.labels import NYUDV2_CLASSES
+from tdseg.masks.classes import NYUDV2_CLASSES
 
 
 class NYUDv2(TrackClips):

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from tdseg.data.clip import IGNORE, Color
-from tdseg.draw import color_table
 from tdseg.errors import DataError
-from tdseg.masks import color_codes, read_pixels
+from tdseg.masks.draw import color_table
+from tdseg.masks.reading import color_codes, read_pixels
 from tdseg.video.reader import IMAGE_SUFFIXES, natural_order
 
 WRONG = 254

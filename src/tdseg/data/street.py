@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdseg.data.pictures import LabelReader
-from tdseg.data.synthetic import StreetFrame, render_street
 from tdseg.data.tracks import Step, Track, TrackClips
 from tdseg.errors import DataError
-from tdseg.labels import CAMVID_CLASSES, CAMVID_PALETTE
+from tdseg.masks.classes import CAMVID_CLASSES, CAMVID_PALETTE
+from tdseg.street import StreetFrame, render_street
 
 
 class Split(NamedTuple):

@@ -8,7 +8,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from tdseg import __version__, zoo
 from tdseg.config import ModelConfig
 from tdseg.data.source import Source
 from tdseg.errors import ConfigError, OutputError
@@ -22,9 +21,11 @@ from tdseg.export.write import OPSET, save_onnx, save_openvino, trace
 from tdseg.files import write_whole
 from tdseg.models.path import Path as ModelPath
 from tdseg.models.tdnet import TDNet
-from tdseg.runtime import READERS, RuntimeName, installed, open_exported, require
+from tdseg.runtime import READERS, RuntimeName, open_exported
 from tdseg.runtime.layout import PATH, fit_size, logits_shape, memory_layout
 from tdseg.runtime.manifest import MANIFEST, Manifest, Parity, TensorSpec, checksum, checksums, is_exported
+from tdseg.system import __version__, installed, require
+from tdseg.zoo import catalog
 
 Target = Literal["onnx", "openvino"]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -91,8 +92,8 @@ def export(
         WeightsError, VideoError, DataError: the model or the source cannot be used.
         OutputError: the folder cannot be written.
     """
-    weights = None if isinstance(model, TDNet) else zoo.find(model)
-    network = model if isinstance(model, TDNet) else zoo.load(model)
+    weights = None if isinstance(model, TDNet) else catalog.find(model)
+    network = model if isinstance(model, TDNet) else catalog.load(model)
     plan = _plan(network, to, size, dynamic, precision, stateful, agreement)
     config = network.config
     count = max(4 * config.paths, CALIBRATED_ON if calibrate or precision == "int8" else 0)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdseg.data.source import Source, open_source
-from tdseg.data.synthetic import render_street
-from tdseg.labels import CAMVID_CLASSES
+from tdseg.masks.classes import CAMVID_CLASSES
+from tdseg.street import render_street
 from tdseg.video import open_video
 
 Image = NDArray[np.uint8]

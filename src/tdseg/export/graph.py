@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from tdseg.config import ModelConfig
 from tdseg.export.same import use_same
-from tdseg.models.attention import Propagation, tokens
 from tdseg.models.path import Encoded, Path
-from tdseg.models.state import FrameMemory, MotionMemory
+from tdseg.models.propagation.attention import Propagation, tokens
+from tdseg.models.propagation.state import FrameMemory, MotionMemory
 
 
 class StepGraph(nn.Module):

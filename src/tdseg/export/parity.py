@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tdseg.classmap import class_map
 from tdseg.export.clip import Clip, Image
+from tdseg.inference.stream import resized
+from tdseg.masks.classmap import class_map
 from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.exported import ExportedNetwork
 from tdseg.runtime.manifest import Parity
-from tdseg.stream import resized
 
 RESETS = 1
 

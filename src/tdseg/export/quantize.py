@@ -16,12 +16,12 @@ from tdseg.export.clip import Clip
 from tdseg.export.graph import StepGraph
 from tdseg.export.quiet import quiet
 from tdseg.export.write import save_onnx
-from tdseg.runtime import installed
+from tdseg.inference.stream import resized
 from tdseg.runtime.exported import Engine
 from tdseg.runtime.layout import past
 from tdseg.runtime.manifest import TensorSpec
 from tdseg.runtime.onnxruntime import OnnxRuntimeEngine
-from tdseg.stream import resized
+from tdseg.system import installed
 
 _RUN = 16
 """Frames in a row, from a memory in float on, that are judged together; the worst run ranks layers."""

@@ -13,11 +13,11 @@ from torch.utils.checkpoint import checkpoint
 
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
-from tdseg.models.attention import Encoder, Propagation
 from tdseg.models.head import Head
-from tdseg.models.motion import MotionEncoder, MotionPropagation
 from tdseg.models.norm import make_norm
-from tdseg.models.state import FrameMemory, Memory, MotionMemory
+from tdseg.models.propagation.attention import Encoder, Propagation
+from tdseg.models.propagation.motion import MotionEncoder, MotionPropagation
+from tdseg.models.propagation.state import FrameMemory, Memory, MotionMemory
 from tdseg.models.subnets.base import SubFeature, SubNetwork
 
 _AUX_HIDDEN = 64

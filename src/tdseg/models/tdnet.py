@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
 from tdseg.models.layers import ConvNorm, resize
-from tdseg.models.motion import MotionEncoder
 from tdseg.models.norm import SpatialLayerNorm
 from tdseg.models.path import Encoded, Path
-from tdseg.models.state import Memory, TDNetState
+from tdseg.models.propagation.motion import MotionEncoder
+from tdseg.models.propagation.state import Memory, TDNetState
 from tdseg.models.subnets import SubNetwork, make_subnetwork
 
 MIN_SIZE = 64

@@ -9,7 +9,7 @@ from tdseg.report.page import A, B, card, cards, columns, figure, page, section
 from tdseg.report.plots import bars, histogram, lines, milliseconds, over_time, parts
 
 if TYPE_CHECKING:
-    from tdseg.bench.report import Report
+    from tdseg.measure.bench.report import Report
 
 STAGES = {"decode": "#8b93a3", "preprocess": "#3fa7a0", "model": A, "postprocess": "#8f6fe8", "encode": B}
 

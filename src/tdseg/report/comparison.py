@@ -15,8 +15,8 @@ from tdseg.report.page import A, B, card, cards, columns, figure, page, picture,
 from tdseg.report.plots import areas, bars, histogram, lines, milliseconds, over_time
 
 if TYPE_CHECKING:
-    from tdseg.compare.film import Film
-    from tdseg.compare.tally import Apart, Comparison, Track
+    from tdseg.measure.compare.film import Film
+    from tdseg.measure.compare.tally import Apart, Comparison, Track
 
 APART = "var(--apart)"
 CONFUSED = 8

@@ -15,7 +15,7 @@ STEADINESS = ("tc", "vc8", "vc16", "flip_rate", "excess_flip_rate", "flow_flip_r
 
 
 def evaluation_page(figures: dict[str, Any], palette: Sequence[tuple[int, int, int]]) -> str:
-    """A page of what `tdseg.evaluate.evaluate` gives.
+    """A page of what `tdseg.measure.evaluate.evaluate` gives.
 
     Args:
         figures: its keys, and model, runtime and precision.

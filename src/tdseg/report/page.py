@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from tdseg import __version__
 from tdseg.report.markup import Html, Ink, join, key, swatch, tag, void
+from tdseg.system import __version__
 
 A, B = "var(--a)", "var(--b)"
 """Colours of the first and second of two that are compared; alone, something has the first."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +9,7 @@ from tdseg.errors import ConfigError
 from tdseg.runtime.exported import ExportedNetwork
 from tdseg.runtime.layout import fit_size
 from tdseg.runtime.manifest import Manifest, read_manifest
+from tdseg.system import installed, require
 
 RuntimeName = Literal["torch", "onnxruntime", "openvino"]
 RUNTIMES: tuple[RuntimeName, ...] = ("torch", "onnxruntime", "openvino")
@@ -76,23 +76,3 @@ def _choose(folder: Path, manifest: Manifest, runtime: str, device: str) -> str:
 def _order(readers: tuple[str, ...], device: str) -> tuple[str, ...]:
     """On a GPU ONNX Runtime goes first: OpenVINO has only CPUs here."""
     return readers if device in ("cpu", "auto") else tuple(reversed(readers))
-
-
-def installed(package: str) -> bool:
-    """Whether a package can be imported; it is not."""
-    return importlib.util.find_spec(package) is not None
-
-
-def require(*packages: str, extra: str = "export") -> None:
-    """See that packages of an extra are there.
-
-    Raises:
-        ConfigError: one is not; the error says how to install it.
-    """
-    for package in packages:
-        if not installed(package):
-            raise ConfigError(
-                f"{package} is not installed",
-                expected=f"the packages of the extra {extra!r}",
-                do=f"pip install 'tdseg[{extra}]'",
-            )

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tdseg.device import split_device
 from tdseg.errors import ConfigError, WeightsError
 from tdseg.runtime.exported import Arrays
+from tdseg.system import split_device
 
 _CPU = "CPUExecutionProvider"
 _GPU = ("TensorrtExecutionProvider", "CUDAExecutionProvider")

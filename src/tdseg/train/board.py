@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from tdseg.draw import Colors, color_table, overlay
+from tdseg.masks.draw import Colors, color_table, overlay
 from tdseg.train.watch import Example, Run, Step, Watcher
 
 PANEL_WIDTH = 640

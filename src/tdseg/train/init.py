@@ -10,14 +10,14 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from tdseg import zoo
 from tdseg.errors import ConfigError, WeightsError
-from tdseg.models.attention import Encoder
 from tdseg.models.backbones.efficientnet_lite import EfficientNetLite
 from tdseg.models.backbones.resnet import ResNet
 from tdseg.models.path import Path as NetworkPath
+from tdseg.models.propagation.attention import Encoder
 from tdseg.models.subnets.pspnet import PSPSubNetwork
 from tdseg.models.tdnet import TDNet
+from tdseg.zoo import catalog
 
 Warn = Callable[[str], None]
 Net = TypeVar("Net", bound=nn.Module)
@@ -44,7 +44,7 @@ def initialise(model: TDNet, source: str, warn: Warn) -> None:
         for path in _paths(model):
             _load_resnet(_backbone(path, ResNet, source), weights, source)
     else:
-        trained = zoo.load(source)
+        trained = catalog.load(source)
         if trained.config.subnet != model.config.subnet or trained.config.paths not in (1, model.config.paths):
             raise ConfigError(
                 f"init {source}: weights of {trained.config.name}",

@@ -17,7 +17,7 @@ from lightning.fabric import Fabric
 import tdseg
 from tdseg.data.clip import ClipDataset
 from tdseg.errors import ConfigError, OutputError
-from tdseg.evaluate import evaluate, open_evaluation
+from tdseg.measure.evaluate import evaluate, open_evaluation
 from tdseg.models.tdnet import TDNet
 from tdseg.train.checkpoint import check_same_run, latest_checkpoint, save_checkpoint
 from tdseg.train.distill import Distiller
@@ -28,8 +28,8 @@ from tdseg.train.recipe import Recipe
 from tdseg.train.teacher import load_teacher
 from tdseg.train.trainer import Trainer, make_fabric, make_network
 from tdseg.train.watch import Elsewhere, Example, Run, Step, Together, Watcher
-from tdseg.weights import write_model
-from tdseg.zoo import WEIGHTS
+from tdseg.zoo.catalog import WEIGHTS
+from tdseg.zoo.checkpoint import write_model
 
 PER_FRAME = "per-frame"
 """Folder of the first stage in that of the run."""

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from tdseg import zoo
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError, WeightsError
 from tdseg.models.layers import resize
 from tdseg.models.path import Path as NetworkPath
 from tdseg.models.tdnet import TDNet
 from tdseg.train.recipe import Distillation
+from tdseg.zoo import catalog
 
 _HUB = "hf://"
 _LEAST = 1e-8
@@ -168,7 +168,7 @@ def load_teacher(
         _check_classes(name, _names(model.config), model.config.num_labels, student)
         teacher = HuggingFaceTeacher(model.to(device), mean, std)
     else:
-        network = zoo.load(name).to(device)
+        network = catalog.load(name).to(device)
         _check_classes(name, network.config.classes, network.config.num_classes, student)
         if network.config.paths > 1:
             teacher = ClipTeacher(network)

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import tdseg
-from tdseg import zoo
 from tdseg.data.transforms import Batch
 from tdseg.errors import ConfigError
 from tdseg.models.path import Path as NetworkPath
-from tdseg.models.state import TDNetState
+from tdseg.models.propagation.state import TDNetState
 from tdseg.models.tdnet import ClipOutput, TDNet
 from tdseg.train.distill import Distiller
 from tdseg.train.feed import Supply
@@ -26,6 +25,7 @@ from tdseg.train.losses import class_weights, clip_losses
 from tdseg.train.mixture import Mixture, seed_of
 from tdseg.train.optim import Average, lr_factor, make_optimizer, set_lr
 from tdseg.train.recipe import Recipe
+from tdseg.zoo import catalog
 
 _PATIENCE = timedelta(hours=6)
 """How long processes wait for each other: one of them evaluates and loads alone."""
@@ -74,7 +74,7 @@ def make_network(recipe: Recipe, mixture: Mixture) -> TDNet:
     torch.manual_seed(recipe.seed)
     classes = {"num_classes": len(mixture.classes), "classes": mixture.classes, "palette": mixture.palette}
     return TDNet(
-        zoo.model_config(recipe.model, **{**classes, **recipe.overrides}),
+        catalog.model_config(recipe.model, **{**classes, **recipe.overrides}),
         aux=recipe.losses.aux > 0,
         dropout=recipe.dropout,
     )

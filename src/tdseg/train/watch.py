@@ -62,7 +62,7 @@ class Watcher:
         """After every step."""
 
     def evaluated(self, number: int, figures: dict[str, Any], examples: list[Example]) -> None:
-        """After the averaged model was evaluated at step `number`; figures as of `tdseg.evaluate.evaluate`."""
+        """After the averaged model was evaluated at step `number`; figures as of `tdseg.measure.evaluate.evaluate`."""
 
     def warn(self, message: str) -> None:
         """Something was survived, such as an unreadable image."""

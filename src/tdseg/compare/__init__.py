@@ -1,6 +1,0 @@
-"""`tdseg compare`: two models, or masks of any tool, on one video, frame by frame."""
-
-from tdseg.compare.run import compare
-from tdseg.compare.tally import Comparison
-
-__all__ = ["Comparison", "compare"]

@@ -1,0 +1,188 @@
+"""What a run leaves behind: a folder whose files are whole, and the figures of the run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tdseg.errors import OutputError
+from tdseg.inference.stream import Result
+
+
+class OutputFolder:
+    """A folder for one run: files are made in a hidden folder inside it, and take their names when all are whole.
+
+    Until then a former result stays as it is. As a context manager it clears up after a run that failed: what had
+    been made stays in the hidden folder, which the error names; where nothing had been made, nothing is left.
+
+    Args:
+        path: made if missing.
+        overwrite: replace a former result in the folder; files of others are never touched.
+
+    Raises:
+        OutputError: the folder is in use, holds what only looks like a result, is no folder, or cannot be written.
+    """
+
+    def __init__(self, path: Path, *, overwrite: bool = False) -> None:
+        self.path = path
+        self.staging = path / ".partial"
+        try:
+            self._is_new = not path.exists()
+            if not self._is_new and any(path.iterdir()) and not overwrite:
+                raise OutputError(
+                    f"output folder {path} is in use",
+                    expected="a new or an empty folder",
+                    do="choose another with --output, or replace the result in it with --overwrite",
+                )
+            looks_so = any((path / name).exists() for name in ("overlay.mp4", "masks"))
+            if looks_so and not (path / "summary.json").exists():
+                raise OutputError(
+                    f"output folder {path} holds overlay.mp4 or masks, but no summary.json of a tdseg result",
+                    expected="a new or an empty folder, or a former result",
+                    do="choose another with --output",
+                )
+            shutil.rmtree(self.staging, ignore_errors=True)
+            self.staging.mkdir(parents=True)
+        except OSError as error:
+            raise self.error(error) from error
+
+    def file(self, name: str) -> Path:
+        """Where to make the file that will be called `name`."""
+        path = self.staging / name
+        path.parent.mkdir(exist_ok=True)
+        return path
+
+    def publish(self, summary: Summary) -> None:
+        """Put this result in the place of the former one; its summary goes first and comes last."""
+        try:
+            text = json.dumps(dataclasses.asdict(summary), indent=2)
+            self.file("summary.json").write_text(text + "\n", encoding="utf-8")
+            made = list(_results(self.staging))
+            for name in _results(self.path):
+                (self.path / name).unlink()
+            for name in reversed(made):
+                (self.path / name).parent.mkdir(exist_ok=True)
+                (self.staging / name).replace(self.path / name)
+            shutil.rmtree(self.staging)
+        except OSError as error:
+            raise self.error(error) from error
+
+    def error(self, error: OSError | OutputError) -> OutputError:
+        """What to tell of a failure to write here."""
+        return OutputError(
+            f"cannot write in {self.path}: {error.got if isinstance(error, OutputError) else error.strerror or error}",
+            expected="a folder that can be written, on a disk with free space",
+            do="free some space or choose another folder with --output"
+            + (f"; what was made so far is in {self.staging}" if self._holds_files() else ""),
+        )
+
+    def _holds_files(self) -> bool:
+        return any(path.is_file() for path in self.staging.rglob("*"))
+
+    def __enter__(self) -> OutputFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.staging.exists() and not self._holds_files():
+            shutil.rmtree(self.staging)
+            if self._is_new:
+                self.path.rmdir()
+
+
+def _results(folder: Path) -> Iterator[Path]:
+    """The files of a result, relative to its folder: the summary first."""
+    names = [Path("summary.json"), Path("overlay.mp4")]
+    names += sorted(file.relative_to(folder) for file in folder.glob("masks/*.png") if file.stem.isdigit())
+    return (name for name in names if (folder / name).exists())
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The figures of a run, as in summary.json."""
+
+    model: str
+    source: str
+    device: str
+    runtime: str
+    """What ran the model: torch, onnxruntime or openvino."""
+    precision: str
+    """Of its weights: fp32, fp16, bf16 or int8."""
+    frames: int
+    complete: bool
+    """Every frame of the source is in the result."""
+    problem: str | None
+    """Why the source gave fewer frames than it declares, or why its sound is missing, if so."""
+    width: int
+    height: int
+    """Of the first frame, pixels."""
+    size: tuple[int, int]
+    """(height, width) of the network's input, pixels."""
+    size_changes: int
+    """How often the frame size changed in mid-stream."""
+    startup_s: float
+    """Loading the model and running it for the first time, seconds; not part of wall_s."""
+    wall_s: float
+    """From the first frame asked to the last file closed, seconds."""
+    fps: float
+    """frames / wall_s"""
+    latency_ms: dict[str, float]
+    """p50, p95, p99 and max of the time from a frame handed to the Stream until its mask is in host memory."""
+    flip_rate: float | None
+    """Share of pixels whose class differs from the previous frame's, averaged over frame pairs of equal size."""
+    class_share: dict[str, float]
+    """Share of all pixels, by class."""
+
+
+class Figures:
+    """The figures of a run that its results alone tell, gathered frame by frame."""
+
+    def __init__(self) -> None:
+        self.frame_size = (0, 0)
+        """(height, width) of the first frame, pixels."""
+        self.latencies_ms: list[float] = []
+        self._pixels = np.zeros(256, dtype=np.int64)
+        self._previous: np.ndarray | None = None
+        self._flips, self._pairs = 0.0, 0
+
+    def add(self, result: Result) -> None:
+        """Take in the next result."""
+        mask = result.mask
+        if not self.latencies_ms:
+            self.frame_size = mask.shape
+        self.latencies_ms.append(result.latency_ms)
+        self._pixels += np.array(Image.fromarray(mask).histogram())  # half the time of bincount
+        previous, self._previous = self._previous, mask
+        if previous is not None and previous.shape == mask.shape:
+            self._flips += np.count_nonzero(mask != previous) / mask.size
+            self._pairs += 1
+
+    @property
+    def frames(self) -> int:
+        """Number of results taken in."""
+        return len(self.latencies_ms)
+
+    def latency_ms(self) -> dict[str, float]:
+        """Percentiles and maximum, milliseconds."""
+        return percentiles(self.latencies_ms)
+
+    def flip_rate(self) -> float | None:
+        """Mean share of pixels that change class between two frames; None where there are no two of equal size."""
+        return round(self._flips / self._pairs, 6) if self._pairs else None
+
+    def class_share(self, classes: Sequence[str]) -> dict[str, float]:
+        """Share of all pixels, for each of the classes."""
+        shares = self._pixels / self._pixels.sum()
+        return {name: round(float(share), 6) for name, share in zip(classes, shares, strict=False)}
+
+
+def percentiles(values: Sequence[float]) -> dict[str, float]:
+    """p50, p95, p99 and max, in the unit of the values, rounded to 0.001."""
+    p50, p95, p99, most = np.percentile(values, (50, 95, 99, 100)).round(3)
+    return {"p50": float(p50), "p95": float(p95), "p99": float(p99), "max": float(most)}

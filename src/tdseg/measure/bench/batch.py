@@ -1,0 +1,91 @@
+"""N videos on one model, a frame of each at a time, timed stage by stage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tdseg.inference.stream import network_input
+from tdseg.masks.classmap import class_map
+from tdseg.runtime.network import Network
+
+Image = NDArray[np.uint8]
+Mark = float | torch.cuda.Event
+
+
+class Split(NamedTuple):
+    """Where the time of one frame of each video went, milliseconds. The sum is the latency."""
+
+    preprocess: float
+    """Resizing, the way to the device, normalising."""
+    model: float
+    """`TDNet.advance`: from network input to logits at the resolution of the features."""
+    postprocess: float
+    """The way back and the class of every pixel; ends with the masks in host memory."""
+
+    @property
+    def latency(self) -> float:
+        """From the frames handed over until the masks are in host memory."""
+        return sum(self)
+
+
+class Batch:
+    """What `Stream` does for one video, for N of them: one batch, whose state holds the states of all.
+
+    Args:
+        model: in eval mode; one of another runtime than torch takes one video.
+        size: (height, width) of the network's input, pixels.
+    """
+
+    def __init__(self, model: Network, size: tuple[int, int]) -> None:
+        self.model, self.size = model, size
+        self.state = model.initial_state()
+        self._device = model.device
+
+    def reset(self) -> None:
+        """Forget everything: the next frames are the first of other videos."""
+        self.state = self.model.initial_state()
+
+    def input(self, frames: Sequence[Image]) -> Tensor:
+        """N frames, uint8 (H, W, 3) of any sizes -> network input, (N, 3, h, w)."""
+        return torch.cat([network_input(self.model, frame, self.size) for frame in frames])
+
+    @torch.inference_mode()
+    def step(self, frames: Sequence[Image]) -> tuple[list[Image], Split]:
+        """The masks of the next frame of each video, and the time they took.
+
+        On a GPU the first two stages are timed by events on its own time line, which nobody waits for: the frame waits
+        once, for its masks, as it would untimed. The last stage is what is left of the latency.
+        """
+        start = time.perf_counter()
+        handed = self._mark()
+        x = self.input(frames)
+        prepared = self._mark()
+        logits, self.state = self.model.advance(x, self.state)
+        scored = self._mark()
+        scores = logits.float().cpu().numpy()  # (N, C, h, w)
+        masks = [class_map(of_one, frame.shape[:2]) for of_one, frame in zip(scores, frames, strict=True)]
+        latency = (time.perf_counter() - start) * 1e3
+        preprocess, model = _between_ms(handed, prepared), _between_ms(prepared, scored)
+        return masks, Split(preprocess, model, latency - preprocess - model)
+
+    def _mark(self) -> Mark:
+        if self._device.type != "cuda":
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record()
+        return event
+
+
+def _between_ms(start: Mark, end: Mark) -> float:
+    if isinstance(start, float):
+        assert isinstance(end, float)
+        return (end - start) * 1e3
+    assert isinstance(end, torch.cuda.Event)
+    return float(start.elapsed_time(end))

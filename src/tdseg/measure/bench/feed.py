@@ -1,0 +1,110 @@
+"""Where the frames of a measurement come from, and where the masks go."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from tdseg.errors import ConfigError
+from tdseg.masks import draw
+from tdseg.measure.bench.batch import Image
+from tdseg.video import VideoWriter, open_video
+
+PERIOD = 4
+"""Different pictures, shown again and again; few, for their memory is part of the peak."""
+
+
+class Feed:
+    """Made-up pictures for N streams: soft blobs that drift, made before anything is timed. Masks are dropped.
+
+    Iterating gives a list of N frames, uint8 (H, W, 3), at a time.
+
+    Args:
+        size: (height, width) of the frames, pixels.
+        streams: N.
+    """
+
+    stages: tuple[str, ...] = ("preprocess", "model", "postprocess")
+    """Of a frame, in turn."""
+    name: str | None = None
+    """Of the source; None for made-up pictures."""
+
+    def __init__(self, size: tuple[int, int], streams: int) -> None:
+        self.size, self.streams = size, streams
+
+    @cached_property
+    def pictures(self) -> list[list[Image]]:
+        """PERIOD times a made-up frame for each stream; the warm-up takes them whatever the source."""
+        height, width = self.size
+        random = torch.Generator().manual_seed(0)
+        blobs = 255 * torch.rand(self.streams, 3, 2 + height // 32, 2 + width // 32, generator=random)
+        images = F.interpolate(blobs, self.size, mode="bilinear").to(torch.uint8).permute(0, 2, 3, 1).numpy()
+        return [list(np.roll(images, 4 * index, axis=2)) for index in range(PERIOD)]
+
+    def __iter__(self) -> Iterator[list[Image]]:
+        return cycle(self.pictures)
+
+    def put(self, frames: Sequence[Image], masks: Sequence[Image]) -> None:
+        """Take the masks of the frames."""
+
+    def close(self) -> None:
+        """Finish what is being written, and close the source. A second call does nothing."""
+
+
+class VideoFeed(Feed):
+    """A video for N streams: each decodes it for itself, and encodes an overlay that is thrown away at the end.
+
+    Args:
+        source: as in `open_video`.
+        streams: N.
+        palette: RGB of each class in the overlay.
+
+    Raises:
+        VideoError: the source cannot be opened, or holds no frame.
+        ConfigError: several streams of a source that can be opened only once.
+    """
+
+    stages = ("decode", *Feed.stages, "encode")
+
+    def __init__(self, source: str | Path | int, streams: int, palette: Sequence[tuple[int, int, int]]) -> None:
+        if streams > 1 and (str(source) == "-" or str(source).isdecimal()):
+            raise ConfigError(
+                f"{streams} streams from {source!r}",
+                expected="a source that can be opened several times",
+                do="give a video file, or --streams 1",
+            )
+        self._colors = draw.color_table(palette)
+        with ExitStack() as opened:  # closes what is open, should the next one fail
+            self._readers = [opened.enter_context(open_video(source)) for _ in range(streams)]
+            folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="tdseg-bench-")))
+            info = self._readers[0].info
+            super().__init__((info.height, info.width), streams)
+            self._writers = [
+                opened.enter_context(VideoWriter(folder / f"{index}.mp4", size=self.size, fps=info.fps))
+                for index in range(streams)
+            ]
+            self._open = opened.pop_all()
+        self.name = info.source
+        self._times_s: list[float] = []
+
+    def __iter__(self) -> Iterator[list[Image]]:
+        for frames in zip(*self._readers, strict=False):
+            self._times_s = [frame.time_s for frame in frames]
+            yield [frame.image for frame in frames]
+
+    def put(self, frames: Sequence[Image], masks: Sequence[Image]) -> None:
+        """Draw and encode the overlays of the frames that were given last."""
+        for writer, frame, mask, time_s in zip(self._writers, frames, masks, self._times_s, strict=True):
+            writer.write(draw.overlay(frame, mask, self._colors), time_s)
+
+    def close(self) -> None:
+        """Finish the overlays, throw them away, and close the source. A second call does nothing."""
+        self._open.close()

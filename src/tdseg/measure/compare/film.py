@@ -1,0 +1,119 @@
+"""The video of a comparison: the frame, both masks and where they differ, small enough to travel inside a page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tdseg.masks import draw
+from tdseg.measure.compare.sides import RGB, Mask
+from tdseg.video import VideoWriter, open_video
+
+PANEL = 480
+"""Longer side of a panel at most, pixels."""
+MOST_SHOWN = 600
+"""Pictures in the film; of a longer video every n-th frame is shown."""
+MOST_BYTES = 3_000_000
+"""Of the film, about; in the page it takes a third more."""
+APART = np.array([255, 60, 150], np.float32)
+
+
+class Film:
+    """Four panels: the frame and where the masks differ above, A and B below. A context manager.
+
+    Args:
+        path: mp4 to write.
+        size: (H, W) of the frames, pixels.
+        frames: that will come, at most.
+        fps: of the source.
+        colors: of the classes.
+
+    Attributes:
+        size: (height, width) of the film, pixels.
+        step: every n-th frame is shown.
+        fps: of the source; the film takes as long.
+
+    Raises:
+        OutputError: it cannot be written (here, and in every method).
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int], *, frames: int, fps: float, colors: draw.Colors) -> None:
+        scale = min(1.0, PANEL / max(size))
+        self._panel = max(2, round(size[0] * scale / 2) * 2), max(2, round(size[1] * scale / 2) * 2)
+        self.size = 2 * self._panel[0], 2 * self._panel[1]
+        self.step = math.ceil(frames / MOST_SHOWN)
+        self.path, self.fps, self._colors, self._frames = path, fps, colors, 0
+        bit_rate = round(8 * MOST_BYTES * fps / frames)
+        self._writer = VideoWriter(path, size=self.size, fps=fps / self.step, bit_rate=bit_rate)
+
+    def add(self, frame: RGB, a: Mask, b: Mask) -> None:
+        """The next frame, (H, W, 3), and its masks, (H, W)."""
+        index, self._frames = self._frames, self._frames + 1
+        if index % self.step:
+            return
+        small = self._resized(frame, Image.Resampling.BOX)
+        masks = (self._resized(mask, Image.Resampling.NEAREST) for mask in (a, b))
+        left, right = (draw.overlay(small, mask, self._colors) for mask in masks)
+        share = self._resized(np.where(a == b, 0, 255).astype(np.uint8), Image.Resampling.BOX)
+        picture = np.vstack([np.hstack([small, highlight(small, share)]), np.hstack([left, right])])
+        self._writer.write(picture, index / self.fps)
+
+    def pictures(self, indices: Collection[int]) -> dict[int, Image.Image]:
+        """The pictures of frames that were shown, from the file, which is closed."""
+        with open_video(self.path) as film:
+            return {
+                shown.index * self.step: Image.fromarray(shown.image)
+                for shown in film
+                if shown.index * self.step in indices
+            }
+
+    def close(self) -> None:
+        """Finish the file; a second call does nothing."""
+        self._writer.close()
+
+    def __enter__(self) -> Film:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _resized(self, image: NDArray[np.uint8], how: Image.Resampling) -> NDArray[np.uint8]:
+        height, width = self._panel
+        return np.asarray(Image.fromarray(image).resize((width, height), how))
+
+
+def highlight(frame: RGB, share: NDArray[np.uint8]) -> RGB:
+    """The frame in dim grey, with colour where masks differ.
+
+    Args:
+        frame: (H, W, 3).
+        share: (H, W): of each pixel the part that differs, 0 … 255.
+    """
+    grey = 0.45 * frame.astype(np.float32).mean(-1, keepdims=True)
+    weight = share[..., None] / np.float32(255)
+    mixed: RGB = np.rint(weight * APART + (1 - weight) * grey).astype(np.uint8)
+    return mixed
+
+
+def moments(agreement: list[float], step: int, *, apart: float, most: int = 6) -> list[int]:
+    """The frames that agree least, the worst first.
+
+    Args:
+        agreement: of each frame, percent.
+        step: only every n-th frame may be chosen.
+        apart: frames between two of them, at least.
+        most: how many.
+    """
+    shown = range(0, len(agreement), step)
+    chosen: list[int] = []
+    for index in sorted(shown, key=agreement.__getitem__):
+        if agreement[index] == 100 or len(chosen) == most:
+            break
+        if all(abs(index - other) >= apart for other in chosen):
+            chosen.append(index)
+    return chosen

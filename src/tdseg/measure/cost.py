@@ -1,0 +1,97 @@
+"""What a model costs by design: parameters, multiply-adds and state, counted rather than measured."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from tdseg.models.path import Path
+from tdseg.models.propagation.state import TDNetState
+from tdseg.models.subnets import SubFeature
+from tdseg.models.tdnet import TDNet
+
+
+def parameters(model: TDNet) -> int:
+    """Number of parameters; what paths share counts once. A fused model has fewer: its batch norms are gone."""
+    return _count(model)
+
+
+def parameters_per_path(model: TDNet) -> tuple[int, ...]:
+    """Number of parameters that each path uses, shared ones included."""
+    modules = len(model.paths)
+    return tuple(_count(model.paths[path % modules]) for path in range(model.config.paths))
+
+
+def multiply_adds(model: TDNet, size: tuple[int, int]) -> tuple[int, ...]:
+    """Multiply-adds of a frame, by the path that runs, with a full memory.
+
+    Those of convolutions and matrix products; additions, activations, norms and resizing are not counted.
+
+    Args:
+        model: any form of it: what counts is its configuration.
+        size: (height, width) of the input, pixels.
+
+    Raises:
+        ConfigError: the model does not take this size.
+    """
+    twin, x, state = _in_full_swing(model, size)
+    counts = []
+    for _ in range(model.config.paths):
+        with FlopCounterMode(display=False) as counter:
+            _, state = twin.advance(x, state)
+        counts.append(_multiply_adds(counter))
+    return tuple(counts)
+
+
+def merging_multiply_adds(model: TDNet, size: tuple[int, int]) -> int:
+    """Those multiply-adds of a frame, mean of the paths, that bring it together with the memory: queries, keys, values
+    and propagation. 0 for a per-frame model. Arguments and errors: as `multiply_adds`.
+    """
+    twin, x, state = _in_full_swing(model, size)
+    total = 0
+    for path in twin.paths if model.config.paths > 1 else ():
+        assert isinstance(path, Path)
+        feature = path.subnet(x)
+        z = feature.z if isinstance(feature, SubFeature) else feature
+        with FlopCounterMode(display=False) as counter:
+            query, value, slot = path.encoder(z)
+            path.propagation.merge(query, value, state.memory, path.propagation.remember(slot, state.memory))
+        total += _multiply_adds(counter)
+    return total // len(twin.paths)
+
+
+def state_bytes(model: TDNet, size: tuple[int, int]) -> int:
+    """Bytes of the state of one video with a full memory, float32. Arguments and errors: as `multiply_adds`."""
+    _, _, state = _in_full_swing(model, size)
+    return bytes_of(state)
+
+
+def bytes_of(state: Any) -> int:
+    """Bytes of the tensors of a state as it is, whatever network it is of."""
+    tensors = (leaf for leaf in tree_leaves(state) if isinstance(leaf, Tensor))
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _in_full_swing(model: TDNet, size: tuple[int, int]) -> tuple[TDNet, Tensor, TDNetState]:
+    """The model on the meta device, where nothing is computed or stored, a frame, and the state after m frames."""
+    custom = model.config.subnet == "custom"  # only copies know it; of the others, folded or not, all are counted alike
+    with torch.device("meta"):
+        twin, x = copy.deepcopy(model).to("meta") if custom else TDNet(model.config), torch.empty(1, 3, *size)
+    twin.eval().requires_grad_(False)
+    state = twin.initial_state()
+    for _ in range(model.config.paths):
+        _, state = twin.advance(x, state)
+    return twin, x, state
+
+
+def _multiply_adds(counter: FlopCounterMode) -> int:
+    return counter.get_total_flops() // 2  # it counts a multiplication and an addition
+
+
+def _count(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

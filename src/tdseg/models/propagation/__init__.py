@@ -1,0 +1,1 @@
+"""How a frame is brought together with what was seen before it."""

@@ -1,0 +1,126 @@
+"""The street above the ground: which things are in sight, and in which order they are painted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from tdseg.street import cars, sprites
+from tdseg.street.frontage import Panel, Span, build_panels
+from tdseg.street.plan import LENGTH, Light, Plan
+from tdseg.street.raster import Canvas
+from tdseg.street.traffic import Driver, Walker, draw_drivers, draw_walkers
+from tdseg.street.view import FAR, NEAR, View
+
+MOVERS_FAR = 115.0  # metres; people and cars beyond are a few pixels that hardly show
+SHEETS = (120.0, 80.0, 52.0)  # depths of the sheets of mist, metres
+
+
+class _Thing(NamedTuple):
+    """Something in sight."""
+
+    order: Span  # depth, then distance from the centre line
+    left: float  # columns
+    right: float
+    top: float  # row
+    paint: Callable[[], None]
+    eaves: Span | None = None  # rows, left and right, down from which it hides all behind it
+
+
+class Street:
+    """What stands and moves along a plan's street."""
+
+    def __init__(self, rng: np.random.Generator, plan: Plan, light: Light) -> None:
+        self._light = light
+        self._panels = build_panels(rng, plan, light)
+        self._drivers = draw_drivers(rng, plan, light)
+        self._walkers = draw_walkers(rng, plan, light)
+        self._along = np.array([panel.along for panel in self._panels], np.float32).T
+        self._across = np.array([panel.across for panel in self._panels], np.float32).T
+        self._order = np.array([panel.order for panel in self._panels], np.float32)
+        self._top = np.array([panel.height[1] for panel in self._panels], np.float32)
+        self._eaves = np.array([panel.eaves for panel in self._panels], np.float32)
+
+    def paint(self, canvas: Canvas, view: View, time: float, haze: np.uint32) -> None:
+        """Paint all that is in sight, from far to near, with sheets of mist between."""
+        sheets = list(SHEETS[: self._light.haze])
+        for thing in reversed(self._in_sight(canvas, view, time)):
+            while sheets and thing.order[0] < sheets[0]:
+                canvas.haze(haze, view, sheets.pop(0))
+            thing.paint()
+
+    def _in_sight(self, canvas: Canvas, view: View, time: float) -> list[_Thing]:
+        """Things from near to far, without those that houses hide."""
+        things = [*self._standing(canvas, view), *self._moving(canvas, view, time)]
+        cover = np.full(canvas.words.shape[1], np.inf, np.float32)  # the row down from which each column is built up
+        seen = []
+        for thing in sorted(things, key=lambda thing: thing.order):
+            first, last = max(int(thing.left), 0), int(thing.right) + 2
+            if thing.top >= cover[first:last].max(initial=-np.inf):
+                continue
+            seen.append(thing)
+            if thing.eaves is not None:
+                first, last = math.ceil(max(thing.left, 0)), int(min(thing.right, len(cover)))
+                slope = (thing.eaves[1] - thing.eaves[0]) / max(thing.right - thing.left, 1e-3)
+                rows = thing.eaves[0] + (np.arange(first, last) - thing.left) * slope
+                cover[first:last] = np.minimum(cover[first:last], rows + 1)
+        return seen
+
+    def _standing(self, canvas: Canvas, view: View) -> Iterator[_Thing]:
+        start = self._along.min(0)
+        depth = view.ahead(start, LENGTH)
+        z = depth + self._along - start
+        x = self._across + view.centre_line(z)
+        u, top = view.project(x, self._top, z)
+        eaves = view.project(x, self._eaves, z)[1]
+        left, right, highest = u.min(0), u.max(0), top.min(0)
+        height, width = canvas.words.shape
+        seen = (z.max(0) > NEAR) & (z.min(0) < FAR) & (right > 0) & (left < width) & (highest < height)
+        tall = self._top * view.focal / np.maximum(z.min(0), NEAR)
+        index = np.flatnonzero(seen & (tall > 4) & (right - left > 0.7) & ((right - left) * tall > 12))
+        line = np.where(u[0] > u[1], eaves[::-1], eaves)  # from left to right
+        columns = [depth + self._order - start, np.abs(self._across).min(0), left, right, highest, *x, *z, *line]
+        for i, values in zip(index.tolist(), np.stack(columns)[:, index].T.tolist(), strict=True):
+            order, aside, first, last, above, x0, x1, z0, z1, eaves0, eaves1 = values
+            panel = self._panels[i]
+            paint = partial(_paint_panel, canvas, panel, (x0, x1), (z0, z1), view)
+            yield _Thing((order, aside), first, last, above, paint, (eaves0, eaves1) if panel.eaves else None)
+
+    def _moving(self, canvas: Canvas, view: View, time: float) -> Iterator[_Thing]:
+        movers: list[Driver | Walker] = [*self._drivers, *self._walkers]
+        along, across, moved = np.array([mover.place(time, view.along) for mover in movers], np.float32).T
+        z = view.ahead(along, LENGTH)
+        x = across + view.centre_line(z)
+        for i in np.flatnonzero((z > -6) & (z < MOVERS_FAR)).tolist():
+            mover, depth, middle = movers[i], float(z[i]), float(x[i])
+            if isinstance(mover, Driver):
+                if depth + mover.car.length / 2 > NEAR:
+                    reach, near = mover.car.width + mover.car.length / 2, depth - mover.car.length / 2
+                    paint = partial(
+                        cars.paint, canvas, mover.car, (depth, mover.across), mover.heading, view, self._light
+                    )
+                    yield _thing(view, middle, reach, near, mover.car.height, depth, paint)
+            elif depth > 1.5:
+                paint = partial(_paint_walker, canvas, mover, float(moved[i]), middle, depth, view)
+                yield _thing(view, middle, mover.width / 2, depth, sprites.TALL, depth, paint)
+
+
+def _thing(
+    view: View, x: float, reach: float, near: float, tall: float, depth: float, paint: Callable[[], None]
+) -> _Thing:
+    u, v = view.project(np.array([x - reach, x + reach], np.float32), np.float32(tall), np.full(2, near, np.float32))
+    return _Thing((depth, abs(x)), float(u[0]), float(u[1]), float(v[0]), paint)
+
+
+def _paint_panel(canvas: Canvas, panel: Panel, x: Span, z: Span, view: View) -> None:
+    canvas.quad(panel.picture(), x, z, panel.height, view)
+
+
+def _paint_walker(canvas: Canvas, walker: Walker, moved: float, x: float, depth: float, view: View) -> None:
+    half = walker.width / 2 * (-1 if walker.crossing < 0 else 1)  # crossing to the left: mirrored
+    texture = walker.figure(int(moved / walker.stride * sprites.PHASES) % sprites.PHASES)
+    canvas.quad(texture, (x - half, x + half), (depth, depth), (0.0, sprites.TALL), view)

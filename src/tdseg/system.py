@@ -1,0 +1,142 @@
+"""The machine and what is installed on it: devices, threads, memory, optional packages."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import platform
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tdseg.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+__version__ = "0.1.0"
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+LARGEST = 32 << 20
+"""Bytes of the largest array whose memory is kept: the most that glibc takes for M_MMAP_THRESHOLD."""
+KEPT = 512 << 20
+"""Bytes that may lie free at the end of each of glibc's pools of memory."""
+
+
+def resolve_device(device: str) -> torch.device:
+    """The device of a name: cpu, cuda, cuda:1 …; "auto" is cuda if there is one.
+
+    Raises:
+        ConfigError: no such device on this machine.
+    """
+    import torch
+
+    kind, index = split_device(device)
+    if kind == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if kind == "cuda" and index >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device {device}, but torch sees {torch.cuda.device_count() or 'no'} CUDA GPU here",
+            expected="an NVIDIA GPU, its driver, and a CUDA build of torch",
+            do="use --device cpu, or run `tdseg doctor` to see what is missing",
+        )
+    return torch.device(device)
+
+
+def split_device(device: str) -> tuple[Literal["auto", "cpu", "cuda"], int]:
+    """Kind and number of the device of a name, whether it is there or not.
+
+    Raises:
+        ConfigError: no name of a device.
+    """
+    match = re.fullmatch(r"(auto|cpu)|(cuda)(?::(\d+))?", device)
+    if not match:
+        raise ConfigError(f"device {device!r}", expected="auto, cpu, cuda or cuda:N", do="choose one of them")
+    return match[1] or match[2], int(match[3] or 0)  # type: ignore[return-value]
+
+
+@contextmanager
+def cpu_threads(threads: int | None) -> Iterator[int]:
+    """Let torch use so many threads of the CPU, None: its own choice; afterwards as many as before.
+
+    Raises:
+        ConfigError: fewer than one.
+    """
+    import torch
+
+    if threads is not None and threads < 1:
+        raise ConfigError(f"threads {threads}", expected="1 or more", do="leave --threads out to use all cores")
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield threads or before
+    finally:
+        torch.set_num_threads(before)
+
+
+def keep_freed_memory() -> bool:
+    """Let this process keep the memory of freed arrays for the next ones, instead of giving it back to the system.
+
+    Else glibc hands the pages of an array of a picture's size back and asks for them anew at every frame, and each new
+    page is a fault and is cleared first: a tenth of the time of a network in torch, for some percent of peak memory.
+
+    Returns:
+        Whether the C library can be asked: glibc's.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    return mallopt is not None and bool(mallopt(_M_MMAP_THRESHOLD, LARGEST) and mallopt(_M_TRIM_THRESHOLD, KEPT))
+
+
+def installed(package: str) -> bool:
+    """Whether a package can be imported; it is not."""
+    return importlib.util.find_spec(package) is not None
+
+
+def require(*packages: str, extra: str = "export") -> None:
+    """See that packages of an extra are there.
+
+    Raises:
+        ConfigError: one is not; the error says how to install it.
+    """
+    for package in packages:
+        if not installed(package):
+            raise missing_package(package, extra)
+
+
+def missing_package(package: str | None, extra: str) -> ConfigError:
+    """The error for a package of an extra that is not installed."""
+    return ConfigError(
+        f"{package} is not installed",
+        expected=f"the packages of the extra {extra!r}",
+        do=f"pip install 'tdseg[{extra}]'",
+    )
+
+
+def machine() -> dict[str, str | int | None]:
+    """What figures are taken on: processor, cores, threads of the network on the CPU, gpu, torch, system."""
+    import torch
+
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "torch": torch.__version__,
+        "system": platform.platform(),
+    }
+
+
+def _processor() -> str:
+    """Its name; Python alone knows on Linux only the instruction set."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())

@@ -1,0 +1,1 @@
+"""Models by name: architectures, packaged weights, files, and how they are loaded."""

@@ -1,0 +1,119 @@
+"""Checkpoint files: safetensors with the model's configuration inside, and the ones shipped with the package."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tdseg.config import ModelConfig
+from tdseg.errors import ConfigError, OutputError, WeightsError
+from tdseg.models.layers import ConvNorm
+from tdseg.models.subnets import SubNetwork
+from tdseg.models.tdnet import TDNet
+
+WEIGHTS_DIR = Path(__file__).parents[1] / "weights"
+_KEY = "tdseg"
+_PICKLES = (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # zip archive, or a bare pickle
+
+
+def write_model(model: TDNet, path: Path, *, dtype: torch.dtype = torch.float16, about: dict[str, Any]) -> None:
+    """Write what inference needs: weights in `dtype` and, in the metadata, the configuration.
+
+    Auxiliary heads are left out. The file appears under its name only when whole.
+
+    Args:
+        about: facts of the training to keep with the weights, JSON-able.
+
+    Raises:
+        ConfigError: a fused model, of which no other can be made.
+        OutputError: the file cannot be written; nothing of it is left.
+    """
+    if any(isinstance(module, ConvNorm) and module.fused for module in model.modules()):
+        raise ConfigError("a fused model to save", expected="the model it was made of", do="save before calling fuse()")
+    tensors = {
+        key: value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype).contiguous()
+        for key, value in model.state_dict().items()
+        if ".aux_head." not in key
+    }
+    metadata = {_KEY: json.dumps({"config": model.config.model_dump(), "about": about})}
+    partial = path.with_name(path.name + ".partial")
+    try:
+        save_file(tensors, partial, metadata)
+        partial.replace(path)
+    except (OSError, SafetensorError, ValueError) as error:
+        with suppress(OSError, ValueError):
+            partial.unlink()
+        raise OutputError(
+            f"{path} cannot be written ({error})",
+            expected="a file that can be written, on a disk with free space",
+            do="choose another name or place",
+        ) from None
+
+
+def read_model(path: Path, *, sha256: str | None = None, make: Callable[[], SubNetwork] | None = None) -> TDNet:
+    """The model in a file of `write_model`, in float32 and eval mode. Nothing in the file is ever executed.
+
+    Raises:
+        WeightsError: the file is missing, damaged, a pickle, of another program or another model.
+    """
+    config, tensors = _read(path, sha256)
+    with torch.device("meta") if make is None else nullcontext():  # no memory before it is known that all fits
+        model = TDNet(config, make=make)
+    own = model.state_dict()
+    wrong = [f"{key} missing" for key in own.keys() - tensors.keys()]
+    wrong += [f"{key} unknown" for key in tensors.keys() - own.keys()]
+    wrong += [
+        f"{key} {tuple(tensors[key].shape)} instead of {tuple(own[key].shape)}"
+        for key in own.keys() & tensors.keys()
+        if own[key].shape != tensors[key].shape
+    ]
+    if wrong:
+        raise WeightsError(
+            f"{path}: weights of another model ({len(wrong)} of {len(own)} tensors: {'; '.join(sorted(wrong)[:3])})",
+            expected=f"the tensors of {config.name}",
+            do="use the file as tdseg wrote it",
+        )
+    model.load_state_dict({key: value.to(own[key].dtype) for key, value in tensors.items()}, assign=True)
+    return model.eval()
+
+
+def _read(path: Path, sha256: str | None) -> tuple[ModelConfig, dict[str, Tensor]]:
+    expected = "a .safetensors file written by tdseg"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: {error.strerror}", expected=expected, do="check the path") from None
+    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+        raise WeightsError(f"{path}: damaged (checksum differs)", expected=f"sha256 {sha256}", do="reinstall tdseg")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+    except SafetensorError as error:
+        if data[:2] in _PICKLES:
+            raise WeightsError(
+                f"{path}: a pickled checkpoint, not opened",
+                expected=expected,
+                do="tdseg convert reads those of the official TDNet code; others can run code when opened",
+            ) from None
+        raise WeightsError(
+            f"{path}: not a readable safetensors file ({error})", expected=expected, do="copy or download it again"
+        ) from None
+    try:
+        config: ModelConfig = ModelConfig.parse(json.loads(metadata[_KEY])["config"], where=str(path))
+    except (ValueError, KeyError, TypeError, ConfigError) as error:
+        raise WeightsError(
+            f"{path}: a safetensors file without a configuration that this tdseg knows ({error!r})",
+            expected=expected,
+            do="load it with the program, or the version of tdseg, that wrote it",
+        ) from None
+    return config, tensors

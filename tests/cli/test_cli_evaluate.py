@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import builtins
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from support import layouts
+from support.pages import Parsed
+from support.small import moving_frames, small_model, write_clip
+from tdseg.cli import DONE, REFUSED, main
+from tdseg.masks.classes import CAMVID_CLASSES
+from tdseg.zoo.checkpoint import write_model
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine frames of a fabricated CamVid, and small.safetensors."""
+    root = tmp_path_factory.mktemp("camvid")
+    write_model(small_model(), root / "small.safetensors", about={})
+    for split in ("val", "test"):
+        for kind in ("images", "labels"):
+            (root / kind / split).mkdir(parents=True)
+        for index, frame in enumerate(moving_frames(9)):
+            name = f"A_{index * (2 if split == 'val' else 30)}.png"
+            Image.fromarray(frame).save(root / "images" / split / name)
+            Image.fromarray((frame[..., 0] // 24).astype(np.uint8)).save(root / "labels" / split / name)
+    return root
+
+
+def evaluate(root: Path, *options: object) -> int:
+    return main(["eval", "--root", str(root), "--model", str(root / "small.safetensors"), *map(str, options)])
+
+
+def test_video_is_streamed(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate(root, "--data", "camvid", "--split", "val", "--json", tmp_path / "val.json") == DONE
+    report = json.loads((tmp_path / "val.json").read_text())
+    keys = "miou iou pixel_accuracy per_path flip_rate flow_flip_rate tc vc8 vc16 frames protocol excess_flip_rate fps"
+    assert set(keys.split()) <= report.keys()
+    assert report["frames"] == 9
+    assert len(report["flip_rate_by_phase"]) == 4
+    assert report["vc16"] is None
+    shown = capsys.readouterr()
+    assert f"9 frames in {report['runtime']} fp32; {report['protocol']}" in shown.out
+    assert f"mIoU                {report['miou']:.2f} %" in shown.out
+    assert "VC16" not in shown.out
+    assert shown.err == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["val.json"]
+
+
+def test_page(root: Path, tmp_path: Path) -> None:
+    assert evaluate(root, "--split", "val", "--quiet", "--report", tmp_path / "val.html") == DONE
+    parsed = Parsed((tmp_path / "val.html").read_text())
+    for text in ("small.safetensors", "mIoU", "Bicyclist", "flow flip rate", "phase 3", "CamVid val, stream"):
+        assert text in parsed.text, text
+
+
+def test_test_frames_are_stills(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate(root, "--split", "test") == DONE
+    shown = capsys.readouterr().out
+    assert "CamVid test, still" in shown
+    assert "mIoU streamed" in shown
+    assert "TC " not in shown
+
+
+def test_refused(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate(root, "--split", "train") == REFUSED
+    assert "holds no images" in capsys.readouterr().err
+    assert evaluate(root, "--quiet", "--json", tmp_path / "none" / "val.json") == REFUSED
+    assert "val.json" in capsys.readouterr().err
+    assert main(["eval", "--quiet"]) == REFUSED
+    assert "root belongs to" in capsys.readouterr().err
+    assert main(["eval", "--root", str(root), "--model", "lite"]) == REFUSED
+    assert "did you mean lite0-camvid" in capsys.readouterr().err
+
+
+def test_validation_of_a_recipe(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    values: dict[str, Any] = {
+        "model": "lite0",
+        "sources": [{"data": "synthetic"}],
+        "steps": 1,
+        "batch": 1,
+        "augmentation": {"crop": [64, 96]},
+        "optimizer": {"lr": 1e-3},
+    }
+    recipe.write_text(yaml.safe_dump(values))
+    command = ["eval", "--model", str(root / "small.safetensors"), "--config", str(recipe)]
+    assert main(command) == REFUSED
+    assert "without validation" in capsys.readouterr().err
+    values["validation"] = {"data": "camvid", "root": str(root), "split": "test"}
+    recipe.write_text(yaml.safe_dump(values))
+    assert main(command) == DONE
+    assert "CamVid test, still" in capsys.readouterr().out
+    assert main([*command, "--root", str(root)]) == REFUSED
+    assert "--config" in capsys.readouterr().err
+
+
+def test_sparse_labels_of_a_video(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_clip(tmp_path / "drive.mp4", 8)
+    layouts.save(tmp_path / "masks/5.png", layouts.stripes(range(11), (64, 96)))
+    parts = [{"video": "drive.mp4", "masks": "masks"}]
+    layouts.folder(tmp_path, classes=list(CAMVID_CLASSES), splits={"val": parts})
+    options = ["--model", str(root / "small.safetensors"), "--data", "folder", "--root", str(tmp_path)]
+    assert main(["eval", *options]) == DONE
+    assert "1 frames" in (shown := capsys.readouterr().out)
+    assert "val, clip: each labelled frame after the frames before it" in shown
+
+
+@pytest.mark.parametrize("verb", [["eval", "--root", "x"], ["flicker", "x"]])
+def test_missing_extra_is_named(
+    verb: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: Any, **more: Any) -> Any:
+        if name in {"tdseg.measure.evaluate", "tdseg.measure.flicker"}:
+            raise ModuleNotFoundError("No module named 'torchmetrics'", name="torchmetrics")
+        return real(name, *rest, **more)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    assert main(verb) == REFUSED
+    shown = capsys.readouterr().err
+    assert "torchmetrics is not installed" in shown
+    assert "pip install 'tdseg[metrics]'" in shown

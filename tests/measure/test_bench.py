@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from support.pages import Parsed
+from support.small import SIZE, moving_frames, small_model, write_clip
+from tdseg.cli import DONE, REFUSED, main
+from tdseg.errors import ConfigError
+from tdseg.inference.stream import Stream
+from tdseg.measure import cost
+from tdseg.measure.bench import Report, bench
+from tdseg.measure.bench.batch import Batch
+from tdseg.measure.bench.run import Form
+from tdseg.zoo import catalog
+from tdseg.zoo.checkpoint import write_model
+
+KEYS = [
+    "model",
+    "trained",
+    "form",
+    "device",
+    "machine",
+    "source",
+    "size",
+    "frame_size",
+    "streams",
+    "frames",
+    "warmup_frames",
+    "startup_s",
+    "first_frame_ms",
+    "after_reset_ms",
+    "latency_ms",
+    "jitter_ms",
+    "fps",
+    "frame_ms",
+    "stages_ms",
+    "peak_memory_mb",
+    "state_mb",
+    "parameters",
+    "parameters_per_path",
+    "multiply_adds_per_frame",
+    "multiply_adds_per_path",
+    "deviation",
+]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    write_model(small_model(), path, about={})
+    return path
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("video") / "clip.mp4", 12, (72, 110))
+
+
+@pytest.fixture(scope="module")
+def report(weights: Path, video: Path) -> Report:
+    return bench(weights, source=video, streams=2, frames=50, device="cpu")
+
+
+def test_video(report: Report, weights: Path, video: Path) -> None:
+    assert report.model == str(weights)
+    assert report.trained
+    assert report.source == str(video)
+    assert (report.size, report.frame_size) == (SIZE, (72, 110))
+    assert (report.streams, report.frames, report.warmup_frames) == (2, 12, 8)
+    assert report.form == "fused, Winograd, channels-last"
+    latency = report.latency_ms
+    assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"] <= latency["max"]
+    assert report.jitter_ms == pytest.approx(latency["p99"] - latency["p50"], abs=2e-3)
+    assert report.fps <= 2e3 / report.frame_ms * 1.001
+    assert report.startup_s > report.first_frame_ms / 1e3
+    assert report.after_reset_ms > 0
+
+
+def test_stages_add_up(report: Report) -> None:
+    assert list(report.stages_ms) == ["decode", "preprocess", "model", "postprocess", "encode"]
+    assert all(ms > 0 for ms in report.stages_ms.values())
+    assert sum(report.stages_ms.values()) == pytest.approx(report.frame_ms, rel=0.01, abs=0.1)
+
+
+def test_costs(report: Report) -> None:
+    model = small_model()
+    assert report.state_mb == pytest.approx(2 * cost.state_bytes(model, SIZE) / 2**20, abs=1e-3)
+    assert report.parameters == cost.parameters(model)
+    assert report.parameters_per_path == cost.parameters_per_path(model)
+    assert report.multiply_adds_per_path == cost.multiply_adds(model, SIZE)
+    assert report.multiply_adds_per_frame == report.multiply_adds_per_path[0]  # the paths are one
+    assert report.peak_memory_mb > 50
+    assert report.deviation is not None
+    assert report.deviation["max_relative_error"] < 1e-4
+    assert report.deviation["agreement"] > 0.999
+
+
+def test_made_up_pictures() -> None:
+    report = bench("lite0", size=(64, 72), frames=3, fuse=False, channels_last=False, threads=1, device="cpu")
+    assert not report.trained
+    assert report.source is None
+    assert report.frame_size == (64, 72)
+    assert list(report.stages_ms) == ["preprocess", "model", "postprocess"]
+    assert (report.frames, report.state_mb, report.machine["threads"]) == (3, 0, 1)
+    assert (report.form, report.deviation) == ("plain", None)
+
+
+def test_untrained_weights_are_the_same_for_the_comparison() -> None:
+    before = torch.get_rng_state()
+    report = bench("td2-lite0", size=(64, 64), frames=1, device="cpu")
+    assert report.deviation is not None
+    assert report.deviation["max_relative_error"] < 1e-3
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_batch_equals_streams() -> None:
+    model = small_model().fuse()
+    batch, streams = Batch(model, SIZE), [Stream(model) for _ in range(3)]
+    clips = [moving_frames(7, size, seed) for seed, size in enumerate([SIZE, (80, 120), (40, 40)])]
+    first = None
+    for frames in zip(*clips, strict=True):
+        masks, split = batch.step(frames)
+        first = first or masks
+        assert split.latency == pytest.approx(split.preprocess + split.model + split.postprocess)
+        for mask, stream, frame in zip(masks, streams, frames, strict=True):
+            expected = stream.step(frame).mask
+            assert mask.shape == expected.shape
+            assert np.mean(mask == expected) > 0.999  # elsewhere rounding decides
+    batch.reset()
+    for again, mask in zip(batch.step([clip[0] for clip in clips])[0], first or [], strict=True):
+        np.testing.assert_array_equal(again, mask)
+
+
+def test_form() -> None:
+    assert str(Form(compile=True, autocast="bf16", cuda_graphs=True)) == (
+        "fused, channels-last, compiled, bf16, CUDA graphs"
+    )
+
+
+def test_what_does_not_run_is_refused(weights: Path) -> None:
+    with pytest.raises(ConfigError, match="does not run here"):
+        bench(weights, size=(10**9, 10**9), device="cpu", runtime="torch")
+
+
+def test_command(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "report.json"
+    file.write_text("former")
+    options = shlex.split("--frames 4 --streams 2 --autocast bf16 --no-fuse --threads 1 --device cpu --json")
+    assert main(["bench", "--model", str(weights), *options, str(file)]) == DONE
+    figures = json.loads(file.read_text())
+    assert list(figures) == KEYS
+    assert (figures["form"], figures["frames"], figures["streams"]) == ("channels-last, bf16", 4, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    for text in ("p50", "jitter", "after a reset", "multiply-adds", "deviation", "preprocess", "frame"):
+        assert text in shown.out
+
+
+def test_page(weights: Path, tmp_path: Path, report: Report) -> None:
+    page = tmp_path / "bench.html"
+    options = shlex.split("--size 64x64 --frames 5 --threads 1 --device cpu --report")
+    assert main(["bench", "--model", "td2-lite0", *options, str(page)]) == DONE
+    parsed = Parsed(page.read_text())
+    for text in ("td2-lite0", "latency p99", "multiply-adds", "preprocess", "Untrained"):
+        assert text in parsed.text, text
+    assert len(parsed.plots[0]["series"][0]["values"]) == 5
+    assert [path.name for path in tmp_path.iterdir()] == ["bench.html"]
+    assert len(report.latencies_ms) == report.frames
+    assert max(report.latencies_ms) == pytest.approx(report.latency_ms["max"], abs=1e-3)
+
+
+def test_untrained_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(shlex.split("bench --model lite0 --size 64x64 --frames 1 --device cpu")) == DONE
+    assert "untrained" in capsys.readouterr().out
+
+
+def test_refused(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    Path("folder").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    cases = {
+        "did you mean": ["--model", "td4-lite"],
+        "missing.safetensors": ["--model", "missing.safetensors"],
+        "at least 64": ["--size", "32x480"],
+        "HxW": ["--size", "480"],
+        "streams 0": ["--streams", "0"],
+        "frames 0": ["--frames", "0"],
+        "threads 0": ["--threads", "0"],
+        "missing.mp4": ["--source", "missing.mp4"],
+        "opened several times": ["--source", "-", "--streams", "2"],
+        "no CUDA GPU": ["--device", "cuda"],
+        "--device cuda": ["--cuda-graphs"],
+        'Choose from: "bf16", "fp16"': ["--autocast", "int8"],
+        "no folder missing": ["--json", "missing/report.json"],
+        "it is a folder": ["--json", "folder"],
+        "cannot write missing/page.html": ["--report", "missing/page.html"],
+    }
+    for message, options in cases.items():
+        model = [] if "--model" in options else ["--model", str(weights)]
+        assert main(["bench", *model, *options]) == REFUSED, options
+        shown = capsys.readouterr()
+        assert message in shown.err, options
+        assert shown.out == ""
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_json_is_checked_before_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog, "load", lambda *_: pytest.fail("measured first"))
+    assert main(["bench", "--json", "missing/report.json"]) == REFUSED

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support.pages import Parsed
+from support.small import FPS, SIZE, moving_frames, small_model, write_clip, write_masks
+from tdseg.cli import DONE, IN_PART, REFUSED, main
+from tdseg.inference.stream import Stream
+from tdseg.measure.compare import Comparison, compare
+from tdseg.measure.compare.film import highlight, moments
+from tdseg.measure.compare.tally import Apart
+from tdseg.measure.flicker import flicker
+from tdseg.video import open_video
+from tdseg.zoo import catalog
+from tdseg.zoo.checkpoint import write_model
+
+COUNT = 24
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """clip.mp4, small.safetensors, masks one, and masks two that differ in the upper half of frames 3 and 20."""
+    folder = tmp_path_factory.mktemp("compare")
+    write_clip(folder / "clip.mp4", COUNT)
+    write_model(small_model(), folder / "small.safetensors", about={})
+    one = [(image[..., 0] // 128).astype(np.uint8) for image in moving_frames(COUNT)]
+    two = [mask.copy() for mask in one]
+    for index in (3, 20):
+        two[index][: SIZE[0] // 2] = 4
+    write_masks(folder / "one", one)
+    write_masks(folder / "two", two)
+    (folder / "palette.txt").write_text(f"90 0 0 Sky\n0 90 0 {HOSTILE}\n0 0 90 c\n9 9 9 d\n8 8 8 e\n0 0 0 void\n")
+    return folder
+
+
+@pytest.fixture
+def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def masks(folder: Path) -> Comparison:
+    return compare(folder / "one", folder / "two", folder / "clip.mp4", folder / "masks.html", labels=folder / "one")
+
+
+def test_known_answers(masks: Comparison) -> None:
+    assert (masks.frames, masks.size, masks.fps) == (COUNT, SIZE, FPS)
+    assert [index for index, share in enumerate(masks.agreement) if share != 100] == [3, 20]
+    assert masks.agreement[3] == masks.agreement[20] == 50
+    assert masks.mean_agreement == pytest.approx(100 * (COUNT - 1) / COUNT)
+    assert masks.pairs.sum() == COUNT * SIZE[0] * SIZE[1]
+    assert masks.pairs[:, 4].sum() == SIZE[0] * SIZE[1]
+    assert masks.iou[4] == 0
+    assert masks.confused(5)[0].b == 4
+    assert masks.apart[0] is None
+    assert isinstance(masks.apart[3], Apart)
+    assert masks.a.miou == 100
+    assert masks.b.miou < 100
+    np.testing.assert_allclose(masks.a.shares.sum(1), 1, atol=1e-6)
+    assert masks.b.flips[3] > masks.a.flips[3]
+    assert masks.a.latencies_ms == []
+
+
+def test_figures_are_those_of_flicker(masks: Comparison, folder: Path) -> None:
+    alone = flicker(folder / "two", video=folder / "clip.mp4", labels=folder / "one")
+    assert masks.b.steadiness == {key: alone[key] for key in masks.b.steadiness}
+    assert np.nanmean(masks.b.flips) == pytest.approx(alone["flip_rate"], abs=1e-5)
+    assert FPS * np.nanmean(masks.b.flow_flips) == pytest.approx(alone["flow_flip_rate"], abs=1e-4)
+
+
+def test_page_of_masks(masks: Comparison, folder: Path) -> None:
+    parsed = Parsed((folder / "masks.html").read_text())
+    for text in ("one against two", "95.83 %", "100.0 %", "flow flip rate", "2.00 s, frame 20", "50.0 % agree"):
+        assert text in parsed.text, text
+    assert "Latency" not in parsed.text
+    assert (parsed.tags.count("video"), parsed.tags.count("img")) == (1, 2)
+
+
+def test_a_model_is_what_a_stream_gives(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tdseg.zoo.load.installed", lambda _: False)  # so that both run in torch
+    model = catalog.load("small.safetensors").fuse(winograd=True)
+    stream = Stream(model)
+    with open_video("clip.mp4") as video:
+        saved = [stream.step(frame.image).mask for frame in video]
+    np.savez_compressed("model.npz", np.stack(saved))
+    comparison = compare("small.safetensors", "model.npz", "clip.mp4", "model.html", device="cpu", overwrite=True)
+    assert comparison.mean_agreement == 100
+    assert len(comparison.a.latencies_ms) == COUNT
+    parsed = Parsed(Path("model.html").read_text())
+    assert "both are equal in every frame" in parsed.text
+    assert "Latency" in parsed.text
+
+
+def test_masks_of_nothing_but_void(inside: Path) -> None:
+    np.savez_compressed("void.npz", np.full((COUNT, *SIZE), 255, np.uint8))
+    comparison = compare("void.npz", "void.npz", "clip.mp4", "void.html", labels="void.npz")
+    assert comparison.mean_agreement == 100
+    assert np.isnan([comparison.miou, comparison.a.miou]).all()
+    assert "nan" not in Parsed(Path("void.html").read_text()).text
+
+
+def test_moments_are_apart() -> None:
+    agreement = [100.0, 90, 80, 85, 100, 95, 94, 100]
+    assert moments(agreement, 1, apart=3) == [2, 6]
+    assert moments(agreement, 1, apart=1, most=2) == [2, 3]
+    assert moments(agreement, 3, apart=1) == [3, 6]
+    assert moments([100.0], 1, apart=1) == []
+
+
+def test_highlight() -> None:
+    frame = np.full((1, 2, 3), 100, np.uint8)
+    assert highlight(frame, np.array([[0, 255]], np.uint8)).tolist() == [[[45, 45, 45], [255, 60, 150]]]
+
+
+def test_command(inside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = tmp_path / "r.html"
+    arguments = ["compare", "one", "two", "clip.mp4", "-o", str(report), "--palette", "palette.txt", "--frames", "5"]
+    assert main(arguments) == DONE
+    shown = capsys.readouterr()
+    assert "5 frames, 90.00 % of pixels agree" in shown.out
+    assert "flip rate" in shown.out
+    assert HOSTILE in Parsed(report.read_text()).text
+    assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
+    assert main(arguments) == REFUSED
+    assert "--overwrite" in capsys.readouterr().err
+    assert main([*arguments, "--overwrite", "--quiet"]) == DONE
+    assert capsys.readouterr().out == ""
+
+
+def test_without_the_extra(inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("tdseg.metrics.temporal", "cv2", "torchmetrics"):
+        monkeypatch.setitem(sys.modules, name, None)
+    comparison = compare("one", "two", "clip.mp4", tmp_path / "r.html", frames=4)
+    assert comparison.a.flow_flips == []
+    assert comparison.a.steadiness["flip_rate"] == pytest.approx(np.mean(comparison.a.flips[1:]))
+    assert "tdseg[metrics]" in Parsed((tmp_path / "r.html").read_text()).text
+
+
+def test_a_broken_video_is_done_in_part(inside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = tmp_path / "frames"
+    write_masks(frames, [np.full((*SIZE, 3), 9, np.uint8)] * 3)
+    (frames / "000002.png").write_bytes(b"no picture")
+    code = main(["compare", "small.safetensors", "small.safetensors", str(frames), "-o", str(tmp_path / "r.html")])
+    assert code == IN_PART
+    assert "incomplete" in capsys.readouterr().err
+    assert "Incomplete" in Parsed((tmp_path / "r.html").read_text()).text
+
+
+def test_refused(inside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = np.zeros(SIZE, np.uint8)
+    write_masks(tmp_path / "few", [first] * (COUNT - 1))
+    write_masks(tmp_path / "many", [first] * (COUNT + 1))
+    write_masks(tmp_path / "wide", [np.zeros((32, 48), np.uint8)] * COUNT)
+    write_masks(tmp_path / "colour", [np.zeros((*SIZE, 3), np.uint8)] * COUNT)
+    write_masks(tmp_path / "class", [np.full(SIZE, 77, np.uint8)] * COUNT)
+    (tmp_path / "two.txt").write_text("1 1 1 a\n2 2 2 b\n")
+    cases = {
+        f"{tmp_path}/few: the video goes on after": ["one", f"{tmp_path}/few", "clip.mp4"],
+        f"no frame for {tmp_path}/many/000024.png": ["one", f"{tmp_path}/many", "clip.mp4"],
+        f"{tmp_path}/wide/000000.png is 32x48": [f"{tmp_path}/wide", "one", "clip.mp4"],
+        f"{tmp_path}/colour/000000.png: a mask of mode RGB": ["one", f"{tmp_path}/colour", "clip.mp4"],
+        f"{tmp_path}/class/000000.png: class 77": ["small.safetensors", f"{tmp_path}/class", "clip.mp4"],
+        "unknown model 'lite0-camvit'": ["lite0-camvit", "one", "clip.mp4"],
+        "an .npz file": ["nothing", "one", "clip.mp4"],
+        "missing.safetensors": ["missing.safetensors", "one", "clip.mp4"],
+        "missing.npz": ["missing.npz", "one", "clip.mp4"],
+        "missing.mp4": ["one", "two", "missing.mp4"],
+        "frames 0": ["one", "two", "clip.mp4", "--frames", "0"],
+        "HxW": ["one", "two", "clip.mp4", "--size", "9"],
+        "there is no folder": ["one", "two", "clip.mp4", "-o", "missing/r.html"],
+        f"{tmp_path}/two.txt has 2 classes": [
+            "small.safetensors",
+            "one",
+            "clip.mp4",
+            "--palette",
+            f"{tmp_path}/two.txt",
+        ],
+        "no frame for": ["one", "two", "clip.mp4", "--labels", f"{tmp_path}/many"],
+    }
+    before = sorted(tmp_path.rglob("*"))
+    for message, arguments in cases.items():
+        output = [] if "-o" in arguments else ["-o", str(tmp_path / "r.html")]
+        assert main(["compare", *arguments, *output]) == REFUSED, message
+        shown = capsys.readouterr()
+        assert message in shown.err, (message, shown.err)
+        assert shown.out == ""
+    assert sorted(tmp_path.rglob("*")) == before

@@ -1,0 +1,35 @@
+"""What the documentation shows is run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support.places import ROOT
+from support.small import write_clip
+
+DOCS = ROOT / "docs"
+
+
+def test_metrics_of_somebody_elses_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (DOCS / "metrics.md").read_text(encoding="utf-8")
+    match = re.search(r"<!-- example -->\n```python\n(.*?)```", text, re.DOTALL)
+    assert match
+    assert len(match[1].splitlines()) <= 10
+    write_clip(tmp_path / "drive.mp4", 4)
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, object] = {"your_model": lambda image: (image[..., 0] // 64).astype(np.uint8)}
+    exec(match[1], scope)
+    shown = capsys.readouterr().out
+    assert all(f"'{key}': " in shown for key in ("flip_rate", "flow_flip_rate", "tc"))
+
+
+def test_pictures_are_there_and_small() -> None:
+    for page in DOCS.glob("*.md"):
+        for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+            assert (DOCS / name).stat().st_size < 100_000, name
