@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tdseg.errors import OutputError
-from tdseg.files import check_target, write_whole
+from tdseg.files import check_target, whole_file, whole_folder, write_whole
 
 
 def test_replaces_whole(tmp_path: Path) -> None:
@@ -29,3 +29,27 @@ def test_unwritable(tmp_path: Path, name: str) -> None:
     with pytest.raises(OutputError, match="cannot write"):
         check_target(tmp_path / name) if len(name) < 300 else write_whole(tmp_path / name, "text")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_fails_leaves_the_former_one_and_no_new_folder(tmp_path: Path) -> None:
+    (tmp_path / "old.txt").write_text("old")
+    for path in (tmp_path / "old.txt", tmp_path / "new" / "deep" / "file.txt"):
+        with (
+            pytest.raises(OutputError, match=r"cannot write .*: No space left"),
+            whole_file(path, parents=True) as staged,
+        ):
+            staged.write_text("half")
+            raise OSError(28, "No space left on device")
+    assert [path.name for path in tmp_path.iterdir()] == ["old.txt"]
+    assert (tmp_path / "old.txt").read_text() == "old"
+
+
+def test_folders_are_replaced_whole(tmp_path: Path) -> None:
+    target = tmp_path / "made" / "folder"
+    for text in ("first", "second"):
+        with whole_folder(target) as staged:
+            (staged / text).write_text(text)
+    with pytest.raises(ZeroDivisionError), whole_folder(target) as staged:
+        (staged / "third").write_text(str(1 / 0))
+    assert [path.name for path in target.iterdir()] == ["second"]
+    assert [path.name for path in target.parent.iterdir()] == ["folder"]

@@ -1,30 +1,47 @@
-"""Single files that commands leave: whole or not at all."""
+"""Files and folders that are left whole or not at all, and the one error for what cannot be written."""
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tdseg.errors import OutputError
 
 
-def check_target(path: Path, *, overwrite: bool = True) -> None:
-    """See to it that `write_whole` can write there, before work is done for it.
+def unwritable(place: str | Path, why: BaseException | str, *, do: str = "") -> OutputError:
+    """The error for a place that cannot be written, on a full disk for one.
 
     Args:
-        path: the file.
-        overwrite: whether it may replace a former one.
+        place: file or folder, as the user knows it.
+        why: in words, or the exception that was met.
+        do: what the user can do, where it is more than to make room or to choose another place.
+    """
+    if isinstance(why, OutputError):
+        why = why.got
+    elif isinstance(why, BaseException):
+        why = getattr(why, "strerror", None) or " ".join(str(why).split()) or type(why).__name__
+    return OutputError(
+        f"cannot write {place}: {why}",
+        expected="a place that can be written, on a disk with free space",
+        do=do or "free some space, or choose another place",
+    )
+
+
+def check_target(path: Path, *, overwrite: bool = True) -> None:
+    """See to it that a file can be written there, before work is done for it.
 
     Raises:
-        OutputError: it cannot, or may not.
+        OutputError: it cannot, or it exists and `overwrite` is not given.
     """
     if not path.parent.is_dir():
-        raise _unwritable(path, f"there is no folder {path.parent}")
+        raise unwritable(path, f"there is no folder {path.parent}")
     if path.is_dir():
-        raise _unwritable(path, "it is a folder")
+        raise unwritable(path, "it is a folder")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise _unwritable(path, f"no permission to write in {path.parent}")
+        raise unwritable(path, f"no permission to write in {path.parent}")
     if path.exists() and not overwrite:
         raise OutputError(
             f"{path} exists",
@@ -33,29 +50,74 @@ def check_target(path: Path, *, overwrite: bool = True) -> None:
         )
 
 
+@contextmanager
+def whole_file(path: Path, *, parents: bool = False) -> Iterator[Path]:
+    """Where to make a file, which then takes its name `path`, in the place of a former one; after an error it is gone.
+
+    Pipes and devices are written to as they are, and a link stays one.
+
+    Args:
+        path: the file to be.
+        parents: make the folders it is in, which go again after an error.
+
+    Raises:
+        OutputError: for any OSError that is met on the way.
+    """
+    new = [folder for folder in path.parents if parents and not os.path.exists(folder)]  # innermost first
+    whole = False
+    target = staged = path
+    try:
+        target = path.resolve()
+        special = target.exists() and not target.is_file() and not target.is_dir()
+        staged = target if special else target.with_name(f".{target.name}.partial")
+        for folder in reversed(new):
+            folder.mkdir(exist_ok=True)
+        yield staged
+        if staged is not target:
+            staged.replace(target)
+        whole = True
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        if not whole and staged is not target:
+            with suppress(OSError):
+                staged.unlink(missing_ok=True)
+        for folder in () if whole else new:
+            with suppress(OSError):
+                folder.rmdir()
+
+
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file; a former one is replaced when the new one is whole. Pipes and devices are written to.
+    """Write a text file; a former one is replaced when the new one is whole.
 
     Raises:
         OutputError: it cannot be written.
     """
-    target = path.resolve()  # a link stays one
-    partial = target.with_name(f".{target.name}.partial")
     try:
-        if target.exists() and not target.is_file():
-            target.write_text(text, encoding="utf-8")
-            return
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(target)
-    except (OSError, ValueError) as error:
-        with suppress(OSError, ValueError):
-            partial.unlink(missing_ok=True)
-        raise _unwritable(path, getattr(error, "strerror", None) or str(error)) from error
+        with whole_file(path) as staged:
+            staged.write_text(text, encoding="utf-8")
+    except ValueError as error:  # of a name with a null byte
+        raise unwritable(path, error) from error
 
 
-def _unwritable(path: Path, why: str) -> OutputError:
-    return OutputError(
-        f"cannot write {path}: {why}",
-        expected="a file in a folder that can be written, on a disk with free space",
-        do="choose another path",
-    )
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """An empty folder to fill, which then takes its name `path`, in the place of a former one; after an error it is gone.
+
+    Raises:
+        OutputError: for any OSError that is met on the way.
+    """
+    staged, former = (path.with_name(f".{path.name}.{state}-{os.getpid()}") for state in ("partial", "former"))
+    try:
+        staged.mkdir(parents=True)
+        yield staged
+        if path.exists():
+            path.rename(former)
+        staged.rename(path)
+    except OSError as error:
+        if former.exists() and not path.exists():
+            former.rename(path)
+        raise unwritable(path, error) from error
+    finally:
+        for folder in (staged, former):
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -25,3 +28,29 @@ def test_threads() -> None:
     assert torch.get_num_threads() == before
     with pytest.raises(ConfigError, match="1 or more"), cpu_threads(0):
         pass
+
+
+FAULTS = """
+import resource, sys
+import numpy as np
+from tdseg.system import keep_freed_memory
+if sys.argv[1] == "keep" and not keep_freed_memory():
+    sys.exit(3)
+def frame():
+    arrays = [np.ones(size, np.uint8) for size in (500_000, 2_000_000, 700_000)]
+for _ in range(3):
+    frame()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    frame()
+print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 20)
+"""
+
+
+def test_memory_of_freed_arrays_is_kept() -> None:
+    """In a process of its own, for it concerns all of a process."""
+    done = subprocess.run([sys.executable, "-c", FAULTS, "keep"], capture_output=True, text=True)
+    if done.returncode == 3:
+        pytest.skip("the C library is not glibc")
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 10  # 780 pages are written for each
