@@ -31,15 +31,17 @@ def test_unwritable(tmp_path: Path, name: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def fill_the_disk(path: Path) -> None:
+    with whole_file(path, parents=True) as staged:
+        staged.write_text("half")
+        raise OSError(28, "No space left on device")
+
+
 def test_a_file_that_fails_leaves_the_former_one_and_no_new_folder(tmp_path: Path) -> None:
     (tmp_path / "old.txt").write_text("old")
     for path in (tmp_path / "old.txt", tmp_path / "new" / "deep" / "file.txt"):
-        with (
-            pytest.raises(OutputError, match=r"cannot write .*: No space left"),
-            whole_file(path, parents=True) as staged,
-        ):
-            staged.write_text("half")
-            raise OSError(28, "No space left on device")
+        with pytest.raises(OutputError, match=r"cannot write .*: No space left"):
+            fill_the_disk(path)
     assert [path.name for path in tmp_path.iterdir()] == ["old.txt"]
     assert (tmp_path / "old.txt").read_text() == "old"
 

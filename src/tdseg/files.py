@@ -102,7 +102,7 @@ def write_whole(path: Path, text: str) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """An empty folder to fill, which then takes its name `path`, in the place of a former one; after an error it is gone.
+    """An empty folder to fill, which then takes its name `path`, and the place of a former one; gone after an error.
 
     Raises:
         OutputError: for any OSError that is met on the way.

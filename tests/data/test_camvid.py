@@ -11,9 +11,9 @@ from PIL import Image
 from support import layouts
 from support.places import CAMVID
 from tdseg.data.camvid import NAME, CamVid, official_split
-from tdseg.data.clip import IGNORE
 from tdseg.errors import DataError
 from tdseg.masks.classes import CAMVID32, CAMVID32_CLASSES, CAMVID_CLASSES
+from tdseg.metrics.iou import VOID
 
 needs_real = pytest.mark.skipif(not CAMVID.exists(), reason="needs CamVid in data/camvid")
 
@@ -21,7 +21,7 @@ needs_real = pytest.mark.skipif(not CAMVID.exists(), reason="needs CamVid in dat
 def test_void_is_ignored(tmp_path: Path) -> None:
     clip = CamVid(layouts.segnet(tmp_path, ["A_0"], values=range(12)), "train")[0]
     assert clip.frames.shape == (1, 3, *layouts.SIZE)
-    assert clip.labels[0, 5, ::4].tolist() == [*range(11), IGNORE]
+    assert clip.labels[0, 5, ::4].tolist() == [*range(11), VOID]
 
 
 def test_clips_do_not_cross_sequences_nor_gaps(tmp_path: Path) -> None:
@@ -62,16 +62,16 @@ def test_original_layout(tmp_path: Path) -> None:
     assert [layouts.numbers(clip) for clip in test] == [[8550], [0]]
     columns = train[0].labels[0, 3, ::2].tolist()
     found = {name: columns[i] for i, (name, _, _) in enumerate(CAMVID32)}
-    assert found["Void"] == IGNORE
+    assert found["Void"] == VOID
     for name, part in (("SUVPickupTruck", "Car"), ("LaneMkgsDriv", "Road"), ("Child", "Pedestrian"), ("Sky", "Sky")):
         assert found[name] == CAMVID_CLASSES.index(part)
-    assert set(columns) == {*range(11), IGNORE}
+    assert set(columns) == {*range(11), VOID}
 
 
 def test_32_classes(tmp_path: Path) -> None:
     data = CamVid(layouts.camvid(tmp_path, ["0006R0_f00930"]), "train", num_classes=32)
     void = CAMVID32_CLASSES.index("Void")
-    assert data[0].labels[0, 3, ::2].tolist() == [IGNORE if i == void else i for i in range(32)]
+    assert data[0].labels[0, 3, ::2].tolist() == [VOID if i == void else i for i in range(32)]
     assert data.classes == CAMVID32_CLASSES
     with pytest.raises(DataError, match="num_classes 12"):
         CamVid(tmp_path, "train", num_classes=12)

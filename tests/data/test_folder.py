@@ -10,9 +10,9 @@ from PIL import Image
 from support import layouts
 from support.places import ROOT
 from support.small import write_clip
-from tdseg.data.clip import IGNORE
 from tdseg.data.folder import Folder, read_config
 from tdseg.errors import ConfigError, DataError
+from tdseg.metrics.iou import VOID
 from tdseg.video import open_video
 
 PAIRS = {"train": [{"images": "images", "masks": "masks"}]}
@@ -28,14 +28,14 @@ def pairs(root: Path, mask: np.ndarray, **fields: object) -> Path:
 
 def test_images_of_any_size(tmp_path: Path) -> None:
     data = Folder(pairs(tmp_path, layouts.stripes([1, 0, 255])), "train")
-    assert data[0].labels[0, 0, ::16].tolist() == [1, 0, IGNORE]
+    assert data[0].labels[0, 0, ::16].tolist() == [1, 0, VOID]
     assert [clip.frames.shape for clip in data] == [(1, 3, 32, 48), (1, 3, 40, 64)]
     assert (list(data.classes), len(data.palette), data.fps) == (["road", "car"], 2, None)
 
 
 def test_ignored_values_are_no_classes(tmp_path: Path) -> None:
     data = Folder(pairs(tmp_path, layouts.stripes([0, 1, 2, 255]), ignore=[0]), "train")
-    assert data[0].labels[0, 0, ::12].tolist() == [IGNORE, 0, 1, IGNORE]
+    assert data[0].labels[0, 0, ::12].tolist() == [VOID, 0, 1, VOID]
 
 
 def test_coloured_masks(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_coloured_masks(tmp_path: Path) -> None:
     classes = [{"name": "road", "color": [128, 64, 128]}, {"name": "car", "color": [0, 0, 142]}]
     root = pairs(tmp_path, colors[layouts.stripes([1, 0, 2])], classes=classes, ignore=[[0, 0, 0]])
     data = Folder(root, "train")
-    assert data[0].labels[0, 0, ::16].tolist() == [1, 0, IGNORE]
+    assert data[0].labels[0, 0, ::16].tolist() == [1, 0, VOID]
     assert data.palette == ((128, 64, 128), (0, 0, 142))
     layouts.save(root / "masks" / "a.png", np.full((*layouts.SIZE, 3), 9, np.uint8))
     with pytest.raises(DataError, match=r"a\.png: colour 9 9 9 at x=0, y=0, 1536 such"):
@@ -84,7 +84,7 @@ def test_video_with_sparse_masks(tmp_path: Path) -> None:
         frames = [frame.image for frame in reader]
     data = Folder(root, "train", length=3)
     assert len(data.dropped) == 1
-    assert [[int(s) for s in data.clip(i).labels[:, 0, 95]] for i in range(2)] == [[IGNORE, IGNORE, 1]] * 2
+    assert [[int(s) for s in data.clip(i).labels[:, 0, 95]] for i in range(2)] == [[VOID, VOID, 1]] * 2
     for index, last in enumerate((4, 11)):
         for offset, frame in enumerate(data[index].frames.permute(0, 2, 3, 1).numpy()):
             np.testing.assert_array_equal(frame, frames[last - 2 + offset])
@@ -115,7 +115,7 @@ def test_unlabelled(tmp_path: Path) -> None:
     parts = [{"video": "drive.mp4", "every": 5}, {"images": "images"}]
     data = Folder(layouts.folder(tmp_path, splits={"free": parts}), "free")
     assert len(data) == 3  # frames 4 and 9, and the image
-    assert all((clip.labels == IGNORE).all() for clip in data)
+    assert all((clip.labels == VOID).all() for clip in data)
     assert len(Folder(tmp_path, "free", length=6)) == 1
 
 

@@ -9,11 +9,11 @@ import torch
 
 from support import layouts
 from tdseg.data.cityscapes import Cityscapes
-from tdseg.data.clip import IGNORE
 from tdseg.data.nyudv2 import NYUDv2
 from tdseg.data.source import Source, open_source
 from tdseg.data.street import StreetClips
 from tdseg.errors import DataError
+from tdseg.metrics.iou import VOID
 
 VIDEOS = {"aachen_000000": 19, "hamburg_000000": 313}
 CLASS_OF_ID = {7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12, 26: 13}
@@ -27,13 +27,13 @@ def test_cityscapes(tmp_path: Path) -> None:
     drawn = [layouts.numbers(data.clip(1, torch.Generator().manual_seed(seed))) for seed in range(20)]
     assert {tuple(numbers) for numbers in drawn} == {(a, b, 313) for b in (311, 312) for a in (b - 1, b - 2)}
     clip = data[0]
-    assert (clip.labels[:2] == IGNORE).all()
+    assert (clip.labels[:2] == VOID).all()
     assert clip.labels.shape == (3, *layouts.SIZE)
 
 
 def test_cityscapes_label_ids(tmp_path: Path) -> None:
     data = Cityscapes(layouts.cityscapes(tmp_path, {"ulm_000003": 19}, "val", past=0, size=(32, 70)), "val")
-    assert data[0].labels[0, 9, ::2].tolist() == [CLASS_OF_ID.get(i, IGNORE) for i in (*range(34), 255)]
+    assert data[0].labels[0, 9, ::2].tolist() == [CLASS_OF_ID.get(i, VOID) for i in (*range(34), 255)]
     assert len(data.classes) == len(data.palette) == 19
     assert not data.has_past
 
@@ -65,7 +65,7 @@ def test_nyudv2(tmp_path: Path) -> None:
     root = layouts.nyudv2(tmp_path, {"0001": 12, "0002": 1, "0003": 0}, size=(32, 82))
     stills = NYUDv2(root, "train")
     assert [layouts.numbers(clip) for clip in stills] == [[100]] * 3
-    assert stills[0].labels[0, 0, ::2].tolist() == [IGNORE, *range(40)]
+    assert stills[0].labels[0, 0, ::2].tolist() == [VOID, *range(40)]
     assert len(stills.classes) == len(set(stills.classes)) == len(set(stills.palette)) == 40
     clips = NYUDv2(root, "train", length=3)
     assert [layouts.numbers(clip) for clip in clips] == [[98, 99, 100]]  # in natural order: r-9 before r-10

@@ -4,8 +4,9 @@ from typing import Any
 
 import torch
 
-from tdseg.data.clip import IGNORE, Clip
+from tdseg.data.clip import Clip
 from tdseg.data.transforms import Augmentation, make_batch, warp
+from tdseg.metrics.iou import VOID
 
 PLAIN = {"colour": 0.0, "tint": 0.0}
 
@@ -62,14 +63,14 @@ def test_image_and_label_move_together() -> None:
     clip = Clip(image, still().labels)
     for seed in range(5):
         batch = batch_of([clip], 3, seed=seed)
-        known = batch.labels != IGNORE
+        known = batch.labels != VOID
         bright = batch.frames.mean(2) > 127
         assert (bright[known] == (batch.labels[known] == 1)).float().mean() > 0.97
 
 
 def test_outside_the_source_is_ignored() -> None:
     batch = batch_of([still()], 1, scale=(0.4, 0.4), aspect=1.0)
-    assert (batch.labels == IGNORE).float().mean() > 0.3
+    assert (batch.labels == VOID).float().mean() > 0.3
 
 
 def test_video_keeps_its_own_motion() -> None:

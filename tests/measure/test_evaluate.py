@@ -13,12 +13,13 @@ from PIL import Image
 from support import layouts
 from support.small import SIZE, moving_frames, small_model
 from tdseg.data.camvid import CamVid
-from tdseg.data.clip import IGNORE, Clip, ClipDataset
+from tdseg.data.clip import Clip, ClipDataset
 from tdseg.data.source import Source
 from tdseg.errors import ConfigError
 from tdseg.inference.stream import Stream
 from tdseg.masks import classes
 from tdseg.measure.evaluate import evaluate, open_evaluation, score
+from tdseg.metrics.iou import VOID
 from tdseg.models.tdnet import TDNet
 from tdseg.zoo import catalog
 
@@ -180,7 +181,7 @@ def test_clips_are_scored_after_their_past() -> None:
         frames = frames.permute(0, 3, 1, 2)
         after = model.forward_clip(model.normalize(frames[None, 1:]), model.initial_state(1))  # ends at path 0
         label = after.logits[0, -1].argmax(0).byte()
-        clips.append(Clip(frames, torch.stack([torch.full_like(label, IGNORE)] * 2 + [label])))
+        clips.append(Clip(frames, torch.stack([torch.full_like(label, VOID)] * 2 + [label])))
     assert not torch.equal(clips[0].labels, clips[1].labels)  # though the last frame is the same
     report = evaluate(model, Clips(clips))
     assert report["per_path"][0] == 100

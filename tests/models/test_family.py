@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import tdseg
 from support.factory import random_model
 from tdseg.errors import ConfigError
-from tdseg.models.path import Path as NetworkPath
+from tdseg.models.path import NetworkPath
 from tdseg.models.tdnet import TDNet
 from tdseg.zoo import catalog
 

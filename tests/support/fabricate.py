@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from tdseg.models.path import Path as NetworkPath
+from tdseg.models.path import NetworkPath
 from tdseg.models.tdnet import TDNet
 from tdseg.street import render_street
 from tdseg.train.recipe import Recipe

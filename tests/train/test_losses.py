@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tdseg.data.clip import IGNORE
 from tdseg.data.transforms import Batch
+from tdseg.metrics.iou import VOID
 from tdseg.models.propagation.state import FrameMemory, TDNetState
 from tdseg.models.tdnet import ClipOutput
 from tdseg.train.losses import Reduce, clip_losses, cross_entropy, hardest, lovasz
@@ -28,14 +28,14 @@ def golden() -> tuple[Tensor, Tensor, Tensor]:
     rng = np.random.default_rng(1)
     s, t = (torch.from_numpy(rng.normal(0, 2, (2, 19, 48, 64)).astype(np.float32)) for _ in "st")
     labels = rng.integers(0, 19, (2, 48, 64))
-    labels[rng.uniform(size=labels.shape) < 0.1] = IGNORE
+    labels[rng.uniform(size=labels.shape) < 0.1] = VOID
     return s, t, torch.from_numpy(labels)
 
 
 def test_ohem_is_the_released_one() -> None:
     """Outputs of the official OhemCELoss2D(n_min=384, thresh=0.7): of a poor and of a good prediction."""
     s, _, labels = golden()
-    right = F.one_hot(labels.where(labels != IGNORE, 0), 19).movedim(-1, 1) * (labels != IGNORE)[:, None]
+    right = F.one_hot(labels.where(labels != VOID, 0), 19).movedim(-1, 1) * (labels != VOID)[:, None]
     for logits, expected in ((s, 4.60100746), (s + 9 * right, 0.64242595)):
         found = cross_entropy(logits[:, None], labels[:, None], torch.ones(19), ohem=0.7, least=1 / 16)
         assert found.item() == pytest.approx(expected, rel=1e-5)
@@ -54,7 +54,7 @@ def test_ohem_keeps_the_hardest_and_never_what_is_ignored() -> None:
 def test_weighted_cross_entropy_is_that_of_torch() -> None:
     s, _, labels = golden()
     weights = torch.rand(19) + 0.1
-    expected = F.cross_entropy(s, labels, weights, ignore_index=IGNORE)
+    expected = F.cross_entropy(s, labels, weights, ignore_index=VOID)
     torch.testing.assert_close(cross_entropy(s[:, None], labels[:, None], weights), expected)
 
 
@@ -62,9 +62,9 @@ def test_lovasz_of_a_hard_prediction_is_one_minus_its_iou() -> None:
     """Where all probabilities are 0 or 1, the surrogate equals what it stands for (Berman et al., section 3)."""
     rng = np.random.default_rng(0)
     truth, guess = (torch.from_numpy(rng.integers(0, 3, (1, 1, 32, 32))) for _ in range(2))
-    truth[..., :5] = IGNORE
+    truth[..., :5] = VOID
     logits = F.one_hot(guess, CLASSES).movedim(-1, 2) * 200.0
-    known = truth != IGNORE
+    known = truth != VOID
     present = [known & (truth == c) for c in range(3)]
     found = [known & (guess == c) for c in range(3)]
     iou = torch.stack([(a & b).sum() / (a | b).sum() for a, b in zip(present, found, strict=True)]).mean()
@@ -103,7 +103,7 @@ def gradients(output: ClipOutput, terms: dict[str, Tensor]) -> list[Tensor]:
 def test_without_labels_every_term_is_zero_and_so_is_its_gradient(ohem: float | None, rigid: bool) -> None:
     agreement = 0.0 if rigid else 1.0  # which needs no labels, but stills
     config = Losses(sub=0.5, aux=0.4, lovasz=1.0, agreement=agreement, ohem=ohem)
-    output, batch = clips(torch.full((2, 3, *SIZE), IGNORE), rigid=rigid)
+    output, batch = clips(torch.full((2, 3, *SIZE), VOID), rigid=rigid)
     terms = clip_losses(output, batch, WEIGHTS, config)
     assert terms.keys() >= {"full", "sub", "aux", "lovasz"}
     assert all(term.item() == 0 for term in terms.values())
@@ -113,7 +113,7 @@ def test_without_labels_every_term_is_zero_and_so_is_its_gradient(ohem: float | 
 def test_frames_without_labels_do_not_disturb() -> None:
     """The labelled clip alone, and beside a clip of unlabelled video; its other frames are unlabelled, too."""
     labels = random_labels(2, 3)
-    labels[1] = labels[0, :2] = IGNORE
+    labels[1] = labels[0, :2] = VOID
     config = Losses(sub=0.5, aux=0.4, lovasz=1.0, ohem=0.9, ohem_least=0.5)
     output, batch = clips(labels)
     one = ClipOutput(output.logits[:1, 2:], output.state, *(None if x is None else x[:1, 2:] for x in output[2:]))
@@ -158,7 +158,7 @@ def in_processes(run: Callable[[int, Reduce], Any], count: int) -> list[Any]:
 def test_processes_share_a_batch() -> None:
     """Two processes with unequal labels, one without still images: their mean is one process with both clips."""
     labels = random_labels(2, 3)
-    labels[0, :, :, 5:] = IGNORE
+    labels[0, :, :, 5:] = VOID
     output, batch = clips(labels)
     batch = batch._replace(rigid=torch.tensor([True, False]))
     whole = clip_losses(output, batch, WEIGHTS, EVERY)

@@ -9,13 +9,13 @@ import re
 from itertools import groupby, pairwise
 from pathlib import Path
 
-from tdseg.data.clip import IGNORE
 from tdseg.data.pictures import LabelReader, images_in
 from tdseg.data.tracks import Shot, Step, Track, TrackClips, paired
 from tdseg.errors import DataError, TdsegError
 from tdseg.masks.classes import CAMVID32, CAMVID32_CLASSES, CAMVID32_PALETTE, CAMVID_CLASSES, CAMVID_PALETTE
+from tdseg.metrics.iou import VOID
 
-VOID = 11
+SEGNET_VOID = 11
 HZ = 30.0
 """Rate that frames are numbered at."""
 FARTHEST = 33
@@ -74,7 +74,9 @@ class CamVid(TrackClips):
         super().__init__(
             f"CamVid {split}",
             [track for track, _ in runs],
-            _color_reader(num_classes) if original else LabelReader({**{i: i for i in range(VOID)}, VOID: IGNORE}),
+            _color_reader(num_classes)
+            if original
+            else LabelReader(dict(enumerate(range(SEGNET_VOID))) | {SEGNET_VOID: VOID}),
             length=length,
             step=step,
             flaws=flaws,
@@ -181,5 +183,5 @@ def _rate(runs: list[tuple[Track, int]]) -> float | None:
 
 def _color_reader(num_classes: int) -> LabelReader:
     if num_classes == 32:
-        return LabelReader({}, {c: IGNORE if name == "Void" else i for i, (name, c, _) in enumerate(CAMVID32)})
-    return LabelReader({}, {c: IGNORE if part is None else CAMVID_CLASSES.index(part) for _, c, part in CAMVID32})
+        return LabelReader({}, {c: VOID if name == "Void" else i for i, (name, c, _) in enumerate(CAMVID32)})
+    return LabelReader({}, {c: VOID if part is None else CAMVID_CLASSES.index(part) for _, c, part in CAMVID32})

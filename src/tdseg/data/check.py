@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from tdseg.data.clip import IGNORE, ClipDataset
+from tdseg.data.clip import ClipDataset
 from tdseg.data.pictures import LabelError
 from tdseg.data.source import Source, open_source
 from tdseg.errors import TdsegError
+from tdseg.metrics.iou import VOID
 
 OnProgress = Callable[[int, int | None], None]
 
@@ -111,9 +112,9 @@ def _read(data: ClipDataset, *, one_video: bool, on_progress: OnProgress | None)
         if on_progress:
             on_progress(done, len(indices))
     pixels.sizes = dict(sizes.most_common())
-    labelled = counts[:IGNORE].sum()
+    labelled = counts[:VOID].sum()
     pixels.shares = {name: _percent(count, labelled) for name, count in zip(data.classes, counts, strict=False)}
-    pixels.ignored = _percent(counts[IGNORE], counts.sum())
+    pixels.ignored = _percent(counts[VOID], counts.sum())
     return pixels
 
 

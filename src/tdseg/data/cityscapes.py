@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tdseg.data.clip import IGNORE
 from tdseg.data.pictures import LabelReader
 from tdseg.data.tracks import Shot, Step, Track, TrackClips
 from tdseg.errors import DataError, TdsegError
 from tdseg.masks.classes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
+from tdseg.metrics.iou import VOID
 
 TRAIN_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 """The labelId of each of the 19 classes."""
@@ -60,7 +60,7 @@ class Cityscapes(TrackClips):
         flaws: list[TdsegError] = []
         present = {path.name for path in past.glob("*/*.png")} if reach else set()
         tracks = [track for image in images if (track := _track(root, split, image, reach, present, flaws))]
-        read = LabelReader(dict.fromkeys(range(LABEL_IDS), IGNORE) | {i: c for c, i in enumerate(TRAIN_IDS)})
+        read = LabelReader(dict.fromkeys(range(LABEL_IDS), VOID) | {i: c for c, i in enumerate(TRAIN_IDS)})
         super().__init__(f"Cityscapes {split}", tracks, read, length=length, step=step, flaws=flaws, strict=strict)
 
 

@@ -8,9 +8,6 @@ from typing import NamedTuple
 
 from torch import Generator, Tensor
 
-IGNORE = 255
-"""Label of pixels and frames that no loss and no metric counts."""
-
 Color = tuple[int, int, int]
 """RGB, 0..255."""
 
@@ -21,7 +18,7 @@ class Clip(NamedTuple):
     frames: Tensor
     """(T, 3, H, W) uint8 RGB."""
     labels: Tensor
-    """(T, H, W) uint8 class indices; IGNORE where unknown."""
+    """(T, H, W) uint8 class indices; VOID where unknown."""
 
 
 class ClipDataset(ABC):

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from tdseg.config import FrozenConfig
-from tdseg.data.clip import IGNORE, Color
+from tdseg.data.clip import Color
 from tdseg.data.pictures import MOST_CLASSES, LabelReader, default_palette, images_in
 from tdseg.data.tracks import Shot, Step, Track, TrackClips, paired
 from tdseg.errors import DataError, TdsegError
+from tdseg.metrics.iou import VOID
 from tdseg.video import open_video
 from tdseg.video.reader import FALLBACK_FPS
 
@@ -89,10 +90,10 @@ class FolderConfig(FrozenConfig):
     def label_reader(self) -> LabelReader:
         """Turns the masks into classes."""
         values, colors = self.ignored()
-        free = (value for value in range(IGNORE) if value not in values)
+        free = (value for value in range(VOID) if value not in values)
         table = {value: index for index, value in zip(range(len(self.classes)), free, strict=False)}
         by_color = {c.color: index for index, c in enumerate(self.classes) if c.color}
-        return LabelReader(table | dict.fromkeys(values, IGNORE), by_color and by_color | dict.fromkeys(colors, IGNORE))
+        return LabelReader(table | dict.fromkeys(values, VOID), by_color and by_color | dict.fromkeys(colors, VOID))
 
 
 class Folder(TrackClips):

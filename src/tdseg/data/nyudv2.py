@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tdseg.data.clip import IGNORE
 from tdseg.data.pictures import LabelReader, default_palette, images_in
 from tdseg.data.tracks import Shot, Step, Track, TrackClips, paired
 from tdseg.errors import DataError, TdsegError
 from tdseg.masks.classes import NYUDV2_CLASSES
+from tdseg.metrics.iou import VOID
 
 
 class NYUDv2(TrackClips):
@@ -53,5 +53,5 @@ class NYUDv2(TrackClips):
         for shot in paired(images, {path.stem: path for path in labels.glob("*.png")}, labels, flaws):
             before = [Shot(path) for path in images_in(past / shot.image.stem)] if length > 1 else []
             tracks.append(Track(shot.image.stem, [*before, shot], [len(before)]))
-        read = LabelReader({0: IGNORE} | {i + 1: i for i in range(len(NYUDV2_CLASSES))})
+        read = LabelReader({0: VOID} | {i + 1: i for i in range(len(NYUDV2_CLASSES))})
         super().__init__(f"NYUDv2 {split}", tracks, read, length=length, step=step, flaws=flaws, strict=strict)

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from tdseg.data.clip import IGNORE, Color
+from tdseg.data.clip import Color
 from tdseg.errors import DataError
 from tdseg.masks.draw import color_table
 from tdseg.masks.reading import color_codes, read_pixels
+from tdseg.metrics.iou import VOID
 from tdseg.video.reader import IMAGE_SUFFIXES, natural_order
 
 WRONG = 254
@@ -28,22 +29,22 @@ class LabelReader:
     """Turns label files into classes.
 
     Args:
-        values: class, or IGNORE, of each pixel value of indexed and grey files; 255 is ignored unless it is said.
-        colors: class, or IGNORE, of each colour of coloured files.
+        values: class, or VOID, of each pixel value of indexed and grey files; 255 is ignored unless it is said.
+        colors: class, or VOID, of each colour of coloured files.
     """
 
     def __init__(self, values: Mapping[int, int], colors: Mapping[Color, int] | None = None) -> None:
         self._values = np.full(256, WRONG, np.uint8)
-        for value, index in {IGNORE: IGNORE, **values}.items():
+        for value, index in {VOID: VOID, **values}.items():
             self._values[value] = index
-        self._known = f"values {_ranges(sorted({*values, IGNORE}))}"
+        self._known = f"values {_ranges(sorted({*values, VOID}))}"
         self._colors: NDArray[np.uint8] | None = None
         if colors:
             self._colors = np.full(1 << 24, WRONG, np.uint8)
             self._colors[color_codes(np.array(list(colors), np.uint8))] = list(colors.values())
 
     def __call__(self, path: Path) -> NDArray[np.uint8]:
-        """(H, W) class indices, IGNORE where there is none.
+        """(H, W) class indices, VOID where there is none.
 
         Raises:
             LabelError: a value or colour that is none of those known.

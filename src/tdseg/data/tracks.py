@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator
 
-from tdseg.data.clip import IGNORE, Clip, ClipDataset
+from tdseg.data.clip import Clip, ClipDataset
 from tdseg.data.pictures import LabelError, LabelReader, read_image
 from tdseg.errors import DataError, TdsegError
+from tdseg.metrics.iou import VOID
 
 Step = tuple[int, int]
 Image = NDArray[np.uint8]
@@ -119,7 +120,7 @@ class TrackClips(ClipDataset):
         shot = track.shots[at]
         image = self._image(shot)
         if shot.label is None:
-            return image, np.full(image.shape[:2], IGNORE, np.uint8)
+            return image, np.full(image.shape[:2], VOID, np.uint8)
         label = self._read_label(shot.label)
         if label.shape != image.shape[:2]:
             raise LabelError(

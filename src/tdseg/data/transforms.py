@@ -18,7 +18,8 @@ from pydantic import Field, FiniteFloat
 from torch import Generator, Tensor
 
 from tdseg.config import FrozenConfig
-from tdseg.data.clip import IGNORE, Clip
+from tdseg.data.clip import Clip
+from tdseg.metrics.iou import VOID
 
 Zoom = Annotated[FiniteFloat, Field(gt=0)]
 
@@ -47,7 +48,7 @@ class Batch(NamedTuple):
     frames: Tensor
     """(B, T, 3, h, w) float32 RGB in 0..255."""
     labels: Tensor
-    """(B, T, h, w) int64; IGNORE outside the source and where unknown."""
+    """(B, T, h, w) int64; VOID outside the source and where unknown."""
     views: Tensor
     """(B, T, 3, 3): frame coordinates to source coordinates, both normalised to -1..1 (x, y)."""
     rigid: Tensor
@@ -180,8 +181,8 @@ def _sample(clips: list[Clip], views: Tensor, crop: tuple[int, int]) -> tuple[Te
         sampled = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
         sampled = sampled.view(len(members), shape[0], 3, -1, height, width).transpose(2, 3)
         frames[members] = sampled.reshape(-1, length, 3, height, width)
-        shifted = torch.cat([clips[i].labels for i in members]).float()[:, None] - IGNORE
-        seen = F.grid_sample(shifted, grid, mode="nearest", align_corners=False) + IGNORE  # outside zeros: IGNORE
+        shifted = torch.cat([clips[i].labels for i in members]).float()[:, None] - VOID
+        seen = F.grid_sample(shifted, grid, mode="nearest", align_corners=False) + VOID  # outside zeros: VOID
         labels[members] = seen.view(-1, length, height, width).round().long()
     return frames, labels
 

@@ -19,7 +19,7 @@ from tdseg.export.quantize import calibration, quantize
 from tdseg.export.triton import CONFIG, triton_config
 from tdseg.export.write import OPSET, save_onnx, save_openvino, trace
 from tdseg.files import write_whole
-from tdseg.models.path import Path as ModelPath
+from tdseg.models.path import NetworkPath
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime import READERS, RuntimeName, open_exported
 from tdseg.runtime.layout import PATH, fit_size, logits_shape, memory_layout
@@ -181,7 +181,7 @@ def _write(network: TDNet, plan: _Plan, clip: Clip, folder: Path) -> Manifest:
     """The graph and what goes with it; the manifest says all but how it compares."""
     config = network.config
     fused = network.fuse()
-    paths = [path for path in fused.paths if isinstance(path, ModelPath)]
+    paths = [path for path in fused.paths if isinstance(path, NetworkPath)]
     stride = _stride(network)
     half = plan.precision == "fp16" and plan.target == "onnx"
     image, logits, memory = _tensors(config, stride, plan.size, half=half)
@@ -234,7 +234,7 @@ def _write_graph(model: Any, manifest: Manifest, folder: Path) -> None:
 
 def _stride(network: TDNet) -> int:
     path = network.paths[0]
-    assert isinstance(path, ModelPath)
+    assert isinstance(path, NetworkPath)
     return path.subnet.stride
 
 

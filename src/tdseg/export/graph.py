@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from tdseg.config import ModelConfig
 from tdseg.export.same import use_same
-from tdseg.models.path import Encoded, Path
+from tdseg.models.path import Encoded, NetworkPath
 from tdseg.models.propagation.attention import Propagation, tokens
 from tdseg.models.propagation.state import FrameMemory, MotionMemory
 
@@ -23,7 +23,7 @@ class StepGraph(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, path: Path, config: ModelConfig) -> None:
+    def __init__(self, path: NetworkPath, config: ModelConfig) -> None:
         super().__init__()
         use_same(path)
         self.path, self.config = path, config

@@ -1,5 +1,7 @@
 """Class names and colours of the label sets that models here are trained on."""
 
+from collections.abc import Sequence
+
 CAMVID_CLASSES = (
     "Sky",
     "Building",
@@ -117,3 +119,20 @@ NYUDV2_CLASSES = (
     *("otherstructure", "otherfurniture", "otherprop"),
 )
 """The 40 classes of Gupta, Arbelaez & Malik, CVPR 2013."""
+
+
+def class_difference(ours: Sequence[str], theirs: Sequence[str], *, ours_count: int, theirs_count: int) -> str:
+    """How two lists of classes differ, in words: "11 classes, not 12", or "class 3 is Car, not car park"; "" if not.
+
+    Case does not count, nor does an underscore for a space; a list without names agrees with any of its number.
+
+    Args:
+        ours, theirs: names by index; empty where they are not known.
+        ours_count, theirs_count: number of classes.
+    """
+    if ours_count != theirs_count:
+        return f"{theirs_count} classes, not {ours_count}"
+    for index, (one, other) in enumerate(zip(ours, theirs, strict=False)):
+        if one.casefold().replace("_", " ") != other.casefold().replace("_", " "):
+            return f"class {index} is {other}, not {one}"
+    return ""

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from tdseg.metrics.iou import VOID
+
 Colors = NDArray[np.uint8]
 """RGB of every mask value, (256, 3), as `color_table` gives."""
-
-BOUNDARY = 255
-"""Value that no class has: 'ignore' in labels, the line between two classes in overlays."""
 
 
 def color_table(palette: Sequence[tuple[int, int, int]] = ()) -> Colors:
@@ -22,7 +21,7 @@ def color_table(palette: Sequence[tuple[int, int, int]] = ()) -> Colors:
     hues = (colorsys.hsv_to_rgb(0.618034 * value % 1, 0.65, 0.95) for value in range(256))
     table = np.array([[round(255 * channel) for channel in color] for color in hues], dtype=np.uint8)
     table[: len(palette)] = np.reshape(palette, (-1, 3))
-    table[BOUNDARY] = 255
+    table[VOID] = 255
     return table
 
 
@@ -40,7 +39,7 @@ def overlay(frame: NDArray[np.uint8], mask: NDArray[np.uint8], colors: Colors) -
     differs = np.zeros(mask.shape, dtype=bool)
     np.not_equal(mask[:, 1:], mask[:, :-1], out=differs[:, 1:])
     differs[1:] |= mask[1:] != mask[:-1]
-    lined = np.maximum(mask, np.multiply(differs, BOUNDARY, dtype=np.uint8))
+    lined = np.maximum(mask, np.multiply(differs, VOID, dtype=np.uint8))
     blended = np.right_shift(frame, 1, dtype=np.uint8)
     blended += np.asarray(
         _indexed(lined, np.right_shift(colors, 1, dtype=np.uint8)).convert("RGB")

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from tdseg.models.path import Path
+from tdseg.models.path import NetworkPath
 from tdseg.models.propagation.state import TDNetState
 from tdseg.models.subnets import SubFeature
 from tdseg.models.tdnet import TDNet
@@ -55,7 +55,7 @@ def merging_multiply_adds(model: TDNet, size: tuple[int, int]) -> int:
     twin, x, state = _in_full_swing(model, size)
     total = 0
     for path in twin.paths if model.config.paths > 1 else ():
-        assert isinstance(path, Path)
+        assert isinstance(path, NetworkPath)
         feature = path.subnet(x)
         z = feature.z if isinstance(feature, SubFeature) else feature
         with FlopCounterMode(display=False) as counter:

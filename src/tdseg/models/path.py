@@ -36,7 +36,7 @@ class Encoded(NamedTuple):
     """(B, aux_channels, h', w'), for the auxiliary head in training; None where the sub-network has none."""
 
 
-class Path(nn.Module):
+class NetworkPath(nn.Module):
     """One path: its sub-network, its query/key/value encoder, its propagation hops, its norm and head.
 
     In a per-frame model (m = 1) there is nothing to propagate, and the head reads the sub-feature itself.

@@ -18,7 +18,7 @@ from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
 from tdseg.models.layers import ConvNorm, resize
 from tdseg.models.norm import SpatialLayerNorm
-from tdseg.models.path import Encoded, Path
+from tdseg.models.path import Encoded, NetworkPath
 from tdseg.models.propagation.motion import MotionEncoder
 from tdseg.models.propagation.state import Memory, TDNetState
 from tdseg.models.subnets import SubNetwork, make_subnetwork
@@ -74,7 +74,7 @@ class TDNet(nn.Module):
         self.config = config
         count = 1 if config.shared_paths else config.paths
         self.paths = nn.ModuleList(
-            Path(config, _subnetwork(config, path, make), aux=aux, dropout=dropout) for path in range(count)
+            NetworkPath(config, _subnetwork(config, path, make), aux=aux, dropout=dropout) for path in range(count)
         )
 
     @property
@@ -214,9 +214,9 @@ class TDNet(nn.Module):
                 module.fuse()
         return fused.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
-    def _path(self, path: int) -> Path:
+    def _path(self, path: int) -> NetworkPath:
         module = self.paths[path % len(self.paths)]
-        assert isinstance(module, Path)
+        assert isinstance(module, NetworkPath)
         return module
 
     def _encode_clip(self, frames: Tensor, first: int, batch_paths: bool) -> Iterable[Encoded]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tdseg.errors import ConfigError, WeightsError
 from tdseg.models.backbones.efficientnet_lite import EfficientNetLite
 from tdseg.models.backbones.resnet import ResNet
-from tdseg.models.path import Path as NetworkPath
+from tdseg.models.path import NetworkPath
 from tdseg.models.propagation.attention import Encoder
 from tdseg.models.subnets.pspnet import PSPSubNetwork
 from tdseg.models.tdnet import TDNet

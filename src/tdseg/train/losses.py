@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tdseg.data.clip import IGNORE
 from tdseg.data.transforms import Batch, warp
+from tdseg.metrics.iou import VOID
 from tdseg.models.layers import resize
 from tdseg.models.tdnet import ClipOutput
 from tdseg.train.recipe import Losses
@@ -73,15 +73,15 @@ def cross_entropy(
 
     Args:
         logits: at any resolution.
-        labels: int64; IGNORE is not counted.
+        labels: int64; VOID is not counted.
         class_weights: (C,).
         ohem, least: see `hardest`; None counts all pixels.
         mean_over_ranks: see `clip_losses`.
     """
     labels = labels.flatten(0, 1)
     full = resize(logits.flatten(0, 1).float(), (labels.shape[-2], labels.shape[-1]))
-    losses = F.cross_entropy(full, labels, ignore_index=IGNORE, reduction="none")  # (B·S, H, W)
-    counted = labels != IGNORE
+    losses = F.cross_entropy(full, labels, ignore_index=VOID, reduction="none")  # (B·S, H, W)
+    counted = labels != VOID
     if ohem is not None:
         counted = hardest(losses.detach(), counted, ohem, least)
     weights = class_weights[labels.where(counted, 0)] * counted
@@ -123,7 +123,7 @@ def lovasz(logits: Tensor, labels: Tensor, stride: int = 4) -> Tensor:
         logits[..., stride // 2 :: stride, stride // 2 :: stride],
         labels[:, :, stride // 2 :: stride, stride // 2 :: stride],
     )
-    labelled = labels != IGNORE
+    labelled = labels != VOID
     probabilities = logits.movedim(2, -1)[labelled].float().softmax(-1)  # (N, C)
     truth = F.one_hot(labels[labelled], probabilities.shape[-1]).to(probabilities.dtype)
     errors, order = (truth - probabilities).abs().sort(0, descending=True)

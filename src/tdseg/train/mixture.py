@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from tdseg.data.clip import IGNORE, Clip, ClipDataset
+from tdseg.data.clip import Clip, ClipDataset
 from tdseg.data.source import Source, open_source
 from tdseg.errors import ConfigError, DataError
+from tdseg.metrics.iou import VOID
 
 _ATTEMPTS = 10
 _COUNTED = 500
@@ -109,7 +110,7 @@ class Mixture:
             shares += weight * counts / counts.sum().clamp(min=1)
         if not shares.any():
             raise DataError(
-                f"sources in which every pixel is unlabelled ({IGNORE})",
+                f"sources in which every pixel is unlabelled ({VOID})",
                 expected="labels in one of them",
                 do="check the labels, or add a labelled source",
             )

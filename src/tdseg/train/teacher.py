@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError, WeightsError
 from tdseg.models.layers import resize
-from tdseg.models.path import Path as NetworkPath
+from tdseg.models.path import NetworkPath
 from tdseg.models.tdnet import TDNet
 from tdseg.train.recipe import Distillation
 from tdseg.zoo import catalog

@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 import tdseg
 from tdseg.data.transforms import Batch
 from tdseg.errors import ConfigError
-from tdseg.models.path import Path as NetworkPath
+from tdseg.models.path import NetworkPath
 from tdseg.models.propagation.state import TDNetState
 from tdseg.models.tdnet import ClipOutput, TDNet
 from tdseg.train.distill import Distiller

@@ -47,7 +47,7 @@ class Example(NamedTuple):
     frame: NDArray[np.uint8]
     """(H, W, 3) RGB."""
     label: NDArray[np.uint8]
-    """(H, W), IGNORE where unknown."""
+    """(H, W), VOID where unknown."""
     mask: NDArray[np.uint8]
     """(H, W)."""
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
-from tdseg.models.path import Path
+from tdseg.models.path import NetworkPath
 from tdseg.models.propagation.motion import MotionEncoder
 from tdseg.models.tdnet import TDNet
 
@@ -36,7 +36,7 @@ def add_memory(model: TDNet, *, frames: int = 4) -> TDNet:
             f"add_memory to {known.name}", expected="a per-frame model of list_models()", do="choose such a model"
         )
     source = model.paths[0]
-    assert isinstance(source, Path)
+    assert isinstance(source, NetworkPath)
     config: ModelConfig = ModelConfig.parse(
         known.model_dump()
         | {
@@ -51,7 +51,7 @@ def add_memory(model: TDNet, *, frames: int = 4) -> TDNet:
     )
     remembering = TDNet(config).eval()
     path = remembering.paths[0]
-    assert isinstance(path, Path)
+    assert isinstance(path, NetworkPath)
     assert isinstance(path.encoder, MotionEncoder)
     mine, theirs = path.state_dict(), source.state_dict()
     own = {key: value for key, value in mine.items() if key.startswith(("encoder.", "propagation."))}
