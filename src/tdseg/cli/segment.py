@@ -42,9 +42,7 @@ def segment(
         overwrite: Replace a former result in the folder.
     """
     from tdseg.inference.pipeline import default_output, segment_to
-    from tdseg.system import keep_freed_memory
 
-    keep_freed_memory()
     folder = output or str(default_output(source))
     with progress_bar(quiet) as on_progress:
         summary = segment_to(

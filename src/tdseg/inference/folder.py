@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from tdseg.errors import OutputError
+from tdseg.files import unwritable
 from tdseg.inference.stream import Result
 
 
@@ -76,12 +77,8 @@ class OutputFolder:
 
     def error(self, error: OSError | OutputError) -> OutputError:
         """What to tell of a failure to write here."""
-        return OutputError(
-            f"cannot write in {self.path}: {error.got if isinstance(error, OutputError) else error.strerror or error}",
-            expected="a folder that can be written, on a disk with free space",
-            do="free some space or choose another folder with --output"
-            + (f"; what was made so far is in {self.staging}" if self._holds_files() else ""),
-        )
+        made = f"; what was made so far is in {self.staging}" if self._holds_files() else ""
+        return unwritable(self.path, error, do=f"free some space, or choose another folder with --output{made}")
 
     def _holds_files(self) -> bool:
         return any(path.is_file() for path in self.staging.rglob("*"))
@@ -140,7 +137,7 @@ class Summary:
     """Share of all pixels, by class."""
 
 
-class Figures:
+class RunStatistics:
     """The figures of a run that its results alone tell, gathered frame by frame."""
 
     def __init__(self) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from queue import Queue
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -18,19 +15,17 @@ import torch
 
 from tdseg.errors import ConfigError, OutputError
 from tdseg.inference.folder import OutputFolder, Summary
-from tdseg.inference.recorder import AHEAD, Recorder
+from tdseg.inference.recorder import Recorder
 from tdseg.inference.stream import Result, Stream
 from tdseg.masks import draw
 from tdseg.runtime.network import Network
-from tdseg.system import cpu_threads
-from tdseg.video import Frame, VideoReader, open_video
+from tdseg.system import cpu_threads, keep_freed_memory
+from tdseg.video import VideoReader, open_video
 from tdseg.zoo.load import AnyRuntime, prepare
 
 DEFAULT_MODEL = "td4-lite0-camvid"
 MOST_WORKERS = 4
 """Frames encoded at once; more would only add memory and latency."""
-
-T = TypeVar("T")
 
 
 def segment(
@@ -61,12 +56,10 @@ def segment(
     Warns:
         UserWarning: the source gave fewer frames than it declares.
     """
-    stream = Stream(prepare(model, device, runtime, size=size), size)
-    reader = open_video(source)  # last, so that nothing fails before the thread that closes it
-    for frame in _ahead(_frames(reader)):
-        yield stream.step(frame.image, time_s=frame.time_s)
-    if reader.problem:
-        warnings.warn(reader.problem, stacklevel=2)
+    with _opened(source, model, size, device, runtime) as run, closing(run.results()) as results:
+        yield from results
+    if run.reader.problem:
+        warnings.warn(run.reader.problem, stacklevel=2)
 
 
 def segment_to(
@@ -101,41 +94,27 @@ def segment_to(
         VideoError, ConfigError, WeightsError: as in `segment`.
         OutputError: the folder is in use or cannot be written.
     """
-    begun = time.perf_counter()
     folder_path = default_output(source) if output is None else Path(output)
     _keep_source(source, folder_path)
-    with cpu_threads(threads) as available:
-        workers = min(available, MOST_WORKERS)
-        network = prepare(model, device, runtime, size=size, threads=available, workers=workers)
-        workers = _share(network, available, workers)
-        stream = Stream(network, size)
-        warm_up(stream)
-        started = time.perf_counter()
-        reader = open_video(source)
+    interrupt: KeyboardInterrupt | None = None
+    with (
+        _opened(source, model, size, device, runtime, threads) as run,
+        OutputFolder(folder_path, overwrite=overwrite) as folder,
+    ):
+        info, colors = run.reader.info, draw.color_table(run.stream.model.config.palette)
+        recorder = Recorder(folder, source, info, colors, masks=masks == "png", overlay=overlay)
         try:
-            folder = OutputFolder(folder_path, overwrite=overwrite)
-        except OutputError:
-            reader.close()
-            raise
-        with folder:
-            colors = draw.color_table(stream.model.config.palette)
-            recorder = Recorder(folder, source, reader.info, colors, masks=masks == "png", overlay=overlay)
-            interrupt: KeyboardInterrupt | None = None
-            try:
-                with recorder, closing(_ahead(_frames(reader))) as frames:
-                    timed = ((frame.image, frame.time_s) for frame in frames)
-                    for result in stream.ahead(timed, workers):
-                        recorder.put(result)
-                        if on_progress:
-                            on_progress(result.index + 1, reader.info.num_frames)
-            except KeyboardInterrupt as error:
-                if not recorder.figures.frames:
-                    raise
-                interrupt = error
-            wall_s = time.perf_counter() - started
-            name = str(model) if isinstance(model, str | Path) else network.config.name
-            summary = _summarize(name, reader, stream, recorder, started - begun, wall_s, interrupt is None)
-            folder.publish(summary)
+            with recorder, closing(run.results()) as results:
+                for result in results:
+                    recorder.put(result)
+                    if on_progress:
+                        on_progress(result.index + 1, info.num_frames)
+        except KeyboardInterrupt as error:
+            if not recorder.statistics.frames:
+                raise
+            interrupt = error
+        summary = _summarize(model, run, recorder, finished=interrupt is None)
+        folder.publish(summary)
     if interrupt:
         raise KeyboardInterrupt(f"{summary.frames} frames are in {folder_path}") from interrupt
     return summary
@@ -165,14 +144,52 @@ def _keep_source(source: str | Path | int, output: Path) -> None:
         )
 
 
-def _share(network: Network, threads: int, workers: int) -> int:
-    """Share torch's threads out: the number of frames encoded at once, each with what threads that leaves it.
+class _Run(NamedTuple):
+    """A network that is ready for the frames of an open source."""
 
-    Two frames on a thread each are faster than one frame on two, which wait for each other at every layer, and on
-    busy cores wait long. Other runtimes have threads of their own; not all can encode a frame apart from its turn.
-    """
-    torch.set_num_threads(threads // workers if network.runtime == "torch" else 1)
-    return workers if network.encodes_apart else 1
+    stream: Stream
+    reader: VideoReader
+    workers: int
+    """Frames encoded at once."""
+    startup_s: float
+    """Loading the network and running it for the first time, seconds."""
+    started: float
+    """When the first frame was asked, `time.perf_counter()`."""
+
+    def results(self) -> Generator[Result, None, None]:
+        """Of each frame, in order."""
+        return self.stream.ahead(self.reader, self.workers)
+
+
+@contextmanager
+def _opened(
+    source: str | Path | int,
+    model: str | Path | Network,
+    size: tuple[int, int] | None,
+    device: str,
+    runtime: AnyRuntime,
+    threads: int | None = None,
+) -> Iterator[_Run]:
+    """What a video goes through, whatever becomes of its results. Threads are as before when it ends."""
+    begun = time.perf_counter()
+    keep_freed_memory()
+    with cpu_threads(threads) as available:
+        workers = min(available, MOST_WORKERS)
+        network = prepare(model, device, runtime, size=size, threads=available, workers=workers)
+        # Two frames on a thread each are faster than one frame on two, which wait for each other at every layer, and on
+        # busy cores wait long. Other runtimes have threads of their own; not all can encode a frame ahead of its turn.
+        torch.set_num_threads(available // workers if network.runtime == "torch" else 1)
+        stream = Stream(network, size)
+        warm_up(stream)
+        started = time.perf_counter()
+        reader = open_video(source)
+        try:
+            yield _Run(stream, reader, workers, started - begun, started)
+        finally:
+            with suppress(
+                ValueError
+            ):  # a source that gives nothing still holds the thread that reads, and will close, it
+                reader.close()
 
 
 def warm_up(stream: Stream) -> None:
@@ -189,77 +206,28 @@ def warm_up(stream: Stream) -> None:
         ) from error
 
 
-def _frames(reader: VideoReader) -> Generator[Frame, None, None]:
-    with reader:  # so the thread that reads it also closes it
-        yield from reader
-
-
-@dataclass(frozen=True)
-class _End:
-    error: BaseException | None = None
-
-
-def _ahead(items: Generator[T, None, None]) -> Generator[T, None, None]:
-    """The same items, made in a thread of their own, at most AHEAD of them before they are asked for."""
-    ready: Queue[T | _End] = Queue(AHEAD)
-    stopped = threading.Event()
-
-    def work() -> None:
-        end = _End()
-        try:
-            with closing(items):
-                for item in items:
-                    ready.put(item)
-                    if stopped.is_set():
-                        break
-        except BaseException as error:
-            end = _End(error)
-        ready.put(end)
-
-    # A daemon: a camera or pipe that gives nothing may block it forever, and must not keep the process alive.
-    thread = threading.Thread(target=work, name="tdseg-decode", daemon=True)
-    thread.start()
-    try:
-        while not isinstance(item := ready.get(), _End):
-            yield item
-        if item.error:
-            raise item.error
-    finally:
-        stopped.set()
-        while not ready.empty():  # makes room for the last item and the end, so the thread is not stuck on a full queue
-            ready.get()
-        thread.join(timeout=1.0)
-
-
-def _summarize(
-    model: str,
-    reader: VideoReader,
-    stream: Stream,
-    recorder: Recorder,
-    startup_s: float,
-    wall_s: float,
-    finished: bool,
-) -> Summary:
-    config, figures = stream.model.config, recorder.figures
-    classes = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
-    height, width = figures.frame_size
+def _summarize(model: str | Path | Network, run: _Run, recorder: Recorder, *, finished: bool) -> Summary:
+    wall_s = time.perf_counter() - run.started
+    network, statistics, problem = run.stream.model, recorder.statistics, run.reader.problem
+    config = network.config
+    height, width = statistics.frame_size
     return Summary(
-        model=model,
-        source=reader.info.source,
-        device=stream.model.computes_on,
-        runtime=stream.model.runtime,
-        precision=stream.model.precision,
-        frames=figures.frames,
-        complete=finished and reader.problem is None,
-        problem=reader.problem or recorder.problem,
+        model=str(model) if isinstance(model, str | Path) else config.name,
+        source=run.reader.info.source,
+        device=network.computes_on,
+        runtime=network.runtime,
+        precision=network.precision,
+        frames=statistics.frames,
+        complete=finished and problem is None,
+        problem=problem or recorder.problem,
         width=width,
         height=height,
-        size=stream.size,
-        size_changes=stream.resets,
-        startup_s=round(startup_s, 3),
+        size=run.stream.size,
+        size_changes=run.stream.resets,
+        startup_s=round(run.startup_s, 3),
         wall_s=round(wall_s, 3),
-        fps=round(figures.frames / wall_s, 2),
-        latency_ms=figures.latency_ms(),
-        flip_rate=figures.flip_rate(),
-        class_share=figures.class_share(classes),
+        fps=round(statistics.frames / wall_s, 2),
+        latency_ms=statistics.latency_ms(),
+        flip_rate=statistics.flip_rate(),
+        class_share=statistics.class_share(config.classes or [f"class {index}" for index in range(config.num_classes)]),
     )

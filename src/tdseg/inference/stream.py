@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tdseg.errors import ConfigError
+from tdseg.inference.stages import ahead
 from tdseg.masks.classmap import class_map
 from tdseg.models.layers import resize
 from tdseg.runtime.layout import fit_size
 from tdseg.runtime.network import Network
-
-_READY = 2
-"""Frames encoded ahead that wait for their turn, or for a worker: so that none idles while another frame is merged."""
+from tdseg.video import Frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,33 +104,40 @@ class Stream:
         _check_frame(frame)
         return self._finish(self._encode(frame, self._next_path(frame), start), time_s=time_s)
 
-    def ahead(self, frames: Iterable[tuple[NDArray[np.uint8], float]], workers: int) -> Iterator[Result]:
-        """`step` on each (frame, time_s), with up to `workers` frames encoded at once: same results, higher throughput.
+    def ahead(self, frames: Iterable[Frame], workers: int) -> Generator[Result, None, None]:
+        """`step` on each frame, with frames to come made ready meanwhile: same results, higher throughput.
 
-        A few more frames may wait. A frame's latency includes its wait for its turn.
+        Each result is given as soon as it is there, whenever the next frame comes. Frames are read in a thread of their
+        own; where the network can, up to `workers` of them are encoded at once, and a few more wait for their turn, a
+        wait that is part of their latency.
+
+        Args:
+            frames: closed by the thread that reads them, as a `VideoReader` must be.
+            workers: frames encoded at once.
         """
-        paths = self.model.config.paths
-        waiting: deque[tuple[Future[Prepared], float]] = deque()
-        pool = ThreadPoolExecutor(workers, "tdseg-encode")
-        most = workers + (_READY if self.model.encodes_apart else 0)
+        if not self.model.encodes_apart:
+            with closing(ahead(frames, lambda frame: frame)) as read:
+                for frame in read:
+                    yield self.step(frame.image, time_s=frame.time_s)
+            return
         size, path = self._frame_size, self._state.path if self._state else 0
+        pool = ThreadPoolExecutor(workers, "tdseg-encode")
+
+        def submit(frame: Frame) -> tuple[Future[Prepared], float]:
+            nonlocal size, path
+            _check_frame(frame.image)
+            if frame.image.shape[:2] != size:
+                size, path = frame.image.shape[:2], 0
+            turn, path = path, (path + 1) % self.model.config.paths
+            return pool.submit(self._encode, frame.image, turn, time.perf_counter()), frame.time_s
+
         try:
-            for frame, time_s in frames:
-                _check_frame(frame)
-                if frame.shape[:2] != size:
-                    size, path = frame.shape[:2], 0
-                waiting.append((pool.submit(self._encode, frame, path, time.perf_counter()), time_s))
-                path = (path + 1) % paths
-                while len(waiting) >= most or (waiting and waiting[0][0].done()):
-                    yield self._take(waiting)
-            while waiting:
-                yield self._take(waiting)
+            # As many wait as are encoded, and one that has no room yet: so no worker idles while a frame is merged.
+            with closing(ahead(frames, submit, most=workers)) as submitted:
+                for future, time_s in submitted:
+                    yield self._finish(future.result(), time_s=time_s)
         finally:
             pool.shutdown(cancel_futures=True)
-
-    def _take(self, waiting: deque[tuple[Future[Prepared], float]]) -> Result:
-        future, time_s = waiting.popleft()
-        return self._finish(future.result(), time_s=time_s)
 
     def _next_path(self, frame: NDArray[np.uint8]) -> int:
         same_size = self._frame_size in (None, frame.shape[:2])
