@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -136,15 +137,16 @@ def test_statistics() -> None:
     b[0, :2] = 1
     for index, mask in enumerate([a, b, b, np.ones((2, 2), np.uint8)]):
         statistics.add(result(mask, latency_ms=float(index)))
-    assert statistics.frames == 4
-    assert statistics.frame_size == (2, 4)
-    assert statistics.flip_rate() == pytest.approx((2 / 8 + 0) / 2)  # the pair of unequal size does not count
-    assert statistics.class_share(("road", "sky", "car")) == pytest.approx({"road": 20 / 28, "sky": 8 / 28, "car": 0})
-    assert statistics.latency_ms()["max"] == 3.0
-    assert statistics.latency_ms()["p50"] == 1.5
+    figures = statistics.figures(("road", "sky", "car"))
+    assert figures["frames"] == statistics.frames == 4
+    assert (figures["height"], figures["width"]) == (2, 4)
+    assert figures["flip_rate"] == pytest.approx((2 / 8 + 0) / 2)  # the pair of unequal size does not count
+    assert figures["class_share"] == pytest.approx({"road": 20 / 28, "sky": 8 / 28, "car": 0}, abs=1e-6)
+    assert (figures["latency_ms"]["max"], figures["latency_ms"]["p50"]) == (3.0, 1.5)
+    assert set(figures) < {field.name for field in dataclasses.fields(Summary)}
 
 
 def test_one_frame_has_no_flip_rate() -> None:
     statistics = RunStatistics()
     statistics.add(result(np.zeros((2, 2), np.uint8)))
-    assert statistics.flip_rate() is None
+    assert statistics.figures(())["flip_rate"] is None

@@ -19,9 +19,10 @@ from tdseg.inference.pipeline import DEFAULT_MODEL, segment_to
 from tdseg.masks import draw
 from tdseg.masks.classes import CAMVID_CLASSES, CAMVID_PALETTE
 from tdseg.metrics.iou import ConfusionMatrix
+from tdseg.runtime.network import Execution
 from tdseg.street import render_street
 from tdseg.video import VideoWriter, open_video
-from tdseg.zoo import catalog
+from tdseg.zoo.load import resolve
 
 FPS = 15.0
 
@@ -38,7 +39,7 @@ def demo(
     output: str | Path = "out/demo",
     *,
     num_frames: int = 120,
-    device: str = "auto",
+    execution: Execution = Execution(),  # noqa: B008 - immutable
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> DemoReport:
     """Render a street, segment it, and leave clip.mp4, preview.png and the result of `segment_to` in a folder.
@@ -46,7 +47,7 @@ def demo(
     Args:
         output: replaced if it holds a former demonstration.
         num_frames: length of the clip.
-        device, on_progress: as in `segment_to`.
+        execution, on_progress: as in `segment_to`.
 
     Raises:
         WeightsError: the packaged weights cannot be used; nothing is written.
@@ -56,11 +57,11 @@ def demo(
     clip = folder / "clip.mp4"
     try:
         _check_own(folder, clip)
-        catalog.load(DEFAULT_MODEL)  # weights that cannot be used are told before anything is written
+        resolve(DEFAULT_MODEL).load()  # weights that cannot be used are told before anything is written
         with whole_file(clip, parents=True) as path:
             labels = _render(path, num_frames)
         try:
-            summary = segment_to(clip, folder, device=device, overwrite=True, on_progress=on_progress)
+            summary = segment_to(clip, folder, execution=execution, overwrite=True, on_progress=on_progress)
         finally:
             if not (folder / "summary.json").exists():  # without it, the next demo would not know the clip for its own
                 clip.unlink()
@@ -83,20 +84,16 @@ def _check_own(folder: Path, clip: Path) -> None:
     found = sorted(file.name for file in folder.iterdir()) if folder.exists() else []
     # A demo or a run that was killed leaves a hidden .partial or .clip.mp4.partial.
     foreign = [name for name in found if not (name.startswith(".") and name.endswith(".partial"))]
-    if foreign and not _is_source(clip, folder / "summary.json"):
+    try:
+        source = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["source"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):  # none, or another program's
+        source = ""
+    if foreign and Path(str(source)).resolve() != clip.resolve():
         raise OutputError(
             f"output folder {folder} holds {foreign[0]}, which is not the demo's",
             expected="a new folder, or that of a former demo",
             do="choose another with --output",
         )
-
-
-def _is_source(clip: Path, summary: Path) -> bool:
-    try:
-        source = json.loads(summary.read_text(encoding="utf-8"))["source"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):  # none, or another program's
-        return False
-    return Path(str(source)).resolve() == clip.resolve()
 
 
 def _render(clip: Path, num_frames: int) -> list[NDArray[np.uint8]]:

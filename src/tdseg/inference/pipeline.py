@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -18,10 +19,11 @@ from tdseg.inference.folder import OutputFolder, Summary
 from tdseg.inference.recorder import Recorder
 from tdseg.inference.stream import Result, Stream
 from tdseg.masks import draw
-from tdseg.runtime.network import Network
+from tdseg.models.tdnet import TDNet
+from tdseg.runtime.network import Execution, Network
 from tdseg.system import cpu_threads, keep_freed_memory
 from tdseg.video import VideoReader, open_video
-from tdseg.zoo.load import AnyRuntime, prepare
+from tdseg.zoo.load import prepare
 
 DEFAULT_MODEL = "td4-lite0-camvid"
 MOST_WORKERS = 4
@@ -30,21 +32,21 @@ MOST_WORKERS = 4
 
 def segment(
     source: str | Path | int,
-    model: str | Path | Network = DEFAULT_MODEL,
+    model: str | Path | TDNet | Network = DEFAULT_MODEL,
     *,
     size: tuple[int, int] | None = None,
-    device: str = "auto",
-    runtime: AnyRuntime = "auto",
+    execution: Execution = Execution(),  # noqa: B008 - immutable
 ) -> Iterator[Result]:
-    """Segment a video frame by frame in bounded memory, decoding ahead in a thread; closing the generator stops it.
+    """Segment a video frame by frame in bounded memory; frames to come are made ready in threads.
+
+    A generator: closing it stops it. Meanwhile torch has only the threads of the CPU that its share of the work needs.
 
     Args:
         source: video file, folder of frames, camera index, URL, or "-" for stdin.
-        model: a model; or the name of packaged weights, a file or an exported folder, as `tdseg.load` takes it.
+        model: a model or network; or the name of packaged weights, a file or an exported folder, as `tdseg.load` takes
+            it.
         size: (height, width) of the network's input, pixels; None: the model's own.
-        device: "cpu", "cuda", or "auto": cuda if there is one, and for a model given as such, where it is.
-        runtime: "torch", "onnxruntime", "openvino", or "auto": the fastest one installed, and for a model given as
-            such, its own.
+        execution: where and how the network runs.
 
     Yields:
         A Result for each frame, in order.
@@ -56,7 +58,7 @@ def segment(
     Warns:
         UserWarning: the source gave fewer frames than it declares.
     """
-    with _opened(source, model, size, device, runtime) as run, closing(run.results()) as results:
+    with _opened(source, model, size, execution) as run, closing(run.results()) as results:
         yield from results
     if run.reader.problem:
         warnings.warn(run.reader.problem, stacklevel=2)
@@ -66,14 +68,12 @@ def segment_to(
     source: str | Path | int,
     output: str | Path | None = None,
     *,
-    model: str | Path | Network = DEFAULT_MODEL,
+    model: str | Path | TDNet | Network = DEFAULT_MODEL,
     size: tuple[int, int] | None = None,
-    device: str = "auto",
-    runtime: AnyRuntime = "auto",
+    execution: Execution = Execution(),  # noqa: B008 - immutable
     masks: Literal["png", "none"] = "png",
     overlay: bool = True,
     overwrite: bool = False,
-    threads: int | None = None,
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> Summary:
     """Segment a video into a folder: overlay.mp4, masks/000000.png …, summary.json.
@@ -82,12 +82,11 @@ def segment_to(
     interrupt is raised again. A source that breaks off is published likewise, and the summary names the problem.
 
     Args:
-        source, model, size, device, runtime: as in `segment`.
+        source, model, size, execution: as in `segment`.
         output: folder of the result; None: out/ and the source's name.
         masks: "png" writes a mask per frame, 8-bit indexed; "none" writes none.
         overlay: write the overlay video, with the source's timestamps and audio.
         overwrite: replace a former result in the folder.
-        threads: threads of the network on the CPU; None: all cores.
         on_progress: called after each frame with the number done and the number to do, None where unknown.
 
     Raises:
@@ -98,7 +97,7 @@ def segment_to(
     _keep_source(source, folder_path)
     interrupt: KeyboardInterrupt | None = None
     with (
-        _opened(source, model, size, device, runtime, threads) as run,
+        _opened(source, model, size, execution) as run,
         OutputFolder(folder_path, overwrite=overwrite) as folder,
     ):
         info, colors = run.reader.info, draw.color_table(run.stream.model.config.palette)
@@ -163,19 +162,14 @@ class _Run(NamedTuple):
 
 @contextmanager
 def _opened(
-    source: str | Path | int,
-    model: str | Path | Network,
-    size: tuple[int, int] | None,
-    device: str,
-    runtime: AnyRuntime,
-    threads: int | None = None,
+    source: str | Path | int, model: str | Path | TDNet | Network, size: tuple[int, int] | None, execution: Execution
 ) -> Iterator[_Run]:
     """What a video goes through, whatever becomes of its results. Threads are as before when it ends."""
     begun = time.perf_counter()
     keep_freed_memory()
-    with cpu_threads(threads) as available:
+    with cpu_threads(execution.threads) as available:
         workers = min(available, MOST_WORKERS)
-        network = prepare(model, device, runtime, size=size, threads=available, workers=workers)
+        network = prepare(model, replace(execution, threads=available), size=size, workers=workers)
         # Two frames on a thread each are faster than one frame on two, which wait for each other at every layer, and on
         # busy cores wait long. Other runtimes have threads of their own; not all can encode a frame ahead of its turn.
         torch.set_num_threads(available // workers if network.runtime == "torch" else 1)
@@ -206,28 +200,22 @@ def warm_up(stream: Stream) -> None:
         ) from error
 
 
-def _summarize(model: str | Path | Network, run: _Run, recorder: Recorder, *, finished: bool) -> Summary:
+def _summarize(model: str | Path | TDNet | Network, run: _Run, recorder: Recorder, *, finished: bool) -> Summary:
     wall_s = time.perf_counter() - run.started
-    network, statistics, problem = run.stream.model, recorder.statistics, run.reader.problem
+    network, problem = run.stream.model, run.reader.problem
     config = network.config
-    height, width = statistics.frame_size
     return Summary(
         model=str(model) if isinstance(model, str | Path) else config.name,
         source=run.reader.info.source,
-        device=network.computes_on,
+        device=network.device,
         runtime=network.runtime,
         precision=network.precision,
-        frames=statistics.frames,
         complete=finished and problem is None,
         problem=problem or recorder.problem,
-        width=width,
-        height=height,
         size=run.stream.size,
         size_changes=run.stream.resets,
         startup_s=round(run.startup_s, 3),
         wall_s=round(wall_s, 3),
-        fps=round(statistics.frames / wall_s, 2),
-        latency_ms=statistics.latency_ms(),
-        flip_rate=statistics.flip_rate(),
-        class_share=statistics.class_share(config.classes or [f"class {index}" for index in range(config.num_classes)]),
+        fps=round(recorder.statistics.frames / wall_s, 2),
+        **recorder.statistics.figures(config.classes or [f"class {index}" for index in range(config.num_classes)]),
     )

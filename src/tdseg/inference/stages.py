@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
-from typing import Generic, TypeVar
+from queue import SimpleQueue
+from typing import Generic, NamedTuple, TypeVar
 
 AHEAD = 4
 """Items that may wait between two stages: what bounds memory, whatever the length of the video."""
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class _End(NamedTuple):
+    error: BaseException | None
 
 
 class BoundedQueue(Generic[T]):
@@ -23,46 +27,35 @@ class BoundedQueue(Generic[T]):
     """
 
     def __init__(self, most: int = AHEAD) -> None:
-        self._most = most
-        self._items: deque[T] = deque()
-        self._changed = threading.Condition()
-        self._ended = self._closed = False
-        self._error: BaseException | None = None
+        self._room = threading.Semaphore(most)
+        self._items: SimpleQueue[T | _End] = SimpleQueue()
+        self._closed = False
 
     def put(self, item: T) -> bool:
         """Hand an item on, once there is room for it; False if no more are taken."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._items) < self._most)
-            if not self._closed:
-                self._items.append(item)
-                self._changed.notify_all()
-            return not self._closed
+        self._room.acquire()
+        if self._closed:
+            self._room.release()  # for the next one, which is to wait no more
+            return False
+        self._items.put(item)
+        return True
 
     def end(self, error: BaseException | None = None) -> None:
         """No more are put; the error, if there is one, is raised in the thread that iterates, after the last item."""
-        with self._changed:
-            self._ended, self._error = True, error
-            self._changed.notify_all()
+        self._items.put(_End(error))
 
     def close(self) -> None:
-        """No more are taken; those that wait are dropped."""
-        with self._changed:
-            self._closed = True
-            self._items.clear()
-            self._changed.notify_all()
+        """No more are taken."""
+        self._closed = True
+        self._room.release()
 
     def __iter__(self) -> Iterator[T]:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._items or self._ended)
-                if not self._items:
-                    break
-                item = self._items.popleft()
-                self._changed.notify_all()
+        while not isinstance(item := self._items.get(), _End):
+            self._room.release()
             yield item
             del item  # it may be large, and the next one may be long in coming
-        if self._error:
-            raise self._error
+        if item.error:
+            raise item.error
 
 
 def ahead(items: Iterable[T], work: Callable[[T], R], *, most: int = AHEAD) -> Generator[R, None, None]:

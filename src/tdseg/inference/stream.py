@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +20,10 @@ from tdseg.errors import ConfigError
 from tdseg.inference.stages import ahead
 from tdseg.masks.classmap import class_map
 from tdseg.models.layers import resize
-from tdseg.runtime.layout import fit_size
+from tdseg.models.propagation import TDNetState
+from tdseg.models.tdnet import TDNet
 from tdseg.runtime.network import Network
+from tdseg.runtime.torch import as_network
 from tdseg.video import Frame
 
 
@@ -51,18 +53,6 @@ class Result:
         return probability.half().cpu().numpy()
 
 
-class Prepared(NamedTuple):
-    """A frame on its way: resized, and encoded by the path whose turn it will be."""
-
-    frame: NDArray[np.uint8]
-    start: float
-    """When it was handed over, `time.perf_counter()`."""
-    x: Tensor
-    """Network input, (1, 3, h, w)."""
-    encoded: Any
-    """As the network's `encode` gives it."""
-
-
 class Stream:
     """The state of one video on its way through a model. Streams on one model, in any threads, are independent.
 
@@ -74,21 +64,19 @@ class Stream:
         ConfigError: a size below 64 pixels, or one that an exported model does not take; or a model in training mode.
     """
 
-    def __init__(self, model: Network, size: tuple[int, int] | None = None) -> None:
-        if model.training:
-            raise ConfigError("a model in training mode", expected="a model in eval mode", do="call model.eval() first")
-        self.model = model
-        self.size = input_size(model, size)
+    def __init__(self, model: TDNet | Network, size: tuple[int, int] | None = None) -> None:
+        self.model = as_network(model)
+        self.size = self.model.fit_size(size)
         self.resets = 0
         """How many times the frame size changed in mid-stream, which resets the state."""
         self._index = 0
         self._frame_size: tuple[int, int] | None = None
-        self._state: Any = None
+        self._state = TDNetState()
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of another video."""
         self._index = self.resets = 0
-        self._frame_size = self._state = None
+        self._frame_size, self._state = None, TDNetState()
 
     def step(self, frame: NDArray[np.uint8], *, time_s: float | None = None) -> Result:
         """Segment the next frame.
@@ -102,7 +90,8 @@ class Stream:
         """
         start = time.perf_counter()
         _check_frame(frame)
-        return self._finish(self._encode(frame, self._next_path(frame), start), time_s=time_s)
+        path = self._state.path if frame.shape[:2] == self._frame_size else 0
+        return self._finish(frame, self._encode(frame, path), start, time_s)
 
     def ahead(self, frames: Iterable[Frame], workers: int) -> Generator[Result, None, None]:
         """`step` on each frame, with frames to come made ready meanwhile: same results, higher throughput.
@@ -115,69 +104,49 @@ class Stream:
             frames: closed by the thread that reads them, as a `VideoReader` must be.
             workers: frames encoded at once.
         """
-        if not self.model.encodes_apart:
+        if not self.model.concurrent:
             with closing(ahead(frames, lambda frame: frame)) as read:
                 for frame in read:
                     yield self.step(frame.image, time_s=frame.time_s)
             return
-        size, path = self._frame_size, self._state.path if self._state else 0
+        size, path = self._frame_size, self._state.path
         pool = ThreadPoolExecutor(workers, "tdseg-encode")
 
-        def submit(frame: Frame) -> tuple[Future[Prepared], float]:
+        def submit(frame: Frame) -> tuple[Frame, float, Future[Any]]:
             nonlocal size, path
             _check_frame(frame.image)
             if frame.image.shape[:2] != size:
                 size, path = frame.image.shape[:2], 0
             turn, path = path, (path + 1) % self.model.config.paths
-            return pool.submit(self._encode, frame.image, turn, time.perf_counter()), frame.time_s
+            return frame, time.perf_counter(), pool.submit(self._encode, frame.image, turn)
 
         try:
             # As many wait as are encoded, and one that has no room yet: so no worker idles while a frame is merged.
             with closing(ahead(frames, submit, most=workers)) as submitted:
-                for future, time_s in submitted:
-                    yield self._finish(future.result(), time_s=time_s)
+                for frame, start, encoded in submitted:
+                    yield self._finish(frame.image, encoded.result(), start, frame.time_s)
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _next_path(self, frame: NDArray[np.uint8]) -> int:
-        same_size = self._frame_size in (None, frame.shape[:2])
-        return self._state.path if self._state and same_size else 0
-
-    def _encode(self, frame: NDArray[np.uint8], path: int, start: float) -> Prepared:
+    def _encode(self, frame: NDArray[np.uint8], path: int) -> Any:
         """What can be done of a frame before its turn. Changes nothing, so any thread may do it."""
         with torch.inference_mode():
-            x = network_input(self.model, frame, self.size)
-            return Prepared(frame, start, x, self.model.encode(x, path))
+            return self.model.encode(resized(frame, self.size), path)
 
-    def _finish(self, prepared: Prepared, *, time_s: float | None) -> Result:
+    def _finish(self, frame: NDArray[np.uint8], encoded: Any, start: float, time_s: float | None) -> Result:
         """What must be done in turn: read the memory, classify, remember."""
-        frame, start, x, encoded = prepared
-        height, width = frame.shape[:2]
-        if self._frame_size not in (None, (height, width)):
-            self._state = None
+        size = frame.shape[:2]
+        if self._frame_size not in (None, size):
+            self._state = TDNetState()
             self.resets += 1
-        self._frame_size = (height, width)
+        self._frame_size = size
         with torch.inference_mode():
-            logits, self._state = self.model.advance(x, self._state, encoded)
-            mask = class_map(logits[0].float().cpu().numpy(), (height, width))
+            logits, self._state = self.model.advance(encoded, self._state)
+            mask = class_map(logits[0].float().cpu().numpy(), size)
         latency_ms = (time.perf_counter() - start) * 1e3
         result = Result(self._index, time_s, frame, mask, latency_ms, logits)
         self._index += 1
         return result
-
-
-def input_size(model: Network, size: tuple[int, int] | None) -> tuple[int, int]:
-    """The (height, width) given, pixels, or the model's own for None.
-
-    Raises:
-        ConfigError: below 64 pixels, or not what the model was exported for.
-    """
-    return fit_size(size, own=model.config.size, fixed=model.fixed_size, multiple_of=model.multiple_of)
-
-
-def network_input(model: Network, frame: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
-    """(H, W, 3) -> (1, 3, h, w) network input."""
-    return model.normalize(resized(frame, size))
 
 
 def resized(frame: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
