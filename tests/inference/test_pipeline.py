@@ -23,7 +23,7 @@ from tdseg.inference.pipeline import default_output, segment, segment_to
 from tdseg.inference.stream import Stream
 from tdseg.masks import draw
 from tdseg.models.tdnet import TDNet
-from tdseg.system import cpu_threads
+from tdseg.runtime.network import Execution
 from tdseg.video import VideoReader, VideoWriter, open_video
 
 
@@ -256,7 +256,7 @@ def test_bad_inputs_write_nothing(model: TDNet, clip: Path, tmp_path: Path) -> N
     with pytest.raises(VideoError):
         segment_to(tmp_path / "missing.mp4", result, model=model)
     with pytest.raises(ConfigError, match="threads 0"):
-        segment_to(clip, result, model=model, threads=0)
+        segment_to(clip, result, model=model, execution=Execution(threads=0))
     with pytest.raises(ConfigError, match="size 8x8"):
         segment_to(clip, result, model=model, size=(8, 8))
     with pytest.raises(ConfigError, match="unknown model"):
@@ -273,21 +273,22 @@ def test_source_inside_its_result_is_not_replaced(model: TDNet, clip: Path, tmp_
 
 def test_threads_are_set_for_the_run_only(model: TDNet, clip: Path, tmp_path: Path) -> None:
     before, seen = torch.get_num_threads(), set()
-    segment_to(clip, tmp_path, model=model, threads=8, on_progress=lambda *_: seen.add(torch.get_num_threads()))
+    eight = Execution(threads=8)
+    segment_to(clip, tmp_path, model=model, execution=eight, on_progress=lambda *_: seen.add(torch.get_num_threads()))
     assert seen == {2}  # each of the four frames that are encoded at once
     assert torch.get_num_threads() == before
 
 
 def test_segment_shares_threads_as_segment_to_does_and_restores_them(model: TDNet, clip: Path) -> None:
-    with cpu_threads(8):
-        first, second = segment(clip, model), segment(clip, model)
-        next(first)
-        assert torch.get_num_threads() == 2
-        next(second)
-        del first  # abandoned, and not the last one opened
-        for _ in second:
-            pass
-        assert torch.get_num_threads() == 8
+    before = torch.get_num_threads()
+    first, second = (segment(clip, model, execution=Execution(threads=threads)) for threads in (8, 4))
+    next(first)
+    assert torch.get_num_threads() == 2
+    next(second)
+    del first  # abandoned, and not the last one opened
+    assert torch.get_num_threads() == 1
+    assert len(list(second)) == 11
+    assert torch.get_num_threads() == before
 
 
 def test_segment_warms_up(model: TDNet, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:

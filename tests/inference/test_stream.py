@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from support.small import SIZE, moving_frames, small_model
 from tdseg.errors import ConfigError
 from tdseg.inference.stream import Stream
+from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import TDNet
+from tdseg.runtime.torch import TorchNetwork
 from tdseg.video import Frame
 from tdseg.zoo.catalog import create_model
 
@@ -86,7 +88,8 @@ def test_reset_starts_another_video(model: TDNet) -> None:
 def test_size_is_the_networks(model: TDNet) -> None:
     result = Stream(model, (96, 128)).step(moving_frames(1)[0])
     with torch.inference_mode():
-        assert result.logits.shape == model.advance(torch.zeros(1, 3, 96, 128))[0].shape
+        logits, _ = model.advance(model.encode(torch.zeros(1, 3, 96, 128), 0), TDNetState())
+    assert result.logits.shape == logits.shape
     assert result.mask.shape == SIZE
 
 
@@ -141,11 +144,11 @@ def test_encoding_ahead_changes_nothing() -> None:
             assert (result.mask == expected.mask).mean() > 0.999
 
 
-@pytest.mark.parametrize("apart", [True, False], ids=["encoded ahead", "in turn"])
+@pytest.mark.parametrize("concurrent", [True, False], ids=["encoded ahead", "in turn"])
 def test_a_result_is_given_before_the_next_frame_comes(
-    model: TDNet, monkeypatch: pytest.MonkeyPatch, apart: bool
+    model: TDNet, monkeypatch: pytest.MonkeyPatch, concurrent: bool
 ) -> None:
-    monkeypatch.setattr(TDNet, "encodes_apart", apart)
+    monkeypatch.setattr(TorchNetwork, "concurrent", concurrent)
     come = threading.Semaphore(0)
     frames = moving_frames(5)
 

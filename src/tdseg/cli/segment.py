@@ -42,6 +42,7 @@ def segment(
         overwrite: Replace a former result in the folder.
     """
     from tdseg.inference.pipeline import default_output, segment_to
+    from tdseg.runtime.network import Execution
 
     folder = output or str(default_output(source))
     with progress_bar(quiet) as on_progress:
@@ -50,12 +51,10 @@ def segment(
             folder,
             model=model,
             size=None if size is None else parse_size(size),
-            device=device,
-            runtime=runtime,
+            execution=Execution(device, runtime, threads),
             masks=masks,
             overlay=overlay,
             overwrite=overwrite,
-            threads=threads,
             on_progress=on_progress,
         )
     if not quiet:

@@ -22,7 +22,7 @@ from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.runtime.network import Execution
 from tdseg.street import render_street
 from tdseg.video import VideoWriter, open_video
-from tdseg.zoo.load import resolve
+from tdseg.zoo.load import load
 
 FPS = 15.0
 
@@ -47,7 +47,8 @@ def demo(
     Args:
         output: replaced if it holds a former demonstration.
         num_frames: length of the clip.
-        execution, on_progress: as in `segment_to`.
+        execution: where and how the network runs.
+        on_progress: as in `segment_to`.
 
     Raises:
         WeightsError: the packaged weights cannot be used; nothing is written.
@@ -57,7 +58,7 @@ def demo(
     clip = folder / "clip.mp4"
     try:
         _check_own(folder, clip)
-        resolve(DEFAULT_MODEL).load()  # weights that cannot be used are told before anything is written
+        load(DEFAULT_MODEL)  # weights that cannot be used are told before anything is written
         with whole_file(clip, parents=True) as path:
             labels = _render(path, num_frames)
         try:

@@ -42,18 +42,13 @@ def segment(
     A generator: closing it stops it. Meanwhile torch has only the threads of the CPU that its share of the work needs.
 
     Args:
-        source: video file, folder of frames, camera index, URL, or "-" for stdin.
-        model: a model or network; or the name of packaged weights, a file or an exported folder, as `tdseg.load` takes
-            it.
-        size: (height, width) of the network's input, pixels; None: the model's own.
-        execution: where and how the network runs.
+        source, model, size, execution: as in `segment_to`.
 
     Yields:
         A Result for each frame, in order.
 
     Raises:
-        VideoError: the source cannot be opened, or holds no frame.
-        ConfigError, WeightsError: the model, size or device cannot be used.
+        VideoError, ConfigError, WeightsError: as in `segment_to`.
 
     Warns:
         UserWarning: the source gave fewer frames than it declares.
@@ -82,15 +77,20 @@ def segment_to(
     interrupt is raised again. A source that breaks off is published likewise, and the summary names the problem.
 
     Args:
-        source, model, size, execution: as in `segment`.
+        source: video file, folder of frames, camera index, URL, or - for stdin.
         output: folder of the result; None: out/ and the source's name.
-        masks: "png" writes a mask per frame, 8-bit indexed; "none" writes none.
+        model: name of packaged weights (see `tdseg models`), a file of weights, or an exported folder, as `tdseg.load`
+            takes it; or a model or network.
+        size: (height, width) of the network's input, pixels; None: the model's own.
+        execution: where and how the network runs.
+        masks: write a mask per frame, 8-bit indexed PNG, or none.
         overlay: write the overlay video, with the source's timestamps and audio.
         overwrite: replace a former result in the folder.
         on_progress: called after each frame with the number done and the number to do, None where unknown.
 
     Raises:
-        VideoError, ConfigError, WeightsError: as in `segment`.
+        VideoError: the source cannot be opened, or holds no frame.
+        ConfigError, WeightsError: the model, size or device cannot be used.
         OutputError: the folder is in use or cannot be written.
     """
     folder_path = default_output(source) if output is None else Path(output)
