@@ -15,8 +15,7 @@ import tdseg
 from tdseg.masks import classes, draw
 from tdseg.measure.instability import picture
 from tdseg.metrics.flips import InstabilityMap
-from tdseg.metrics.flow import DISFlow, Flow, make_flow, warp
-from tdseg.metrics.video import along
+from tdseg.metrics.flow import DISFlow, Flow, along, make_flow, warp
 from tdseg.street import StreetFrame, render_street
 
 FOLDER = Path(__file__).parent

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tdseg.cli.terminal import DONE, IN_PART, err, out, parse_size, progress_bar
-from tdseg.report.figures import FIGURES
+from tdseg.metrics.figures import FIGURES
 
 if TYPE_CHECKING:
     from tdseg.measure.compare import Comparison

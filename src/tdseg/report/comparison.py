@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from tdseg.metrics.figures import FIGURES, shown
 from tdseg.metrics.iou import VOID
-from tdseg.report.figures import FIGURES, shown
 from tdseg.report.markup import Html, Ink, join, key, rgb, swatch, tag
 from tdseg.report.page import A, B, card, cards, columns, figure, page, picture, section, video
 from tdseg.report.plots import areas, bars, histogram, lines, milliseconds, over_time

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tdseg.report.figures import FIGURES, shown
+from tdseg.metrics.figures import FIGURES, shown
 from tdseg.report.markup import Html, rgb
 from tdseg.report.page import A, card, cards, figure, page, section
 from tdseg.report.plots import bars
