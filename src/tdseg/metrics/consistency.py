@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tdseg.errors import ConfigError
 from tdseg.metrics.basic import share
-from tdseg.metrics.flow import Flow, along
+from tdseg.metrics.flow import Flow
 from tdseg.metrics.iou import VOID, ConfusionMatrix
 from tdseg.metrics.video import LabelledShare, VideoMetric
 
@@ -37,7 +37,7 @@ class TemporalConsistency(VideoMetric):
         previous, current = self.next_pair(mask)
         if previous is None or flow is None:
             return
-        warped, valid = along(previous, current, flow)
+        warped, valid = flow.along(previous, current)
         pair = ConfusionMatrix(VOID)
         pair.update(current[valid], warped[valid])
         self.counts += torch.from_numpy(pair.counts).to(self.device)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tdseg.errors import ConfigError
 from tdseg.metrics.basic import flip_share
-from tdseg.metrics.flow import Flow, along
+from tdseg.metrics.flow import Flow
 from tdseg.metrics.iou import VOID
 from tdseg.metrics.video import LabelledShare, MeanShare, VideoMetric
 
@@ -76,7 +76,7 @@ class FlowFlipRate(MeanShare):
         """Add the next mask, (H, W) class indices, with the flow from the frame before (None: the pair is left out)."""
         previous, current = self.next_pair(mask)
         if previous is not None and flow is not None:
-            warped, valid = along(previous, current, flow)
+            warped, valid = flow.along(previous, current)
             self.add(flip_share(warped, current, valid))
 
     def compute(self) -> Tensor:
@@ -135,7 +135,7 @@ class InstabilityMap(VideoMetric):
             self.changed = current != previous
             self.pairs += 1
         else:
-            warped, valid = along(previous, current, flow)
+            warped, valid = flow.along(previous, current)
             self.changed = (current != warped) & valid
             self.pairs += torch.from_numpy(valid).to(self.device)
         self.flips += torch.from_numpy(self.changed).to(self.device)

@@ -15,22 +15,15 @@ from tdseg.report.page import A, B, card, cards, columns, figure, page, picture,
 from tdseg.report.plots import areas, bars, histogram, lines, milliseconds, over_time
 
 if TYPE_CHECKING:
-    from tdseg.measure.compare.film import Film
-    from tdseg.measure.compare.tally import Apart, Comparison, Track
+    from tdseg.measure.compare.difference import ClassPair, Comparison, SideFigures
 
 APART = "var(--apart)"
 CONFUSED = 8
 """Pairs of classes that are listed."""
 
 
-def comparison_page(comparison: Comparison, film: Film, moments: Sequence[int]) -> str:
-    """A page of two sides on one video.
-
-    Args:
-        comparison: the figures.
-        film: whose video goes into the page.
-        moments: frames of the film to show as pictures, the worst first.
-    """
+def comparison_page(comparison: Comparison) -> str:
+    """A page of two sides on one video, with the video itself."""
     a, b = comparison.a, comparison.b
     title = join(
         tag("span", a.name, class_="a"), tag("span", " against ", class_="than"), tag("span", b.name, class_="b")
@@ -46,9 +39,9 @@ def comparison_page(comparison: Comparison, film: Film, moments: Sequence[int]) 
         facts.append(("labels", comparison.labels))
     body = [
         cards(*_cards(comparison)),
-        _film(comparison, film),
+        _film(comparison),
         _over_time(comparison),
-        _moments(comparison, film, moments),
+        _moments(comparison),
         _classes(comparison),
         _shares(comparison),
     ]
@@ -66,22 +59,22 @@ def _inks(comparison: Comparison) -> tuple[Ink, Ink]:
 def _cards(comparison: Comparison) -> list[Html]:
     sides = list(zip((comparison.a, comparison.b), _inks(comparison), strict=True))
     found = [card("agreement", "pixels of the same class in both", (f"{comparison.mean_agreement:.2f} %", None))]
-    found.append(card("mIoU of A and B", "one held against the other", (_score(comparison.miou), None)))
+    found.append(card("mIoU of A and B", "one held against the other", (_score(comparison.matrix.miou), None)))
     if comparison.labels:
-        values = [(_score(track.miou), ink) for track, ink in sides]
+        values = [(_score(side.miou), ink) for side, ink in sides]
         found.append(card("mIoU", "against the labels, void ignored", *values))
-    if timed := [(track, ink) for track, ink in sides if track.latencies_ms]:
-        medians = [(milliseconds(float(np.median(track.latencies_ms))), ink) for track, ink in timed]
+    if timed := [(side, ink) for side, ink in sides if side.latencies_ms]:
+        medians = [(milliseconds(float(np.median(side.latencies_ms))), ink) for side, ink in timed]
         found.append(card("latency p50", "frame handed over until its mask is there", *medians))
     for measure in ("flip_rate", "flow_flip_rate", "tc", "vc8", "excess_flip_rate"):
-        known = [(value, ink) for track, ink in sides if (value := track.steadiness.get(measure)) is not None]
+        known = [(value, ink) for side, ink in sides if (value := side.steadiness.get(measure)) is not None]
         if known:
             name, _, meaning = FIGURES[measure]
             found.append(card(name, meaning, *((shown(measure, value), ink) for value, ink in known)))
     return found
 
 
-def _film(comparison: Comparison, film: Film) -> Html:
+def _film(comparison: Comparison) -> Html:
     names = (
         ("the frame", "", "top:2.5%;left:1.5%"),
         ("where they differ", APART, "top:2.5%;left:51.5%"),
@@ -89,7 +82,8 @@ def _film(comparison: Comparison, film: Film) -> Html:
         (comparison.b.name, B, "top:52.5%;left:51.5%"),
     )
     chips = (tag("span", swatch(ink) if ink else Html(), name, style=place) for name, ink, place in names)
-    clip = video(film.path, film.size, frames=comparison.frames, seconds=1 / film.fps)
+    film = comparison.film
+    clip = video(film.mp4, film.size, frames=comparison.frames, seconds=1 / film.fps)
     legend = key(*(_class(comparison, index) for index in _largest_first(comparison)))
     note = "Click into a plot over time, or on a moment further down, to see that place here."
     return section("Side by side", tag("div", clip, *chips, class_="film"), legend, note=note)
@@ -100,11 +94,11 @@ def _over_time(comparison: Comparison) -> Html:
     inks = list(zip(_inks(comparison), (comparison.a, comparison.b), strict=True))
     agreement = lines(axis, [(Ink("agreement", APART), comparison.agreement)], "%", limit=100)
     plots = [figure("Agreement", agreement, meaning="pixels of the same class in both")]
-    flips = [(ink, _percent(track.flips)) for ink, track in inks]
+    flips = [(ink, _percent(side.flips)) for ink, side in inks]
     meaning = "pixels that change class from the frame before, motion included"
     plots.append(figure("Flip rate", lines(axis, flips, "%", limit=100), meaning=meaning, inks=_inks(comparison)))
     if comparison.a.flow_flips:
-        flips = [(ink, _percent(track.flow_flips)) for ink, track in inks]
+        flips = [(ink, _percent(side.flow_flips)) for ink, side in inks]
         meaning = "the same along optical flow: true motion taken out"
         plots.append(
             figure("Flow flip rate", lines(axis, flips, "%", limit=100), meaning=meaning, inks=_inks(comparison))
@@ -115,8 +109,8 @@ def _over_time(comparison: Comparison) -> Html:
 
 def _latency(comparison: Comparison) -> Html:
     axis = over_time(comparison.frames, comparison.fps)
-    tracks = zip(_inks(comparison), (comparison.a, comparison.b), strict=True)
-    timed = [(ink, track.latencies_ms) for ink, track in tracks if track.latencies_ms]
+    sides = zip(_inks(comparison), (comparison.a, comparison.b), strict=True)
+    timed = [(ink, side.latencies_ms) for ink, side in sides if side.latencies_ms]
     inks = [ink for ink, _ in timed]
     return section(
         "Latency",
@@ -130,19 +124,12 @@ def _latency(comparison: Comparison) -> Html:
     )
 
 
-def _moments(comparison: Comparison, film: Film, chosen: Sequence[int]) -> Html:
-    if not chosen:
+def _moments(comparison: Comparison) -> Html:
+    pictures = [_moment(comparison, index, image) for index, image in comparison.film.moments.items()]
+    if not pictures:
         return section("Where they differ most", note="Nowhere: both are equal in every frame.")
-    pictures = film.pictures(chosen)
-    return section(
-        "Where they differ most",
-        tag(
-            "div",
-            *(_moment(comparison, index, pictures[index]) for index in chosen if index in pictures),
-            class_="moments",
-        ),
-        note="The frames that agree least, at least a second apart. Click one to see it in the video.",
-    )
+    note = "The frames that agree least, at least a second apart. Click one to see it in the video."
+    return section("Where they differ most", tag("div", *pictures, class_="moments"), note=note)
 
 
 def _moment(comparison: Comparison, index: int, image: Image.Image) -> Html:
@@ -154,7 +141,7 @@ def _moment(comparison: Comparison, index: int, image: Image.Image) -> Html:
 
 
 def _classes(comparison: Comparison) -> Html:
-    order, iou = _largest_first(comparison), comparison.iou
+    order, iou = _largest_first(comparison), comparison.matrix.iou
     inks = {index: _class(comparison, index) for index in order}
     rows = [(ink.name, [(ink.color, float(iou[i]), _score(iou[i]))]) for i, ink in inks.items()]
     plots = [figure("IoU of A and B", bars(rows, top=100), meaning="of each class, the largest first")]
@@ -176,8 +163,8 @@ def _shares(comparison: Comparison) -> Html:
     axis = over_time(comparison.frames, comparison.fps)
     inks = {index: _class(comparison, index) for index in _largest_first(comparison)}
     plots = (
-        figure(track.name, areas(axis, [(ink, 100 * track.shares[:, i]) for i, ink in inks.items()], "%", 100))
-        for track in (comparison.a, comparison.b)
+        figure(side.name, areas(axis, [(ink, 100 * side.shares[:, i]) for i, ink in inks.items()], "%", 100))
+        for side in (comparison.a, comparison.b)
     )
     return section("What is in the picture", columns(*plots), note="Share of all pixels that each class has.")
 
@@ -192,8 +179,8 @@ def _class(comparison: Comparison, index: int) -> Ink:
     return Ink(comparison.classes.names[index], rgb(comparison.classes.colors[index].tolist()))
 
 
-def _against(color: str, track: Track, index: int) -> tuple[str, float, str]:
-    value = float(track.iou[index])
+def _against(color: str, side: SideFigures, index: int) -> tuple[str, float, str]:
+    value = float(side.iou[index])
     return color, value, _score(value)
 
 
@@ -202,7 +189,7 @@ def _score(value: float) -> str:
     return "–" if np.isnan(value) else f"{value:.1f} %"
 
 
-def _names(comparison: Comparison, apart: Apart) -> str:
+def _names(comparison: Comparison, apart: ClassPair) -> str:
     names = comparison.classes.names
     return " → ".join("void" if i == VOID else names[i] if i < len(names) else f"class {i}" for i in apart[:2])
 

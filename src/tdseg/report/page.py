@@ -7,7 +7,6 @@ import hashlib
 import io
 from collections.abc import Sequence
 from importlib.resources import files
-from pathlib import Path
 
 from PIL import Image
 
@@ -93,20 +92,19 @@ def picture(image: Image.Image, alt: str) -> Html:
     return void("img", src=_data("image/jpeg", buffer.getvalue()), alt=alt, width=width, height=height)
 
 
-def video(path: Path, size: tuple[int, int], **data: float) -> Html:
+def video(mp4: bytes, size: tuple[int, int], **data: float) -> Html:
     """A video inside the page.
 
     Args:
-        path: mp4.
+        mp4: the file.
         size: (height, width), pixels.
         data: for the script.
     """
     height, width = size
     attributes = {f"data_{name}": value for name, value in data.items()}
-    source = _data("video/mp4", path.read_bytes())
     return tag(
         "video",
-        src=source,
+        src=_data("video/mp4", mp4),
         width=width,
         height=height,
         controls=True,
