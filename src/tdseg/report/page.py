@@ -64,11 +64,11 @@ def cards(*those: Html) -> Html:
     return tag("div", *those, class_="cards")
 
 
-def card(name: str, meaning: str, *values: tuple[str, Ink | None]) -> Html:
-    """A figure: its name, its value or those of two, and in a line what it means and in what unit."""
+def card(name: str, meaning: str, *values: str | tuple[str, Ink]) -> Html:
+    """A figure: its name, its value or those of two in their colours, and in a line what it means and in what unit."""
     lines = (
-        tag("p", swatch(ink.color) if ink else Html(), _value(value), class_="value", title=ink.name if ink else None)
-        for value, ink in values
+        tag("p", swatch(ink.color) if ink else Html(), _value(text), class_="value", title=ink.name if ink else None)
+        for text, ink in ((value, None) if isinstance(value, str) else value for value in values)
     )
     return tag("div", tag("h3", name), *lines, tag("p", meaning, class_="meaning"), class_="card")
 
