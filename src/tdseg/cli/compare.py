@@ -51,6 +51,7 @@ def compare(
     from tdseg.files import check_target, write_whole
     from tdseg.measure.compare import compare
     from tdseg.report.comparison import comparison_page
+    from tdseg.runtime.network import Execution
 
     check_target(output, overwrite=overwrite)
     with progress_bar(quiet) as on_progress:
@@ -59,7 +60,7 @@ def compare(
             b,
             video,
             size=None if size is None else parse_size(size),
-            device=device,
+            execution=Execution(device),
             palette=palette,
             labels=labels,
             frames=frames,
