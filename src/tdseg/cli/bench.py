@@ -13,7 +13,7 @@ from rich.table import Table
 from tdseg.cli.terminal import DONE, out, parse_size, progress_bar
 
 if TYPE_CHECKING:
-    from tdseg.measure.bench import Report
+    from tdseg.measure.bench import Benchmark
 
 
 def bench(
@@ -56,33 +56,34 @@ def bench(
         json: File to write the figures to.
         report: File to write them to as a page to look at, HTML.
     """
+    from tdseg.files import check_target, write_whole
     from tdseg.measure.bench import bench
+    from tdseg.report.benchmark import benchmark_page
+    from tdseg.runtime.network import Execution
 
+    for target in (json, report):
+        if target is not None:
+            check_target(target)
+    execution = Execution(device, runtime, threads, fuse, winograd, channels_last, compile, autocast, cuda_graphs)
     with progress_bar(quiet=False) as on_progress:
         measured = bench(
             model,
+            execution=execution,
             size=None if size is None else parse_size(size),
-            device=device,
             source=source,
             streams=streams,
             frames=frames,
-            threads=threads,
-            fuse=fuse,
-            winograd=winograd,
-            channels_last=channels_last,
-            compile=compile,
-            autocast=autocast,
-            cuda_graphs=cuda_graphs,
-            runtime=runtime,
-            json=json,
-            report=report,
             on_progress=on_progress,
         )
+    if json is not None:
+        write_whole(json, measured.to_json())
+    if report is not None:
+        write_whole(report, benchmark_page(measured))
     _print(measured)
     return DONE
 
 
-def _print(report: Report) -> None:
+def _print(report: Benchmark) -> None:
     height, width = report.size
     where = report.machine["gpu"] if report.device == "cuda" else f"cpu, threads {report.machine['threads']}"
     title = f"[bold]{escape(report.model)}[/] {height}x{width} on {where}: {report.form}"
@@ -96,7 +97,7 @@ def _print(report: Report) -> None:
         out.print(table)
 
 
-def _figures(report: Report) -> Table:
+def _figures(report: Benchmark) -> Table:
     latency, deviation = report.latency_ms, report.deviation
     table = Table(box=None, show_header=False)
     table.add_row("latency", "  ".join(f"{name} {ms:.1f}" for name, ms in latency.items()) + " ms")
@@ -120,7 +121,7 @@ def _figures(report: Report) -> Table:
     return table
 
 
-def _stages(report: Report) -> Table:
+def _stages(report: Benchmark) -> Table:
     """When in a frame each stage runs."""
     table = Table("stage", "ms", "share", "", box=None)
     table.columns[1].justify = table.columns[2].justify = "right"
