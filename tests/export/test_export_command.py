@@ -16,7 +16,8 @@ from tdseg.cli import DONE, REFUSED, main
 from tdseg.errors import ConfigError
 from tdseg.export import export
 from tdseg.masks.classes import CAMVID_CLASSES, CAMVID_PALETTE
-from tdseg.zoo.catalog import create_model, save
+from tdseg.zoo.catalog import create_model
+from tdseg.zoo.checkpoint import save
 
 require_extra()
 

@@ -16,7 +16,7 @@ from tdseg.zoo.catalog import create_model
 def independent_paths() -> TDNet:
     """Two paths with weights of their own, and attention that uses what memory there is."""
     torch.manual_seed(0)
-    fields = {"propagation": "attention", "shared_paths": False, "warmup": "partial", "size": SIZE}
+    fields = {"propagation": "attention", "shared_paths": False, "size": SIZE}
     return create_model("td2-lite0", d_k=16, d_v=16, head_channels=16, **fields)
 
 
