@@ -91,16 +91,28 @@ class Network(Protocol):
         """
 
 
-def check_size(size: tuple[int, int], own: tuple[int, int]) -> tuple[int, int]:
+def check_size(size: tuple[int, int], own: tuple[int, int], *, multiple_of: int = 1) -> tuple[int, int]:
     """The size, if a network can have it.
 
+    Args:
+        size: (height, width) of the input, pixels.
+        own: the model's own.
+        multiple_of: what a graph of any size takes multiples of.
+
     Raises:
-        ConfigError: below 64 pixels.
+        ConfigError: below 64 pixels, or no multiples.
     """
     if min(size) < MIN_SIZE:
         raise ConfigError(
             f"size {size[0]}x{size[1]}",
             expected=f"height and width of at least {MIN_SIZE} pixels",
             do=f"choose a larger size; the model's own is {own[0]}x{own[1]}",
+        )
+    if any(side % multiple_of for side in size):
+        height, width = (round(side / multiple_of) * multiple_of for side in size)
+        raise ConfigError(
+            f"size {size[0]}x{size[1]} for a graph of any size",
+            expected=f"multiples of {multiple_of} pixels",
+            do=f"use --size {height}x{width}, to which frames of any size are resized",
         )
     return size
