@@ -55,7 +55,7 @@ class Execution:
 
     @property
     def form(self) -> tuple[object, ...]:
-        """What of it is a form of torch; () for the usual one."""
+        """The form of torch that it asks for; () for the usual one."""
         form = (self.fuse, self.winograd, self.channels_last, self.compile, self.autocast, self.cuda_graphs)
         return () if form == (True, None, True, False, None, False) else form
 
@@ -81,7 +81,7 @@ class Network(Protocol):
         """
 
     def encode(self, images: Tensor, path: int) -> Any:
-        """What can be done of frames, uint8 RGB (B, 3, h, w), before the turn of the path."""
+        """The part of a step that needs no turn, for frames, uint8 RGB (B, 3, h, w), of a path."""
 
     def advance(self, encoded: Any, state: TDNetState) -> tuple[Tensor, TDNetState]:
         """The rest of a step, in turn: logits (B, C, u·h, u·w) as of `TDNet.advance`, and the state for the next frame.
