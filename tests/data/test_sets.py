@@ -10,8 +10,8 @@ import torch
 from support import layouts
 from tdseg.data.cityscapes import Cityscapes
 from tdseg.data.nyudv2 import NYUDv2
+from tdseg.data.rendered import SPLITS, RenderedSplit, StreetClips
 from tdseg.data.source import Source, open_source
-from tdseg.data.street import StreetClips
 from tdseg.errors import DataError
 from tdseg.metrics.iou import VOID
 
@@ -85,24 +85,31 @@ def test_nyudv2_bad_data(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"0001\.png: value 41 at x=24, y=0, 768 such pixels"):
         NYUDv2(root, "train")[0]
     (root / "images/train/0001.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"0001\.png: not a whole image"):
+    with pytest.raises(DataError, match=r"0001\.png: not a readable image"):
         NYUDv2(root, "train")[0]
     (root / "labels/train/0001.png").unlink()
     with pytest.raises(DataError, match=r"0001\.png has no label"):
         NYUDv2(root, "train")
 
 
-def test_street_clips() -> None:
-    data = StreetClips(length=3, num_frames=6, videos=2, size=(32, 48), step=(2, 2))
+def test_street_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+    for split, seed in (("train", 1), ("val", 9)):
+        monkeypatch.setitem(SPLITS, split, RenderedSplit(seed, videos=2, num_frames=6, size=(32, 48)))
+    data = StreetClips(None, "train", length=3, step=(2, 2))
     assert len(data) == 4
-    stills = StreetClips(length=1, num_frames=6, videos=2, size=(32, 48))
+    stills = StreetClips(None, "train")
     expected = torch.cat([stills[i].frames for i in (7, 9, 11)])
     assert torch.equal(data[3].frames, expected)
     assert stills.sequence(5) != stills.sequence(6)
-    other = StreetClips("val", length=1, num_frames=6, videos=2, size=(32, 48))
+    other = StreetClips(None, "val")
     assert not {stills.sequence(i) for i in range(12)} & {other.sequence(i) for i in range(12)}
     with pytest.raises(DataError, match="split 'test'"):
-        StreetClips("test")
+        StreetClips(None, "test")
+
+
+def test_splits_of_street_clips_differ() -> None:
+    seeds = [seed + i for seed, videos, _, _ in SPLITS.values() for i in range(videos)]
+    assert len(set(seeds)) == len(seeds)
 
 
 def test_sources(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from PIL import Image
 
 from tdseg.errors import DataError
 from tdseg.masks import draw
-from tdseg.masks.reading import Palette, open_masks, read_palette
+from tdseg.masks.palette import Palette, color_table, read_palette
+from tdseg.masks.reading import open_masks
 
 COLORS = ((0, 0, 0), (200, 10, 10), (10, 200, 10), (9, 9, 9))
 MASKS = [np.array([[0, 1, 2], [2, index, 255]], np.uint8) for index in range(3)]
@@ -44,7 +45,7 @@ def test_indexed_and_grey_pngs_hold_classes(tmp_path: Path, palette: Palette) ->
     grey = folder(tmp_path / "grey", MASKS)
     (tmp_path / "indexed").mkdir()
     for index, mask in enumerate(MASKS):
-        draw.save_mask(tmp_path / "indexed" / f"{index}.png", mask, draw.color_table(COLORS))
+        draw.save_mask(tmp_path / "indexed" / f"{index}.png", mask, color_table(COLORS))
     for path in (grey, tmp_path / "indexed"):
         masks = open_masks(path)
         assert (len(masks), masks.size) == (3, (2, 3))

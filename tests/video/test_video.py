@@ -554,7 +554,7 @@ def test_variable_times_are_kept(tmp_path: Path, unit: Fraction) -> None:
 def test_times_after_a_gap_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str, gap_s: int, late: int
 ) -> None:
-    monkeypatch.setattr(writer, "ENCODERS", [e for e in writer.ENCODERS if e.codec == codec])
+    monkeypatch.setattr(writer, "CODECS", [e for e in writer.CODECS if e.name == codec])
     times = [0, 0.1, *(gap_s + i / 10 for i in range(8))]
     got = [f.time_s for f in read(write(tmp_path / "clip.mp4", [corners()] * len(times), times))[1]]
     assert got[:2] + got[2 + late :] == pytest.approx(times[:2] + times[2 + late :], abs=1e-5)
@@ -563,7 +563,7 @@ def test_times_after_a_gap_are_kept(
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
 @pytest.mark.parametrize("fps", [0.002, 0.0004, 0.0001])
 def test_slow_rates_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str, fps: float) -> None:
-    monkeypatch.setattr(writer, "ENCODERS", [e for e in writer.ENCODERS if e.codec == codec])
+    monkeypatch.setattr(writer, "CODECS", [e for e in writer.CODECS if e.name == codec])
     path = write(tmp_path / "clip.mp4", [corners()] * 3, [i / fps for i in range(3)], fps=fps)
     reader, frames = read(path)
     assert [f.time_s for f in frames] == pytest.approx([i / fps for i in range(3)], abs=1e-5)
@@ -694,7 +694,7 @@ def test_missing_sound_source_is_refused(tmp_path: Path) -> None:
 
 
 def test_writer_without_x264_uses_mpeg4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "ENCODERS", writer.ENCODERS[1:])
+    monkeypatch.setattr(writer, "CODECS", writer.CODECS[1:])
     path = write(tmp_path / "clip.mp4", [moving(i) for i in range(30)], [i / 25 for i in range(30)])
     reader, frames = read(path)
     assert reader.info.fps == 25
