@@ -11,9 +11,12 @@ from support import layouts
 from tdseg.data.cityscapes import Cityscapes
 from tdseg.data.nyudv2 import NYUDv2
 from tdseg.data.rendered import SPLITS, RenderedSplit, StreetClips
-from tdseg.data.source import Source, open_source
-from tdseg.errors import DataError
+from tdseg.data.source import KINDS, Source, open_source
+from tdseg.data.tracks import Shot, Track, TrackClips
+from tdseg.errors import ConfigError, DataError
+from tdseg.masks.labels import ClassTable
 from tdseg.metrics.iou import VOID
+from tdseg.video.pictures import images_in
 
 VIDEOS = {"aachen_000000": 19, "hamburg_000000": 313}
 CLASS_OF_ID = {7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12, 26: 13}
@@ -130,3 +133,21 @@ def test_sources(tmp_path: Path) -> None:
     assert open_source(Source(data="synthetic", split="val", length=4)).name == "synthetic val"
     with pytest.raises(DataError, match="num_classes 20 for Cityscapes train"):
         open_source(Source(data="cityscapes", root=tmp_path / "cityscapes", num_classes=20))
+
+
+class Grey(TrackClips):
+    """A data set of the smallest kind."""
+
+    title, layout, classes, palette, labels = "Grey", "*.png", ("all",), ((128, 128, 128),), ClassTable({0: 0})
+
+    def find_tracks(self) -> list[Track]:
+        return [Track(self.split, [Shot(path)], [0]) for path in images_in(self.root / self.split)]
+
+
+def test_a_data_set_is_a_class_and_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layouts.save(tmp_path / "train" / "a.png", layouts.picture(5))
+    with pytest.raises(ConfigError, match=r"'grey'[\s\S]*'camvid', 'cityscapes', 'nyudv2', 'folder' or 'synthetic'"):
+        Source.parse({"data": "grey", "root": tmp_path}, where="test")
+    monkeypatch.setitem(KINDS, "grey", f"{__name__}:Grey")
+    data = open_source(Source(data="grey", root=tmp_path))
+    assert (data.name, [layouts.numbers(clip) for clip in data]) == ("Grey train", [[5]])
