@@ -45,7 +45,7 @@ class CamVid(TrackClips):
 
     def find_tracks(self) -> list[Track]:
         """See TrackClips: a track for each run of frames at even steps."""
-        original, num_classes = (self.root / STILLS).is_dir(), self.num_classes or len(CAMVID_CLASSES)
+        original, num_classes = (self.root / STILLS).is_dir(), self._num_classes or len(CAMVID_CLASSES)
         if num_classes not in ((11, 32) if original else (11,)):
             raise DataError(
                 f"num_classes {num_classes} for {self.root}",

@@ -56,7 +56,7 @@ class Part(FrozenConfig):
 
 
 class FolderConfig(FrozenConfig):
-    """What data.yaml says. Paths are relative to its folder."""
+    """The fields of data.yaml. Paths are relative to its folder."""
 
     classes: tuple[FolderClass, ...] = Field(
         min_length=1,
@@ -208,7 +208,7 @@ class Folder(TrackClips):
 
 
 def read_config(path: Path) -> FolderConfig:
-    """What a data.yaml says.
+    """The fields of a data.yaml.
 
     Raises:
         DataError: it is missing or not YAML.

@@ -1,16 +1,18 @@
-"""Which data a run draws from, as a part of its recipe."""
+"""The data that a run draws from, as a part of its recipe, and the kinds there are."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from tdseg.config import FrozenConfig
-from tdseg.data.clip import ClipDataset
+
+if TYPE_CHECKING:
+    from tdseg.data.clip import ClipDataset
 
 KINDS = {
     "camvid": "tdseg.data.camvid:CamVid",

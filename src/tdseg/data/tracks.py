@@ -74,7 +74,7 @@ class TrackClips(ClipDataset):
         strict: bool = True,
     ) -> None:
         self.root, self.split = Path(root or ""), split
-        self.length, self.step, self.num_classes = length, step, num_classes
+        self.length, self.step, self._num_classes = length, step, num_classes
         self.reach = (length - 1) * step[1]  # how far before its end a clip may begin
         self._flaws: list[TdsegError] = []
         tracks = self.find_tracks()
@@ -103,7 +103,7 @@ class TrackClips(ClipDataset):
 
     @abstractmethod
     def find_tracks(self) -> list[Track]:
-        """The tracks of the split, in order; what is missing is noted by `flaw`.
+        """The tracks of `split` in `root`, in order, with `reach` frames before each end; `flaw` notes what is missing.
 
         Raises:
             DataError: no data, or another layout.

@@ -49,11 +49,11 @@ def save_mask(path: Path, mask: NDArray[np.uint8], colors: Colors) -> None:
 def preview(frame: NDArray[np.uint8], mask: NDArray[np.uint8], classes: Sequence[str], colors: Colors) -> Image.Image:
     """A still: the frame, its overlay beside it, and below them the classes seen, by their share of the picture."""
     height, width = mask.shape
-    margin, font = 16, ImageFont.load_default(15)
+    margin = 16
     panel = Image.new("RGB", (2 * width + 3 * margin, height + 2 * margin), BACKGROUND)
     panel.paste(Image.fromarray(frame), (margin, margin))
     panel.paste(Image.fromarray(overlay(frame, mask, colors)), (width + 2 * margin, margin))
-    entries = legend(mask, classes, colors, panel.width - 2 * margin, font)
+    entries = legend(mask, classes, colors, panel.width - 2 * margin)
     still = Image.new("RGB", (panel.width, panel.height + entries.height + margin), BACKGROUND)
     still.paste(panel, (0, 0))
     still.paste(entries, (margin, panel.height))
@@ -63,13 +63,7 @@ def preview(frame: NDArray[np.uint8], mask: NDArray[np.uint8], classes: Sequence
 BACKGROUND = (22, 24, 29)
 
 
-def legend(
-    mask: NDArray[np.uint8],
-    classes: Sequence[str],
-    colors: Colors,
-    width: int,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
-) -> Image.Image:
+def legend(mask: NDArray[np.uint8], classes: Sequence[str], colors: Colors, width: int) -> Image.Image:
     """A strip of the given width: colour, name and share of every class in the mask, the largest first."""
     shares = np.bincount(mask.ravel(), minlength=len(classes)) / mask.size
     texts = {
@@ -77,7 +71,7 @@ def legend(
         for value, share in sorted(enumerate(shares), key=lambda item: -item[1])
         if share > 0
     }
-    swatch, row, gap = 14, 26, 22
+    swatch, row, gap, font = 14, 26, 22, ImageFont.load_default(15)
     strip = Image.new("RGB", (width, row * len(texts)), BACKGROUND)
     pen = ImageDraw.Draw(strip)
     x = y = 0

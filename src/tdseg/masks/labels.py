@@ -86,7 +86,7 @@ class ClassTable:
 
 
 def read_pixels(path: Path) -> NDArray[np.uint8]:
-    """What an image file of masks or labels holds: (H, W) values where it is indexed or grey, else (H, W, 3) RGB.
+    """The pixels of a mask or label file: (H, W) values where it is indexed or grey, else (H, W, 3) RGB.
 
     Raises:
         DataError: the file is missing, damaged or no image, or has other than 8 bits.

@@ -24,7 +24,7 @@ NPZ_ERRORS = (
     *(OSError, ValueError, EOFError, IndexError, OverflowError, SyntaxError, tokenize.TokenError, struct.error),
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError),  # the last: encrypted or not supported
 )
-"""What zipfile, the decompressors and numpy's header parser raise for files that are not as they should be."""
+"""Raised by zipfile, the decompressors and numpy's header parser for files that are not as they should be."""
 
 
 @contextmanager

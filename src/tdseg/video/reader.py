@@ -46,7 +46,7 @@ class VideoInfo:
     """A source as it declares itself, rotation applied."""
 
     source: str
-    """What the user gave, printable."""
+    """As the user gave it, printable."""
     height: int
     width: int
     fps: float
