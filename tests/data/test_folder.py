@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from support import footage, layouts
+from support import layouts, videos
 from support.places import ROOT
 from support.small import write_clip
 from tdseg.data.folder import Folder, read_config
@@ -39,9 +39,9 @@ DEEP_GREY = (np.arange(32 * 48) * 40).astype(np.uint16).reshape(32, 48)
 @pytest.mark.parametrize("image", [Image.fromarray(DEEP_GREY), Image.fromarray(layouts.picture(7)).convert("L")])
 def test_training_reads_pictures_as_segment_does(tmp_path: Path, image: Image.Image) -> None:
     (tmp_path / "images").mkdir()
-    image.save(tmp_path / "images" / "a.png", exif=footage.turned())
+    image.save(tmp_path / "images" / "a.png", exif=videos.turned())
     layouts.folder(tmp_path, splits={"free": [{"images": "images"}]})
-    [frame] = footage.read(tmp_path / "images" / "a.png")[1]
+    [frame] = videos.read(tmp_path / "images" / "a.png")[1]
     assert frame.image.shape == (48, 32, 3)
     assert len(np.unique(frame.image)) > 50
     np.testing.assert_array_equal(Folder(tmp_path, "free")[0].frames[0].permute(1, 2, 0), frame.image)

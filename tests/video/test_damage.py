@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from support.footage import corners, make_clip, packets_of, read
+from support.videos import corners, make_clip, packets_of, read
 from tdseg.errors import VideoError
 from tdseg.video import open_video
 

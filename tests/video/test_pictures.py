@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from support.footage import CORNERS, SIZE, assert_close, corners, moving, quadrants, read, turned
+from support.videos import CORNERS, SIZE, assert_close, corners, moving, quadrants, read, turned
 from tdseg.errors import VideoError
 from tdseg.video import open_video
 

@@ -15,7 +15,7 @@ import pytest
 from av.video.reformatter import Colorspace
 from PIL import Image
 
-from support.footage import CORNERS, RGB, SIZE, assert_close, corners, make_clip, moving, quadrants, read, turned
+from support.videos import CORNERS, RGB, SIZE, assert_close, corners, make_clip, moving, quadrants, read, turned
 from tdseg.errors import VideoError
 from tdseg.video import open_video
 

@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from support.footage import CORNERS, RGB, SIZE, assert_close, corners, make_clip, moving, quadrants, read
+from support.videos import CORNERS, RGB, SIZE, assert_close, corners, make_clip, moving, quadrants, read
 from tdseg.errors import OutputError, VideoError
 from tdseg.video import VideoWriter, writer
 
