@@ -20,8 +20,8 @@ PAINTS: Palette = (
     (30, 70, 56), (150, 140, 116), (72, 104, 140),
 )  # fmt: skip
 LIVERIES: Palette = ((170, 30, 34), (40, 90, 150), (220, 218, 200))
-# Odds, least and most half width, the roof's share of it, radius of the wheels, height of the window sills, and the side
-# profile from the lower rear over the roof to the lower front: ahead of the middle, and up; its ends are bumpers.
+# Odds, least and most half width, the roof's share of it, radius of the wheels, height of the window sills, and the
+# side profile from the lower rear over the roof to the lower front: ahead of the middle, and up; its ends are bumpers.
 MODELS: dict[str, tuple[float, Span, float, float, float, tuple[Span, ...]]] = {
     "hatchback": (0.4, (0.82, 0.9), 0.78, 0.31, 0.92, (
         (-1.9, 0.25), (-1.95, 0.55), (-1.88, 0.92), (-1.5, 1.42), (0.2, 1.45), (0.95, 0.95), (1.75, 0.78),

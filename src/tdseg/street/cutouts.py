@@ -24,9 +24,8 @@ TREE = 256  # texels, height and width of the picture of a tree
 
 def wall(rng: Draws, width: float, height: float, light: float) -> Texture:
     """A garden wall of brick or stone."""
-    base = np.array(rng.tint(rng.pick(BRICKS + STONES), 12, light), np.float32)
     shape = (max(8, round(height * METRE)), round(width * METRE))
-    rgb = base * (1 + 0.08 * rng.noise(shape, 30, octaves=4))[..., None]
+    rgb = rng.surface(rng.tint(rng.pick(BRICKS + STONES), 12, light), shape, 0.08, 30, octaves=4)
     rgb[::4] *= 0.88
     rgb[:3] *= 1.25
     return Texture(rgb, Label.BUILDING)
@@ -35,8 +34,7 @@ def wall(rng: Draws, width: float, height: float, light: float) -> Texture:
 def hedge(rng: Draws, width: float, height: float, light: float) -> Texture:
     """A clipped or ragged hedge."""
     shape = (max(8, round(height * 16)), round(width * 16))
-    leaf = np.array(rng.tint(rng.pick(HEDGES), 10, light), np.float32)
-    rgb = leaf * np.clip(1 + 0.3 * rng.noise(shape, 10, octaves=4), 0.3, 2)[..., None]
+    rgb = rng.surface(rng.tint(rng.pick(HEDGES), 10, light), shape, 0.3, 10, octaves=4)
     rgb *= np.linspace(1.3, 0.6, shape[0], dtype=np.float32)[:, None, None]
     ragged = 2 + shape[0] * 0.12 * (1 + rng.noise((1, shape[1]), 12, octaves=3)[0])
     return Texture(rgb, np.where(np.arange(shape[0])[:, None] < ragged, NOTHING, Label.TREE))
@@ -47,8 +45,7 @@ def fence(rng: Draws, width: float, height: float, light: float) -> Texture:
     kind = rng.pick(list(FENCES))
     shape = (max(12, round(height * 32)), round(width * 32))
     base = (168, 172, 176) if kind == "railings" and rng.chance(0.3) else FENCES[kind]
-    colour = np.array(rng.tint(base, 10, light), np.float32)
-    rgb = colour * (1 + 0.07 * rng.noise(shape, 20, octaves=3))[..., None]
+    rgb = rng.surface(rng.tint(base, 10, light), shape, 0.07, 20, octaves=3)
     opacity = np.zeros(shape, np.float32)
     x, y = np.arange(shape[1]), np.arange(shape[0])
     if kind == "boards":
@@ -71,9 +68,8 @@ def tree(rng: Draws, light: float, *, bare: bool) -> Texture:
     """A square picture of a tree, its foot at the middle of the lower edge."""
     trunk = rng.tint(BARK, 10, light)
     wood = Image.new("L", (TREE, TREE), 0)
-    tips: list[Span] = []
-    thickness = rng.uniform(6, 11)
-    _draw_branch(ImageDraw.Draw(wood), rng, (TREE / 2, TREE - 1.0), -math.pi / 2, TREE * 0.22, thickness, tips)
+    foot, thickness = (TREE / 2, TREE - 1.0), rng.uniform(6, 11)
+    tips = _draw_branch(ImageDraw.Draw(wood), rng, foot, -math.pi / 2, TREE * 0.22, thickness)
     branches = np.asarray(wood).astype(np.float32) / 255
     crown = _draw_crown(rng, tips, 20 if bare else 30)
     twigs = rng.noise((TREE, TREE), 8, octaves=3)
@@ -132,17 +128,16 @@ def traffic_light(light: float, state: int) -> Texture:
 
 
 def _draw_branch(
-    draw: ImageDraw.ImageDraw, rng: Draws, foot: Span, angle: float, length: float, width: float, tips: list[Span]
-) -> None:
-    """Draw a branch and all that grow from it; their ends are added to the tips."""
+    draw: ImageDraw.ImageDraw, rng: Draws, foot: Span, angle: float, length: float, width: float
+) -> list[Span]:
+    """Draw a branch and all that grow from it; returns their ends."""
     tip = (foot[0] + length * math.cos(angle), foot[1] + length * math.sin(angle))
     draw.line([foot, tip], fill=255, width=max(1, round(width)))
-    tips.append(tip)
-    if length < 9:
-        return
-    for _ in range(3 if length > 24 else 2):
+    tips = [tip]
+    for _ in range(0 if length < 9 else 3 if length > 24 else 2):
         turn = rng.normal(0, 0.5)
-        _draw_branch(draw, rng, tip, angle + turn, length * rng.uniform(0.62, 0.82), width * 0.62, tips)
+        tips += _draw_branch(draw, rng, tip, angle + turn, length * rng.uniform(0.62, 0.82), width * 0.62)
+    return tips
 
 
 def _draw_crown(rng: Draws, tips: list[Span], radius: float) -> Floats:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from tdseg.street.texture import Colour, Floats
+from tdseg.street.texture import Colour, Floats, scale
 
 Item = TypeVar("Item")
 
@@ -35,8 +35,7 @@ class Draws(np.random.Generator):
     def tint(self, colour: Colour, spread: float, light: float = 1.0) -> Colour:
         """The colour with a random tint and brightness, times `light`."""
         values = np.array(colour) * light + self.normal(0, spread) + self.normal(0, spread * 0.3, 3)
-        r, g, b = (int(c) for c in np.clip(values, 4, 250))
-        return r, g, b
+        return scale(np.clip(values, 4, 250))
 
     def noise(self, shape: tuple[int, int], cell: float, *, octaves: int = 1) -> Floats:
         """Smooth noise (h, w) of about unit variance; `cell` is the size of the coarsest blobs in pixels."""
@@ -49,3 +48,8 @@ class Draws(np.random.Generator):
             total += weight * np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC))
             weight, cell = weight * 0.55, max(1.0, cell / 2)
         return total
+
+    def surface(self, colour: Colour, shape: tuple[int, int], rough: float, cell: float, *, octaves: int) -> Floats:
+        """The colour (h, w, 3), brighter and darker by noise of the standard deviation `rough`."""
+        brightness = np.clip(1 + rough * self.noise(shape, cell, octaves=octaves), 0.3, 2)
+        return np.asarray(np.array(colour, np.float32) * brightness[..., None], np.float32)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache, partial
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -13,11 +13,12 @@ from tdseg.street.draws import Draws
 from tdseg.street.plan import LENGTH, Light, Lot, Plan
 from tdseg.street.texture import Label, Palette, Span, Texture
 
+Picture: TypeAlias = Callable[[], Texture]
+
 METALS: Palette = ((52, 54, 56), (120, 124, 126), (60, 74, 66))
 
 
-@dataclass(frozen=True)
-class Panel:
+class Panel(NamedTuple):
     """An upright textured rectangle from (along[0], across[0]) to (along[1], across[1]), between two heights.
 
     Attributes:
@@ -26,7 +27,7 @@ class Panel:
         eaves: height up to which it hides all behind it.
     """
 
-    picture: Callable[[], Texture]
+    picture: Picture
     along: Span
     across: Span
     height: Span
@@ -94,16 +95,14 @@ class Frontage:
         if rng.chance(0.5):
             self._railing(side)
 
-    def _late(self, draw: Callable[..., Texture], *options: object) -> Callable[[], Texture]:
+    def _late(self, draw: Callable[..., Texture], *options: object) -> Picture:
         """A picture drawn when first needed, from a random stream of its own, so that order does not matter."""
         return cache(partial(draw, self._rng.streams(1)[0], *options))
 
-    def _add(
-        self, picture: Callable[[], Texture], along: Span, across: Span, height: Span, order: float, eaves: float = 0.0
-    ) -> None:
+    def _add(self, picture: Picture, along: Span, across: Span, height: Span, order: float, eaves: float = 0.0) -> None:
         self.panels.append(Panel(picture, along, across, height, order, eaves))
 
-    def _along(self, picture: Callable[[], Texture], lot: Lot, distance: float, top: float, eaves: float = 0.0) -> None:
+    def _along(self, picture: Picture, lot: Lot, distance: float, top: float, eaves: float = 0.0) -> None:
         """Add a panel along the whole lot."""
         place = lot.side * distance
         self._add(picture, (lot.start, lot.end), (place, place), (0.0, top), lot.end, eaves)

@@ -36,9 +36,8 @@ def front(rng: Draws, width: float, height: float, roof: Roof, light: float, *, 
     top = height + roof.rise
     wide, tall = round(width * METRE), round(top * METRE)
     image = Image.new("RGBA", (wide, tall))
-    drawing = _Front(
-        image, rng, round((top - height) * METRE), rng.tint(rng.pick(MATERIALS[material]), 14, light), light
-    )
+    wall = rng.tint(rng.pick(MATERIALS[material]), 14, light)
+    drawing = _Front(image, rng, round((top - height) * METRE), wall, light)
     drawing.roof(roof.kind)
     drawing.masonry({"brick": 3, "stone": 9}.get(material))
     drawing.storeys(shop=shop, ribbon=material == "concrete")
@@ -49,9 +48,8 @@ def front(rng: Draws, width: float, height: float, roof: Roof, light: float, *, 
 
 def flank(rng: Draws, height: float, light: float) -> Texture:
     """The blank flank of a house, 8 m deep."""
-    wall = np.array(rng.tint(rng.pick(BRICKS + PLASTERS), 14, light), np.float32)
     shape = (round(height * 8), 64)
-    rgb = wall * (1 + 0.08 * rng.noise(shape, 16, octaves=3))[..., None]
+    rgb = rng.surface(rng.tint(rng.pick(BRICKS + PLASTERS), 14, light), shape, 0.08, 16, octaves=3)
     if rng.chance(0.6):
         for top in range(8, shape[0] - 24, 24):
             left = int(rng.integers(8, 40))

@@ -12,13 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 from tdseg.errors import ConfigError
+from tdseg.street.backdrop import Ground, Sky
 from tdseg.street.camera import Ego, Sensor
 from tdseg.street.draws import Draws
 from tdseg.street.plan import Light, Plan
 from tdseg.street.raster import Canvas
-from tdseg.street.road import Ground
 from tdseg.street.scene import Scene
-from tdseg.street.sky import Sky
 from tdseg.street.texture import Bytes
 
 MIN_SIDE, MAX_SIDE = 32, 4096

@@ -39,11 +39,9 @@ class Scene:
         self._sheets = SHEETS[: light.sheets]
         self._panels = Frontage(rng, plan, light).panels
         self._movers = draw_movers(rng, plan, light)
-        self._along = np.array([panel.along for panel in self._panels], np.float32).T
-        self._across = np.array([panel.across for panel in self._panels], np.float32).T
-        self._order = np.array([panel.order for panel in self._panels], np.float32)
-        self._top = np.array([panel.height[1] for panel in self._panels], np.float32)
-        self._eaves = np.array([panel.eaves for panel in self._panels], np.float32)
+        rows = [(*panel.along, *panel.across, panel.order, panel.height[1], panel.eaves) for panel in self._panels]
+        columns = np.array(rows, np.float32).T.copy()
+        self._along, self._across, (self._order, self._top, self._eaves) = columns[:2], columns[2:4], columns[4:]
 
     def paint(self, canvas: Canvas, view: View, haze: np.uint32) -> None:
         """Paint all that is in sight, from far to near, with sheets of mist between."""

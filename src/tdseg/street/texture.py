@@ -6,6 +6,7 @@ nibble and an `Ink` in the high nibble. Byte views of words assume a little-endi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any, TypeAlias
 
@@ -134,8 +135,8 @@ def mix(a: Words, b: Words | np.uint32) -> Words:
     return (a & b) + (((a ^ b) >> np.uint32(1)) & np.uint32(0x7F7F7F7F))
 
 
-def scale(colour: Colour, factor: float) -> Colour:
-    """The colour, brighter or darker."""
+def scale(colour: Iterable[float], factor: float = 1.0) -> Colour:
+    """The colour, brighter or darker, in whole numbers from 0 to 255."""
     r, g, b = (min(255, max(0, int(c * factor))) for c in colour)
     return r, g, b
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,8 +15,7 @@ from tdseg.street.plan import LENGTH, Light, Plan
 from tdseg.street.raster import Canvas
 
 
-@dataclass(frozen=True)
-class Mover:
+class Mover(NamedTuple):
     """A car, pedestrian or cyclist that goes along the street, stands, leads the camera car, or crosses.
 
     Attributes:
