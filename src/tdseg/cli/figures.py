@@ -1,4 +1,4 @@
-"""What `tdseg eval` and `tdseg flicker` share: figures on the terminal and in a file."""
+"""Figures of accuracy and steadiness, on the terminal and in a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from tdseg.cli.terminal import out
+from tdseg.cli.terminal import say
 from tdseg.files import write_whole
 from tdseg.report.figures import FIGURES
 
@@ -22,12 +22,12 @@ def show(report: dict[str, Any]) -> None:
         elif len(values) == 1:  # one path or phase: the figure of the whole
             continue
         if known := [form.format(value) for value in values if value is not None]:
-            out.print(f"{name:20}{', '.join(known):12}{meaning}".rstrip(), soft_wrap=True)
+            say(f"{name:20}{', '.join(known):12}{meaning}".rstrip())
     if report["iou"]:
         classes = (f"{name} {'–' if value is None else f'{value:.1f}'}" for name, value in report["iou"].items())
-        out.print(escape("IoU %               " + ", ".join(classes)), soft_wrap=True)
+        say(escape("IoU %               " + ", ".join(classes)))
     ran = f" in {report['runtime']} {report['precision']}" if "runtime" in report else ""
-    out.print(escape(f"{report['frames']} frames{ran}; {report['protocol']}"), soft_wrap=True)
+    say(escape(f"{report['frames']} frames{ran}; {report['protocol']}"))
 
 
 def write_json(report: dict[str, Any], path: Path) -> None:

@@ -6,18 +6,36 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
 
+from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
 from rich.text import Text
 
 from tdseg.errors import ConfigError
+from tdseg.system import missing_package
 
 DONE, IN_PART, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
+Quiet = Annotated[bool, Parameter(help="Print errors only.")]
+Json = Annotated[Path | None, Parameter(help="Write the figures to this file.")]
+Page = Annotated[Path | None, Parameter(help="Write them to this file as a page to look at, HTML.")]
+
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+
+
+def say(line: str) -> None:
+    """Print a line of the result, however long."""
+    out.print(line, soft_wrap=True)
+
+
+def warn(kind: str, what: str) -> None:
+    """Print what did not go as it should."""
+    err.print(f"[yellow]{kind}[/] {escape(what)}".rstrip(), soft_wrap=True)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -52,11 +70,7 @@ def needs(extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"{error.name} is not installed",
-            expected=f"the packages of the extra {extra!r}",
-            do=f"pip install 'tdseg[{extra}]'",
-        ) from None
+        raise missing_package(error.name, extra) from None
 
 
 @contextmanager
