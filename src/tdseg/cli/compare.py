@@ -11,11 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from tdseg.cli.terminal import DONE, IN_PART, err, out, parse_size, progress_bar
-from tdseg.report.figures import FIGURES
+from tdseg.metrics.figures import FIGURES
 
 if TYPE_CHECKING:
     from tdseg.measure.compare import Comparison
-    from tdseg.measure.compare.tally import Track
+    from tdseg.measure.compare.difference import SideFigures
 
 
 def compare(
@@ -48,22 +48,24 @@ def compare(
         overwrite: Replace the output.
         quiet: Print errors only.
     """
+    from tdseg.files import check_target, write_whole
     from tdseg.measure.compare import compare
+    from tdseg.report.comparison import comparison_page
 
+    check_target(output, overwrite=overwrite)
     with progress_bar(quiet) as on_progress:
         comparison = compare(
             a,
             b,
             video,
-            output,
             size=None if size is None else parse_size(size),
             device=device,
             palette=palette,
             labels=labels,
             frames=frames,
-            overwrite=overwrite,
             on_progress=on_progress,
         )
+    write_whole(output, comparison_page(comparison))
     if not quiet:
         _print(comparison, output)
     if comparison.problem:
@@ -83,5 +85,5 @@ def _print(comparison: Comparison, output: Path) -> None:
     out.print(table)
 
 
-def _miou(track: Track) -> float | None:
+def _miou(track: SideFigures) -> float | None:
     return None if math.isnan(track.miou) else track.miou

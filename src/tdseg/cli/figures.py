@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from tdseg.cli.terminal import say
 from tdseg.files import write_whole
-from tdseg.report.figures import FIGURES
+from tdseg.metrics.figures import FIGURES
 
 
 def show(report: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from tdseg.data.clip import Clip, ClipDataset
 from tdseg.data.source import Source, open_source
 from tdseg.errors import ConfigError
 from tdseg.inference.stream import input_size, network_input
-from tdseg.metrics import report
+from tdseg.metrics.figures import FLOW, accuracy, temporal
 from tdseg.metrics.flow import DISFlow
 from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.metrics.temporal import Steadiness
@@ -119,9 +119,9 @@ def score(
         for stream, (_, mask) in zip(streams, scored.masks, strict=True):
             stream.update(mask, label=scored.label, flow=motion)
     return {
-        **report.accuracy(matrices, data.classes),
-        "per_path": [report.accuracy([matrix], data.classes)["miou"] for matrix in matrices],
-        **report.temporal(streams),
+        **accuracy(matrices, data.classes),
+        "per_path": [accuracy([matrix], data.classes)["miou"] for matrix in matrices],
+        **temporal(streams),
         "fps": data.fps,
         "frames": len(data),
         "protocol": f"{data.name}, {protocol}: {PROTOCOLS[protocol]}" + _beside(data, is_video),
@@ -131,7 +131,7 @@ def score(
 def _beside(data: ClipDataset, is_video: bool) -> str:
     """What else a reader of the figures must know."""
     few = f"; {len(data.dropped)} labelled frames with too few before them left out" if data.dropped else ""
-    return few + (f"; {report.FLOW}" if is_video else "")
+    return few + (f"; {FLOW}" if is_video else "")
 
 
 @torch.inference_mode()

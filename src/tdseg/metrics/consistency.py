@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tdseg.errors import ConfigError
+from tdseg.metrics.basic import share
 from tdseg.metrics.flow import Flow
 from tdseg.metrics.iou import VOID, ConfusionMatrix
-from tdseg.metrics.video import LabelledShare, VideoMetric, along
+from tdseg.metrics.video import LabelledShare, VideoMetric
 
 
 class TemporalConsistency(VideoMetric):
@@ -36,7 +37,7 @@ class TemporalConsistency(VideoMetric):
         previous, current = self.next_pair(mask)
         if previous is None or flow is None:
             return
-        warped, valid = along(previous, current, flow)
+        warped, valid = flow.along(previous, current)
         pair = ConfusionMatrix(VOID)
         pair.update(current[valid], warped[valid])
         self.counts += torch.from_numpy(pair.counts).to(self.device)
@@ -90,7 +91,7 @@ class VideoConsistency(LabelledShare):
         self._constant *= known
         self._right += 1
         self._right *= known & (current == truth)
-        self.add(self._right >= self.k, self._constant >= self.k)
+        self.add(share(self._right >= self.k, among=self._constant >= self.k))
 
     def compute(self) -> Tensor:
         """0 … 100; NaN before the first window."""

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tdseg.errors import ConfigError
+from tdseg.metrics.basic import flip_share
 from tdseg.metrics.flow import Flow
 from tdseg.metrics.iou import VOID
-from tdseg.metrics.video import LabelledShare, MeanShare, VideoMetric, along
+from tdseg.metrics.video import LabelledShare, MeanShare, VideoMetric
 
 
 class FlipRate(MeanShare):
@@ -27,7 +28,7 @@ class FlipRate(MeanShare):
         """Add the next mask, (H, W) class indices. Void is a class like others."""
         previous, current = self.next_pair(mask)
         if previous is not None:
-            self.add(current != previous, group=self._index % len(self.total))
+            self.add(flip_share(previous, current), group=self._index % len(self.total))
 
 
 class FlipRateByPhase(FlipRate):
@@ -75,8 +76,8 @@ class FlowFlipRate(MeanShare):
         """Add the next mask, (H, W) class indices, with the flow from the frame before (None: the pair is left out)."""
         previous, current = self.next_pair(mask)
         if previous is not None and flow is not None:
-            warped, valid = along(previous, current, flow)
-            self.add(current != warped, valid)
+            warped, valid = flow.along(previous, current)
+            self.add(flip_share(warped, current, valid))
 
     def compute(self) -> Tensor:
         """Per pixel and second; NaN before the first pair."""
@@ -97,7 +98,7 @@ class ExcessFlipRate(LabelledShare):
         previous, current = self.next_pair(mask)
         before, known = self.next_labels(label, current)
         if previous is not None and before is not None and known is not None:
-            self.add(current != previous, (known == before) & (before != VOID))
+            self.add(flip_share(previous, current, (known == before) & (before != VOID)))
 
 
 class InstabilityMap(VideoMetric):
@@ -134,7 +135,7 @@ class InstabilityMap(VideoMetric):
             self.changed = current != previous
             self.pairs += 1
         else:
-            warped, valid = along(previous, current, flow)
+            warped, valid = flow.along(previous, current)
             self.changed = (current != warped) & valid
             self.pairs += torch.from_numpy(valid).to(self.device)
         self.flips += torch.from_numpy(self.changed).to(self.device)

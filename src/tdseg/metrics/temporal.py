@@ -16,23 +16,9 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from tdseg.metrics.consistency import TemporalConsistency, VideoConsistency
-from tdseg.metrics.flips import ExcessFlipRate, FlipRate, FlipRateByPhase, FlowFlipRate, InstabilityMap
-from tdseg.metrics.flow import DISFlow, Flow, make_flow
+from tdseg.metrics.flips import ExcessFlipRate, FlipRate, FlipRateByPhase, FlowFlipRate
+from tdseg.metrics.flow import Flow
 from tdseg.metrics.video import VideoMetric
-
-__all__ = [
-    "DISFlow",
-    "ExcessFlipRate",
-    "FlipRate",
-    "FlipRateByPhase",
-    "Flow",
-    "FlowFlipRate",
-    "InstabilityMap",
-    "Steadiness",
-    "TemporalConsistency",
-    "VideoConsistency",
-    "make_flow",
-]
 
 
 class Steadiness:
