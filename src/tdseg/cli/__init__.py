@@ -44,9 +44,10 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # main says what is kept
 )
+HOMES = {"demo": "segment:demo", "eval": "measure:evaluate", "flicker": "measure:flicker", "convert": "models:convert"}
+"""Where a verb is, if not in the module of its name."""
 for name, text in VERBS.items():
-    home = "evaluate" if name == "eval" else name
-    app.command(f"tdseg.cli.{home}:{home}", name=name, help=text)
+    app.command(f"tdseg.cli.{HOMES.get(name, f'{name}:{name}')}", name=name, help=text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

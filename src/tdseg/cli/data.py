@@ -11,8 +11,7 @@ from cyclopts import App, Parameter
 from rich.markup import escape
 from rich.table import Table
 
-from tdseg.cli.figures import write_json
-from tdseg.cli.terminal import DONE, IN_PART, Json, Quiet, out, say
+from tdseg.cli.terminal import DONE, IN_PART, Json, Quiet, out, say, write_json
 from tdseg.cli.verb import Call, verb
 from tdseg.data import check as module
 from tdseg.data.source import Source
@@ -42,8 +41,7 @@ def check(
     reports = run(sources=_sources(config))
     if not quiet:
         _show(reports)
-    if json:
-        write_json({"sources": [report.as_dict() for report in reports]}, json)
+    write_json({"sources": [report.as_dict() for report in reports]}, json)
     return DONE if all(report.sound for report in reports) else IN_PART
 
 

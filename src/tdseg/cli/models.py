@@ -1,10 +1,14 @@
-"""`tdseg models`."""
+"""`tdseg models` and `tdseg convert`."""
 
 from __future__ import annotations
 
+from rich.markup import escape
 from rich.table import Table
 
-from tdseg.cli.terminal import out
+from tdseg.cli.terminal import out, say
+from tdseg.cli.verb import Call, verb
+from tdseg.config import ModelConfig
+from tdseg.zoo import official
 from tdseg.zoo.catalog import PACKAGED, list_models, model_config
 
 
@@ -16,3 +20,11 @@ def models() -> None:
         facts = (entry.miou, entry.data, entry.licence) if entry else ("untrained", "", "")
         table.add_row(name, str(model_config(entry.architecture if entry else name).paths), *facts)
     out.print(table)
+
+
+@verb(official.convert)
+def convert(run: Call[ModelConfig]) -> None:
+    """Print what was written."""
+    config = run()
+    stride = f", memory stride {config.memory_stride}" if config.paths > 1 else ""
+    say(f"{escape(run.arguments['target'])}: {config.name}, {config.num_classes} classes{stride}")

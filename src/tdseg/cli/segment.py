@@ -1,4 +1,4 @@
-"""`tdseg segment`."""
+"""`tdseg segment` and `tdseg demo`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from rich.markup import escape
 
 from tdseg.cli.terminal import DONE, IN_PART, Quiet, say, warn
 from tdseg.cli.verb import Call, verb
+from tdseg.inference import demo as demonstration
 from tdseg.inference.folder import Summary
 from tdseg.inference.pipeline import default_output, segment_to
 from tdseg.system import keep_freed_memory
@@ -24,3 +25,18 @@ def segment(run: Call[Summary], *, quiet: Quiet = False) -> int:
     if summary.problem:
         warn("note:" if summary.complete else "incomplete:", summary.problem)
     return DONE if summary.complete else IN_PART
+
+
+@verb(demonstration.demo)
+def demo(run: Call[demonstration.DemoReport], *, quiet: Quiet = False) -> None:
+    """Print how well it went."""
+    miou, summary = run()
+    if quiet:
+        return
+    latency, folder = summary.latency_ms, escape(run.arguments["output"])
+    say(f"{folder}: {summary.frames} frames of a rendered street, {summary.model} on {summary.device}")
+    say(f"  mIoU       {miou:.1f} %   against the clip's own labels")
+    say(f"  fps        {summary.fps:.1f}     decoding to closed files")
+    say(f"  latency    p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms")
+    say(f"  flip rate  {summary.flip_rate or 0:.2%}   pixels that change class from frame to frame")
+    say(f"  look at    {folder}/preview.png and overlay.mp4")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from tdseg.errors import ConfigError
+from tdseg.files import write_whole
 from tdseg.system import missing_package
 
 DONE, IN_PART, REFUSED, INTERRUPTED = 0, 1, 2, 130
@@ -48,6 +50,16 @@ def parse_size(text: str) -> tuple[int, int]:
     if not match:
         raise ConfigError(f"size {text!r}", expected="HxW in pixels", do="write the height first, such as 360x480")
     return int(match[1]), int(match[2])
+
+
+def write_json(figures: dict[str, Any], path: Path | None) -> None:
+    """Write figures, if that was asked for; a former file is replaced when the new one is whole.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    if path:
+        write_whole(path, json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
 
 
 class _Notes(logging.Handler):
