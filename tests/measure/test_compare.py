@@ -15,9 +15,10 @@ from tdseg.measure.compare.difference import ClassPair
 from tdseg.measure.compare.film import highlight, moments
 from tdseg.measure.flicker import flicker
 from tdseg.report.comparison import comparison_page
+from tdseg.runtime.network import Execution
 from tdseg.video import open_video
-from tdseg.zoo import catalog
 from tdseg.zoo.checkpoint import write_model
+from tdseg.zoo.load import load
 
 COUNT = 24
 HOSTILE = "<script>alert(1)</script>"
@@ -85,12 +86,12 @@ def test_page_of_masks(masks: Comparison) -> None:
 
 def test_a_model_is_what_a_stream_gives(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tdseg.zoo.load.installed", lambda _: False)  # so that both run in torch
-    model = catalog.load("small.safetensors").fuse(winograd=True)
+    model = load("small.safetensors").fuse(winograd=True)
     stream = Stream(model)
     with open_video("clip.mp4") as video:
         saved = [stream.step(frame.image).mask for frame in video]
     np.savez_compressed("model.npz", np.stack(saved))
-    comparison = compare("small.safetensors", "model.npz", "clip.mp4", device="cpu")
+    comparison = compare("small.safetensors", "model.npz", "clip.mp4", execution=Execution("cpu"))
     assert comparison.mean_agreement == 100
     assert len(comparison.a.latencies_ms) == COUNT
     parsed = Parsed(comparison_page(comparison))

@@ -9,9 +9,9 @@ from rich.table import Table
 from tdseg.cli.terminal import Json, Page, out, say
 from tdseg.cli.verb import Call, verb
 from tdseg.files import write_whole
+from tdseg.inference.pipeline import DEFAULT_MODEL
 from tdseg.measure import bench as module
 from tdseg.report.benchmark import benchmark_page
-from tdseg.zoo.catalog import DEFAULT_MODEL
 
 
 @verb(module.bench)

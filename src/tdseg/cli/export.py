@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 from rich.markup import escape
@@ -21,10 +21,7 @@ def export(
     *,
     fp16: Annotated[bool, Parameter(help="Halve the weights.", negative="")] = False,
     int8: Annotated[bool, Parameter(help="Quantise, for speed on CPUs.", negative="")] = False,
-    data: Annotated[
-        Literal["camvid", "cityscapes", "nyudv2", "folder"] | None,
-        Parameter(help="Kind of data set that --calibrate is the root of, see docs/data.md."),
-    ] = None,
+    data: Annotated[str | None, Parameter(help="Kind of data set that --calibrate is the root of.")] = None,
     split: Annotated[str, Parameter(help="Part of the data set.")] = "val",
     quiet: Quiet = False,
 ) -> None:

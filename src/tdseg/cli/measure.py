@@ -2,21 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
+from cyclopts import Parameter
 from rich.markup import escape
 
-from tdseg.cli import terminal
-from tdseg.cli.terminal import say, write_json
+from tdseg.cli.terminal import Json, Page, Quiet, needs, say, write_json
 from tdseg.cli.verb import Call, verb
+from tdseg.data.source import Source
+from tdseg.errors import ConfigError
+from tdseg.files import write_whole
 from tdseg.metrics.figures import FIGURES
+from tdseg.report.evaluation import evaluation_page
+from tdseg.train.recipe import Recipe
 
-with terminal.needs("metrics"):
+with needs("metrics"):
+    from tdseg.measure.evaluate import Evaluation, evaluate_model
     from tdseg.measure.flicker import flicker as measure_flicker
+
+_CONFIG = "A recipe, whose validation data takes the place of root, data, split and num_classes."
+
+
+@verb(evaluate_model)
+def evaluate(
+    run: Call[Evaluation],
+    *,
+    config: Annotated[Path | None, Parameter(help=_CONFIG)] = None,
+    json: Json = None,
+    report: Page = None,
+    quiet: Quiet = False,
+) -> None:
+    """Print the figures, and make a page of them."""
+    figures, palette = run(data=_validation(config, run.arguments["root"])) if config else run()
+    if not quiet:
+        _show(figures)
+    write_json(figures, json)
+    if report:
+        write_whole(report, evaluation_page(figures, palette))
+
+
+def _validation(config: Path, root: Path | None) -> Source:
+    validation = Recipe.from_yaml(config).validation
+    if validation is None or root is not None:
+        raise ConfigError(
+            f"{config} without validation" if validation is None else f"--config {config} and --root {root}",
+            expected="a recipe that names its validation data, or --root and --data",
+            do="give one of the two",
+        )
+    return validation
 
 
 @verb(measure_flicker)
-def flicker(run: Call[dict[str, Any]], *, json: terminal.Json = None, quiet: terminal.Quiet = False) -> None:
+def flicker(run: Call[dict[str, Any]], *, json: Json = None, quiet: Quiet = False) -> None:
     """Print the figures."""
     figures = run()
     if not quiet:

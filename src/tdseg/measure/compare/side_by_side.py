@@ -15,6 +15,7 @@ from tdseg.measure.compare.film import Film, moments
 from tdseg.measure.compare.sides import Side, open_sides
 from tdseg.measure.pairing import RGB, frames_with_masks
 from tdseg.metrics.iou import VOID
+from tdseg.runtime.network import Execution
 from tdseg.video import VideoReader, open_video
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def compare(
     video: str | Path,
     *,
     size: tuple[int, int] | None = None,
-    device: str = "auto",
+    execution: Execution = Execution(),  # noqa: B008 - immutable
     palette: str | Path | None = None,
     labels: str | Path | None = None,
     frames: int | None = None,
@@ -41,7 +42,7 @@ def compare(
     Args:
         a, b: each the name of packaged weights, a .safetensors file, an exported folder, or masks, as in `open_masks`.
         video: as in `open_video`, of known length unless `frames` is given.
-        size, device: of models, as in `tdseg.segment`.
+        size, execution: of models, as in `tdseg.segment`.
         palette: file of classes, see `read_palette`; coloured masks without a model beside them need it.
         labels: ground truth, in the forms of masks.
         frames: compare so many at most.
@@ -58,7 +59,7 @@ def compare(
         reader = stack.enter_context(open_video(video))
         total = _total(reader, frames)
         given = None if palette is None else read_palette(palette)
-        sides, known = open_sides((str(a), str(b)), given, size=size, device=device)
+        sides, known = open_sides((str(a), str(b)), given, size=size, execution=execution)
         kinds = [side.source for side in sides if isinstance(side.source, Masks)]
         if labels is not None:
             kinds.append(open_masks(labels, given or known))

@@ -13,6 +13,7 @@ from tdseg.masks import draw
 from tdseg.masks.classes import class_difference
 from tdseg.masks.reading import Masks, Palette, open_masks, size_text
 from tdseg.runtime.manifest import is_exported
+from tdseg.runtime.network import Execution
 from tdseg.zoo import catalog
 from tdseg.zoo.load import prepare
 
@@ -27,7 +28,7 @@ class Side(NamedTuple):
 
 
 def open_sides(
-    given: Sequence[str], palette: Palette | None, *, size: tuple[int, int] | None, device: str
+    given: Sequence[str], palette: Palette | None, *, size: tuple[int, int] | None, execution: Execution
 ) -> tuple[list[Side], Palette | None]:
     """Models first, for they know the classes that masks may have.
 
@@ -35,7 +36,7 @@ def open_sides(
         given: of each side: the name of packaged weights, a .safetensors file, an exported folder, or masks as in
             `open_masks`.
         palette: the classes, if they are not to be those of the models.
-        size, device: of models, as in `tdseg.segment`.
+        size, execution: of models, as in `tdseg.segment`.
 
     Returns:
         The sides, and the classes of both; None: unknown, masks may have any.
@@ -45,7 +46,9 @@ def open_sides(
         WeightsError, DataError: weights or masks that cannot be used.
     """
     are_masks = [_are_masks(name) for name in given]
-    models = [None if masks else _open_model(name, size, device) for name, masks in zip(given, are_masks, strict=True)]
+    models = [
+        None if masks else _open_model(name, size, execution) for name, masks in zip(given, are_masks, strict=True)
+    ]
     known = [classes for _, classes in filter(None, models)]
     if palette:
         known = [palette._replace(names=_without_void(palette.names)), *known]
@@ -69,14 +72,14 @@ def _are_masks(given: str) -> bool:
     raise catalog.unknown_model(given, sorted(catalog.PACKAGED), what)
 
 
-def _open_model(given: str, size: tuple[int, int] | None, device: str) -> tuple[Side, Palette]:
+def _open_model(given: str, size: tuple[int, int] | None, execution: Execution) -> tuple[Side, Palette]:
     """The side, and the classes of the model."""
-    model = prepare(given, device, size=size)
+    model = prepare(given, execution, size=size)
     stream, config = Stream(model, size), model.config
     warm_up(stream)
     names = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
     colors = draw.color_table(config.palette)[: config.num_classes]
-    what = f"{given}: model, {size_text(stream.size)} in {model.runtime} {model.precision} on {model.computes_on}"
+    what = f"{given}: model, {size_text(stream.size)} in {model.runtime} {model.precision} on {model.device}"
     return Side(what, stream), Palette(given, names, colors)
 
 

@@ -1,17 +1,14 @@
-"""What a measurement says."""
+"""The figures of a measurement."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
-
-from tdseg.files import write_whole
 
 
 @dataclass(frozen=True)
-class Report:
+class Benchmark:
     """Figures of `bench`. Times are in milliseconds, and of one frame of every stream, unless they say otherwise."""
 
     model: str
@@ -68,11 +65,3 @@ class Report:
         figures = dataclasses.asdict(self)
         del figures["latencies_ms"]
         return json.dumps(figures, indent=2) + "\n"
-
-    def save(self, path: Path) -> None:
-        """Write the JSON; a former file is replaced when the new one is whole.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
-        write_whole(path, self.to_json())
