@@ -24,6 +24,7 @@ with needs("train"):
     from tdseg.train.terminal import Terminal
 
 _FIELDS = "Any of its fields, with another value: --optimizer.lr 0.005 --augmentation.crop 288x384 --sources.0.root DIR"
+_OUTPUT = "Folder of the run: model.safetensors, card.md, checkpoints, TensorBoard; by default runs/NAME of CONFIG."
 
 
 @verb(fit, hide=["recipe", "watchers"])
@@ -32,7 +33,7 @@ def train(
     config: Annotated[Path, Parameter(help="The recipe, a YAML file as in configs/.", allow_leading_hyphen=True)],
     /,
     *fields: Annotated[str, Parameter(help=_FIELDS, allow_leading_hyphen=True)],
-    output: Path | None = None,
+    output: Annotated[Path | None, Parameter(help=_OUTPUT)] = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
     threads: Annotated[int | None, Parameter(help="Threads of the CPU; by default all cores.")] = None,
 ) -> None:

@@ -17,7 +17,7 @@ from tdseg.data.source import Source, open_source
 from tdseg.errors import ConfigError
 from tdseg.inference.pipeline import DEFAULT_MODEL
 from tdseg.inference.stream import resized
-from tdseg.masks.classes import Color, class_difference
+from tdseg.masks.classes import class_difference
 from tdseg.masks.classmap import class_map
 from tdseg.masks.reading import Mask
 from tdseg.measure.pairing import RGB
@@ -57,7 +57,7 @@ class Evaluation(NamedTuple):
 
     figures: dict[str, Any]
     """As `evaluate` gives them, after the model's name, runtime and precision."""
-    palette: Sequence[Color]
+    palette: Sequence[tuple[int, int, int]]
     """RGB of each class."""
 
 

@@ -40,12 +40,15 @@ def compare(
     Figures along optical flow need the extra `metrics`, and are left out without it.
 
     Args:
-        a, b: each the name of packaged weights, a .safetensors file, an exported folder, or masks, as in `open_masks`.
-        video: as in `open_video`, of known length unless `frames` is given.
-        size, execution: of models, as in `tdseg.segment`.
-        palette: file of classes, see `read_palette`; coloured masks without a model beside them need it.
+        a: name of packaged weights (see `tdseg models`), a file of weights, an exported folder, or masks: a folder of
+            PNGs, an .npz file.
+        b: likewise; models and masks may be mixed.
+        video: video file or folder of frames, of the size of the masks; of known length, unless `frames` is given.
+        size: (height, width) of the input of models, pixels; None: each model's own.
+        execution: where models run, and by what.
+        palette: file with a line "R G B name" for each class; coloured masks without a model beside them need it.
         labels: ground truth, in the forms of masks.
-        frames: compare so many at most.
+        frames: compare so many frames at most.
         on_progress: called after each frame with the number done and the number to do.
 
     Raises:
