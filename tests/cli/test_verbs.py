@@ -23,18 +23,24 @@ FUNCTIONS = {
     "segment": "tdseg.inference.pipeline:segment_to",
     "demo": "tdseg.inference.demo:demo",
     "train": "tdseg.train.loop:fit",
+    "bench": "tdseg.measure.bench:bench",
+    "compare": "tdseg.measure.compare:compare",
     "flicker": "tdseg.measure.flicker:flicker",
     "export": "tdseg.export:export",
     "convert": "tdseg.zoo.official:convert",
+    "eval": "tdseg.measure.evaluate:evaluate_model",
     "data check": "tdseg.data.check:check",
 }
 ADDED = {
     "segment": "quiet",
     "demo": "quiet",
     "train": "config fields threads",
+    "bench": "json report",
+    "compare": "output overwrite quiet",
     "flicker": "json quiet",
     "export": "fp16 int8 data split quiet",
     "convert": "",
+    "eval": "config json report quiet",
     "data check": "config json quiet",
 }
 HIDDEN = {"train": "recipe watchers", "export": "precision", "data check": "sources"}

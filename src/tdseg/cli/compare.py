@@ -12,7 +12,7 @@ from rich.table import Table
 
 from tdseg.cli.terminal import DONE, IN_PART, Quiet, out, say, warn
 from tdseg.cli.verb import Call, verb
-from tdseg.files import write_whole
+from tdseg.files import check_target, write_whole
 from tdseg.measure.compare import Comparison
 from tdseg.measure.compare import compare as compare_sides
 from tdseg.metrics.figures import FIGURES
@@ -28,6 +28,7 @@ def compare(
     quiet: Quiet = False,
 ) -> int:
     """Write the page, and print the figures of both sides."""
+    check_target(output, overwrite=overwrite)
     comparison = run()
     write_whole(output, comparison_page(comparison))
     if not quiet:

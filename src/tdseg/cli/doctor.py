@@ -81,11 +81,12 @@ def _video() -> Iterator[Finding]:
 
 def _weights() -> Iterator[Finding]:
     from tdseg.runtime.manifest import read_manifest
-    from tdseg.zoo import catalog
+    from tdseg.zoo.catalog import PACKAGED
+    from tdseg.zoo.load import load
 
-    for name, entry in catalog.PACKAGED.items():
+    for name, entry in PACKAGED.items():
         try:
-            catalog.load(name)
+            load(name)
             if entry.graph:
                 read_manifest(entry.graph)
             yield Finding(f"weights {name}", f"whole; mIoU {entry.miou}")

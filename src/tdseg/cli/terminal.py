@@ -17,14 +17,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from tdseg.errors import ConfigError
-from tdseg.files import write_whole
+from tdseg.files import check_target, write_whole
 from tdseg.system import missing_package
 
 DONE, IN_PART, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
+
+def _check(_: Any, target: Path | None) -> None:
+    if target:
+        check_target(target)
+
+
 Quiet = Annotated[bool, Parameter(help="Print errors only.")]
-Json = Annotated[Path | None, Parameter(help="Write the figures to this file.")]
-Page = Annotated[Path | None, Parameter(help="Write them to this file as a page to look at, HTML.")]
+Json = Annotated[Path | None, Parameter(help="Write the figures to this file.", validator=_check)]
+Page = Annotated[Path | None, Parameter(help="Write them to this file as a page to look at, HTML.", validator=_check)]
+"""Files that a verb writes are checked before it runs."""
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)

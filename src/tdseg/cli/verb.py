@@ -13,7 +13,6 @@ from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, g
 from cyclopts import Parameter, Token
 
 from tdseg.cli.terminal import DONE, parse_size, progress_bar
-from tdseg.files import check_target
 
 T = TypeVar("T")
 Present = Callable[..., int | None]
@@ -44,8 +43,7 @@ def verb(function: Callable[..., T], *, hide: Collection[str] = ()) -> Callable[
 
     Its options are the parameters of the function, with the annotations and the docstring of these; those without a
     default are positional. The presentation takes a `Call` and the options that it adds. Where it names one that the
-    function has, its kind, type and default hold, and both get the value. Files that it is to write itself, options of
-    type Path, are checked before it runs.
+    function has, its kind, type and default hold, and both get the value.
 
     Args:
         function: of the library.
@@ -62,9 +60,6 @@ def verb(function: Callable[..., T], *, hide: Collection[str] = ()) -> Callable[
             given = signature.bind(*args, **kwargs)
             given.apply_defaults()
             values = given.arguments
-            for name in own.keys() - library.keys():
-                if own[name].kind is inspect.Parameter.KEYWORD_ONLY and isinstance(values[name], Path):
-                    check_target(values[name], overwrite=values.get("overwrite", True))
             call: Call[T] = Call(function, {name: values[name] for name in library}, values.get("quiet", False))
             bound = inspect.BoundArguments(shown, {first: call} | {name: values[name] for name in own})
             return present(*bound.args, **bound.kwargs) or DONE
