@@ -44,7 +44,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # main says what is kept
 )
-HOMES = {"demo": "segment:demo", "eval": "measure:evaluate", "flicker": "measure:flicker", "convert": "models:convert"}
+HOMES = {"demo": "segment:demo", "eval": "evaluate:evaluate", "flicker": "evaluate:flicker", "convert": "models:convert"}
 """Where a verb is, if not in the module of its name."""
 for name, text in VERBS.items():
     app.command(f"tdseg.cli.{HOMES.get(name, f'{name}:{name}')}", name=name, help=text)
