@@ -30,7 +30,7 @@ from tdseg.data.camvid import CamVid
 from tdseg.measure.cost import parameters
 from tdseg.measure.evaluate import evaluate
 from tdseg.models.path import Encoded
-from tdseg.models.propagation.state import TDNetState
+from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import TDNet
 from tdseg.train.loop import fit
 from tdseg.train.recipe import Recipe
@@ -91,11 +91,9 @@ ROWS: dict[str, Trained | Evaluated] = {
         {"overrides": {**ATTENTION, "shared_paths": False}, **UNFROZEN, "distill": {"full": 1.0, "sub": 0.5}},
     ),
     "independent-all": Evaluated(
-        "those four sub-networks on every frame, at four times the cost", "independent", {"warmup": "full"}, alone=True
+        "those four sub-networks on every frame, at four times the cost", "independent", {}, alone=True
     ),
-    "independent-alone": Evaluated(
-        "those paths in turn, without propagation", "independent", {"warmup": "independent"}, alone=True
-    ),
+    "independent-alone": Evaluated("those paths in turn, without propagation", "independent", {}, alone=True),
     **{
         f"attention-stride-{n}": Evaluated(
             f"td4, attention, memory stride {n}", "attention-agree", {"memory_stride": n}
@@ -106,9 +104,7 @@ ROWS: dict[str, Trained | Evaluated] = {
         f"attention-{mode}": Evaluated(f"td4, attention, warm-up {mode}", "attention-agree", {"warmup": mode})
         for mode in ("independent", "partial")
     },
-    "attention-alone": Evaluated(
-        "td4, attention, without propagation", "attention-agree", {"warmup": "independent"}, alone=True
-    ),
+    "attention-alone": Evaluated("td4, attention, without propagation", "attention-agree", {}, alone=True),
     **{
         f"untrained-td{m}": Evaluated(f"td{m}, motion, nothing trained: `tdseg.add_memory`", "", MOTION | {"paths": m})
         for m in (2, 3, 4, 8)

@@ -44,7 +44,7 @@ def test_every_row_can_be_run(study: ModuleType) -> None:
 
 
 def test_what_forgets_sees_every_frame_as_the_first(study: ModuleType) -> None:
-    config = small_model().config.model_copy(update={"warmup": "independent"})
+    config = small_model().config.model_copy(update={})
     model, forgetful = (kind(config).eval() for kind in (TDNet, study.Forgetful))
     for one in (model, forgetful):
         one.load_state_dict(small_model().state_dict())

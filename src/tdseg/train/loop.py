@@ -19,6 +19,8 @@ from tdseg.data.clip import ClipDataset
 from tdseg.errors import ConfigError, OutputError
 from tdseg.measure.evaluate import evaluate, open_evaluation
 from tdseg.models.tdnet import TDNet
+from tdseg.runtime.network import Execution
+from tdseg.runtime.torch import TorchNetwork
 from tdseg.train.checkpoint import check_same_run, latest_checkpoint, save_checkpoint
 from tdseg.train.distill import Distiller
 from tdseg.train.feed import Problems, Supply, supplies
@@ -28,8 +30,7 @@ from tdseg.train.recipe import Recipe
 from tdseg.train.teacher import load_teacher
 from tdseg.train.trainer import Trainer, make_fabric, make_network
 from tdseg.train.watch import Elsewhere, Example, Run, Step, Together, Watcher
-from tdseg.zoo.catalog import WEIGHTS
-from tdseg.zoo.checkpoint import write_model
+from tdseg.zoo.checkpoint import WEIGHTS, write_model
 
 PER_FRAME = "per-frame"
 """Folder of the first stage in that of the run."""
@@ -42,7 +43,6 @@ _TEMPORAL = (
     "d_k",
     "d_v",
     "memory_stride",
-    "warmup",
     "norm",
     "norm_size",
 )
@@ -229,7 +229,7 @@ def _validation(recipe: Recipe, network: TDNet) -> ClipDataset | None:
     """The data to evaluate on; refused now rather than after hours where it does not fit."""
     if recipe.validation is None:
         return None
-    data = open_evaluation(recipe.validation, network)
+    data = open_evaluation(recipe.validation, network.config)
     ours, theirs = ([name.casefold() for name in classes] for classes in (network.config.classes, data.classes))
     if ours != theirs:
         raise ConfigError(
@@ -241,10 +241,10 @@ def _validation(recipe: Recipe, network: TDNet) -> ClipDataset | None:
 
 
 def _evaluate(model: TDNet, data: ClipDataset, done: int, told: Watcher) -> dict[str, Any]:
-    fused = model.fuse()
-    figures = evaluate(fused, data)
+    network = TorchNetwork(model, Execution())
+    figures = evaluate(network, data)
     count = min(_EXAMPLES, len(data))
-    told.evaluated(done, figures, [_example(fused, data, i * len(data) // count) for i in range(count)])
+    told.evaluated(done, figures, [_example(network.model, data, i * len(data) // count) for i in range(count)])
     return figures
 
 

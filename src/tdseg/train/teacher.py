@@ -15,7 +15,7 @@ from tdseg.models.layers import resize
 from tdseg.models.path import NetworkPath
 from tdseg.models.tdnet import TDNet
 from tdseg.train.recipe import Distillation
-from tdseg.zoo import catalog
+from tdseg.zoo.load import load
 
 _HUB = "hf://"
 _LEAST = 1e-8
@@ -71,7 +71,7 @@ class PerFrameTeacher:
         """See `Teacher`."""
         scored = len(paths)
         x = self.model.normalize(frames[:, -scored:].flatten(0, 1))
-        z = self.path.norm(self.model.encode(x, 0).value)
+        z = self.path.norm(self.model.encode(x, 0).code.value)
         full = self.path.head(z).unflatten(0, (-1, scored))
         if self.masks is None:
             return Answer(full)
@@ -92,7 +92,7 @@ class ClipTeacher:
         state = self.model.initial_state((paths[-1] + 1 - count) % self.model.config.paths)
         logits = []
         for x in self.model.normalize(frames).unbind(1):
-            out, state = self.model.advance(x, state)
+            out, state = self.model.advance(self.model.encode(x, state.path), state)
             logits.append(out)
         return Answer(torch.stack(logits[-len(paths) :], 1))
 
@@ -168,7 +168,7 @@ def load_teacher(
         _check_classes(name, _names(model.config), model.config.num_labels, student)
         teacher = HuggingFaceTeacher(model.to(device), mean, std)
     else:
-        network = catalog.load(name).to(device)
+        network = load(name).to(device)
         _check_classes(name, network.config.classes, network.config.num_classes, student)
         if network.config.paths > 1:
             teacher = ClipTeacher(network)
