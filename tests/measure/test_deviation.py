@@ -43,7 +43,7 @@ def test_labels_and_resets() -> None:
             stream.reset()
         labels.append(stream.step(frame).mask)
     same = deviation(TorchNetwork(model), TorchNetwork(model), images, resets=[2], labels=labels)
-    assert same == (0, 1, 0)
+    assert tuple(same) == (0, 1, 0)
     apart = deviation(TorchNetwork(model), Turned(model), images, resets=[2], labels=labels)
     assert apart.agreement < 1
     assert apart.miou_drop is not None

@@ -1,4 +1,4 @@
-"""What a model costs by design: parameters, multiply-adds and state, counted rather than measured."""
+"""The cost of a model by design: parameters, multiply-adds and state, counted rather than measured."""
 
 from __future__ import annotations
 

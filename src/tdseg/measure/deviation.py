@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from tdseg.errors import ConfigError
-from tdseg.masks.classmap import class_map
-from tdseg.masks.reading import Mask
+from tdseg.masks.classmap import Mask, class_map
 from tdseg.metrics.basic import flip_share
 from tdseg.metrics.iou import VOID, ConfusionMatrix
 from tdseg.models.propagation import TDNetState

@@ -1,4 +1,4 @@
-"""What numpy alone can tell of masks and of times, for runs without the extra `metrics`."""
+"""Shares of pixels, and percentiles of times: with numpy alone, for runs without the extra `metrics`."""
 
 from __future__ import annotations
 

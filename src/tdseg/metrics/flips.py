@@ -11,7 +11,7 @@ from tdseg.errors import ConfigError
 from tdseg.metrics.basic import flip_share
 from tdseg.metrics.flow import Flow
 from tdseg.metrics.iou import VOID
-from tdseg.metrics.video import LabelledShare, MeanShare, VideoMetric
+from tdseg.metrics.video import AnyMask, LabelledShare, MeanShare, VideoMetric
 
 
 class FlipRate(MeanShare):
@@ -24,7 +24,7 @@ class FlipRate(MeanShare):
 
     higher_is_better = False
 
-    def update(self, mask: NDArray[np.integer] | Tensor) -> None:
+    def update(self, mask: AnyMask) -> None:
         """Add the next mask, (H, W) class indices. Void is a class like others."""
         previous, current = self.next_pair(mask)
         if previous is not None:
@@ -72,7 +72,7 @@ class FlowFlipRate(MeanShare):
         super().__init__()
         self.fps = fps
 
-    def update(self, mask: NDArray[np.integer] | Tensor, flow: Flow | None) -> None:
+    def update(self, mask: AnyMask, flow: Flow | None) -> None:
         """Add the next mask, (H, W) class indices, with the flow from the frame before (None: the pair is left out)."""
         previous, current = self.next_pair(mask)
         if previous is not None and flow is not None:
@@ -93,7 +93,7 @@ class ExcessFlipRate(LabelledShare):
 
     higher_is_better = False
 
-    def update(self, mask: NDArray[np.integer] | Tensor, label: NDArray[np.integer] | Tensor | None) -> None:
+    def update(self, mask: AnyMask, label: AnyMask | None) -> None:
         """Add the next mask and its label, (H, W) class indices (None: unknown)."""
         previous, current = self.next_pair(mask)
         before, known = self.next_labels(label, current)
@@ -126,7 +126,7 @@ class InstabilityMap(VideoMetric):
         self.changed: NDArray[np.bool_] | None = None
         """(H, W): what changed between the last two masks; None at the first."""
 
-    def update(self, mask: NDArray[np.integer] | Tensor, flow: Flow | None = None) -> None:
+    def update(self, mask: AnyMask, flow: Flow | None = None) -> None:
         """Add the next mask, (H, W) class indices, with the flow from the frame before."""
         previous, current = self.next_pair(mask)
         if previous is None:

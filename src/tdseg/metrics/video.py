@@ -14,6 +14,9 @@ from torchmetrics import Metric
 from tdseg.errors import DataError
 from tdseg.metrics.basic import Mask
 
+AnyMask = NDArray[np.integer] | Tensor
+"""(H, W) class indices 0 … 254, 255 for void, on any device."""
+
 
 class VideoMetric(Metric):
     """A metric that is fed the masks of videos in order of time, one `update` each, and `start` before each video.
@@ -54,7 +57,7 @@ class VideoMetric(Metric):
         self._index = index - 1
         self._previous: Mask | None = None
 
-    def next_pair(self, mask: NDArray[np.integer] | Tensor) -> tuple[Mask | None, Mask]:
+    def next_pair(self, mask: AnyMask) -> tuple[Mask | None, Mask]:
         """The mask before (None for the first) and this one.
 
         Raises:
@@ -105,7 +108,7 @@ class LabelledShare(MeanShare):
         super().start(index)
         self._label: Mask | None = None
 
-    def next_labels(self, label: NDArray[np.integer] | Tensor | None, mask: Mask) -> tuple[Mask | None, Mask | None]:
+    def next_labels(self, label: AnyMask | None, mask: Mask) -> tuple[Mask | None, Mask | None]:
         """The label before and the one of this mask, each None where it is unknown.
 
         Raises:
@@ -121,7 +124,7 @@ class LabelledShare(MeanShare):
         return before, self._label
 
 
-def as_mask(mask: NDArray[np.integer] | Tensor) -> Mask:
+def as_mask(mask: AnyMask) -> Mask:
     """A copy as uint8 (H, W) of an array or tensor of integers 0 … 255, on any device.
 
     Copied because metrics remember it, and programs like to write their masks into one place.

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from tdseg.errors import ConfigError
 from tdseg.masks import draw
-from tdseg.measure.bench.streams import RGB
+from tdseg.measure.pairing import RGB
 from tdseg.video import VideoWriter, open_video
 
 PERIOD = 4

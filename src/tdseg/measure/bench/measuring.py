@@ -127,11 +127,11 @@ def _measure(
     state_mb = cost.bytes_of(batch.state) / MB
     reset_ms = after_reset_ms(batch, timed.clip[-1])
     peak_memory_mb = _peak_memory_mb(batch)  # before the plain model is loaded to compare with
-    in_torch = isinstance(network, TorchNetwork)
+    other = f"{network.precision}, {network.runtime} on {network.device}"
     return Benchmark(
         model=name,
         trained=not catalog.is_architecture(name),
-        form=network.form if in_torch else f"{network.precision}, {network.runtime} on {network.device}",
+        form=network.form if isinstance(network, TorchNetwork) else other,
         device=network.device,
         machine=machine(),
         source=feed.name,
@@ -159,7 +159,9 @@ def _deviation(name: str, network: Network, clip: Iterable[Tensor]) -> dict[str,
     elif isinstance(network, TorchNetwork) and network.form != "plain":
         plain = TorchNetwork(_torch_model(name), replace(PLAIN, device=network.device))
         found = deviation(plain, network, clip)
-    return found and {key: getattr(found, key) for key in ("max_relative_error", "agreement")}
+    if found is None:
+        return None
+    return {"max_relative_error": found.max_relative_error, "agreement": found.agreement}
 
 
 def _times(timed: FrameTimes, streams: int) -> dict[str, Any]:

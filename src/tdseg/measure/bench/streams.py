@@ -6,18 +6,15 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from tdseg.inference.stream import resized
-from tdseg.masks.classmap import class_map
+from tdseg.masks.classmap import Mask, class_map
+from tdseg.measure.pairing import RGB
 from tdseg.models.propagation import TDNetState
 from tdseg.runtime.network import Network
 
-RGB = NDArray[np.uint8]
-Mask = NDArray[np.uint8]
 Mark = float | torch.cuda.Event
 
 
@@ -38,7 +35,7 @@ class StageTimes(NamedTuple):
 
 
 class StreamBatch:
-    """What `Stream` does for one video, for N of them: one batch, whose state holds the states of all.
+    """As `Stream` for one video, for N of them: one batch, whose state holds the states of all.
 
     Args:
         network: one of another runtime than torch takes one video.

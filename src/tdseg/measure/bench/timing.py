@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tdseg.measure.bench.frame_feed import Feed
-from tdseg.measure.bench.streams import RGB, StageTimes, StreamBatch
+from tdseg.measure.bench.streams import StageTimes, StreamBatch
+from tdseg.measure.pairing import RGB
 
 FEWEST_WARM_UP = 8
 RESETS = 5

@@ -1,4 +1,4 @@
-"""What two sides say of one video, and where they differ: a few numbers a frame, and one table of classes."""
+"""Two sides on one video, and where they differ: a few numbers a frame, and one table of classes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VALUES = 256
 
 
 class ClassPair(NamedTuple):
-    """What two masks say of the same pixels, where they differ."""
+    """The classes that two masks give the same pixels, where they differ."""
 
     a: int
     """Class of the first."""
@@ -40,7 +40,7 @@ class SideFigures:
     name: str
     """Short."""
     about: str
-    """What was given, and what it is."""
+    """Name or path as given, and kind."""
     classes: int
     along_flow: Steadiness | None
     """Measures it along optical flow too; None: without the extra `metrics`."""
@@ -110,7 +110,7 @@ class Comparison:
     agreement: list[float] = field(default_factory=list)
     """Share of pixels with the same class in both, percent."""
     apart: list[ClassPair | None] = field(default_factory=list)
-    """What most pixels differ by; None where both are equal."""
+    """The pair that most pixels differ by; None where both are equal."""
     pairs: NDArray[np.int64] = field(default_factory=lambda: np.zeros((VALUES, VALUES), np.int64))
     """(256, 256): pixels of class i in A and j in B, over all frames."""
 

@@ -77,7 +77,7 @@ def compare(
             for name, side, steadiness in zip(_short(str(a), str(b)), sides, along, strict=True)
         ]
         told = None if labels is None else str(labels)
-        comparison = Comparison(str(video), frame_size, fps, classes, told, *figures, film)
+        comparison = Comparison(str(video), frame_size, fps, classes, told, figures[0], figures[1], film)
         do = ", or compare its beginning with --frames"
         for frame, found in frames_with_masks(reader, kinds, limit=frames, do=do):
             masks = [_step(side, one, frame, found) for side, one in zip(sides, figures, strict=True)]
@@ -91,7 +91,7 @@ def compare(
 
 
 def _step(side: Side, figures: SideFigures, frame: RGB, found: list[Mask]) -> Mask:
-    """What a side says of a frame: the next mask that was found, taken away, or that of its model."""
+    """The mask of a side for a frame: the next that was found, taken away, or that of its model."""
     if isinstance(side.source, Masks):
         return found.pop(0)
     result = side.source.step(frame)

@@ -1,4 +1,4 @@
-"""What is compared: models and masks, opened, and brought to one list of classes."""
+"""The two that are compared: models and masks, opened, and brought to one list of classes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Side(NamedTuple):
     """One of the two."""
 
     about: str
-    """What was given, and what it is."""
+    """Name or path as given, and kind."""
     source: Stream | Masks
     """A model, warmed up, on its way through the video; or a mask for each of its frames."""
 
