@@ -44,10 +44,11 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # main says what is kept
 )
-HOMES = {"demo": "segment:demo", "eval": "evaluate:evaluate", "flicker": "evaluate:flicker", "convert": "models:convert"}
-"""Where a verb is, if not in the module of its name."""
+HOMES = {"convert": "models", "demo": "segment", "eval": "evaluate", "flicker": "evaluate"}
+"""The module of a verb, where it has not its name."""
 for name, text in VERBS.items():
-    app.command(f"tdseg.cli.{HOMES.get(name, f'{name}:{name}')}", name=name, help=text)
+    function = "evaluate" if name == "eval" else name
+    app.command(f"tdseg.cli.{HOMES.get(name, name)}:{function}", name=name, help=text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,13 +9,11 @@ from tdseg.cli.verb import Call, verb
 from tdseg.inference import demo as demonstration
 from tdseg.inference.folder import Summary
 from tdseg.inference.pipeline import default_output, segment_to
-from tdseg.system import keep_freed_memory
 
 
 @verb(segment_to)
 def segment(run: Call[Summary], *, quiet: Quiet = False) -> int:
     """Print where the result is and how fast it was made."""
-    keep_freed_memory()
     folder = run.arguments["output"] or str(default_output(run.arguments["source"]))
     summary = run(output=folder)
     if not quiet:

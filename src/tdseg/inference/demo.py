@@ -45,7 +45,7 @@ def demo(
     """Render a street, segment it, and leave clip.mp4, preview.png and the result of `segment_to` in a folder.
 
     Args:
-        output: replaced if it holds a former demonstration.
+        output: folder of the result; a former demonstration in it is replaced.
         num_frames: length of the clip.
         execution: where and how the network runs.
         on_progress: as in `segment_to`.

@@ -79,8 +79,8 @@ def segment_to(
     Args:
         source: video file, folder of frames, camera index, URL, or - for stdin.
         output: folder of the result; None: out/ and the source's name.
-        model: name of packaged weights (see `tdseg models`), a file of weights, or an exported folder, as `tdseg.load`
-            takes it; or a model or network.
+        model: name of packaged weights (see `tdseg models`), a file of weights, or an exported folder; in Python also a
+            model or network.
         size: (height, width) of the network's input, pixels; None: the model's own.
         execution: where and how the network runs.
         masks: write a mask per frame, 8-bit indexed PNG, or none.

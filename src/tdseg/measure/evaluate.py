@@ -73,9 +73,10 @@ def evaluate_model(
     """Accuracy and steadiness of a model on a data set, see `evaluate`.
 
     Args:
-        model: name of packaged weights (see `tdseg models`), a file of weights, an exported folder, or a model.
+        model: name of packaged weights (see `tdseg models`), a file of weights, or an exported folder; in Python also a
+            model or network.
         data: kind of data set: camvid, cityscapes, nyudv2, folder, or synthetic, which has no root; see docs/data.md.
-            A Source says all of the data by itself.
+            In Python also a Source, which says all of the data.
         root: folder of the data set.
         split: part of the data set, by its own name for it.
         num_classes: which classes, where the data set has several sets of them: camvid has 11 and 32.
