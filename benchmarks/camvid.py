@@ -14,7 +14,7 @@ from pathlib import Path
 import tdseg
 from tdseg.data.camvid import CamVid
 from tdseg.measure.evaluate import PROTOCOLS, Showing, score
-from tdseg.metrics.temporal import FlipRate
+from tdseg.metrics.flips import FlipRate
 
 RUNS: dict[str, tuple[Showing, ...]] = {"val": ("stream",), "test": ("still", "stream")}
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 import tdseg
 from tdseg.data.camvid import CamVid
-from tdseg.metrics import report
+from tdseg.metrics.figures import accuracy, temporal
 from tdseg.metrics.flow import DISFlow
 from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.metrics.temporal import Steadiness
@@ -114,10 +114,7 @@ def measure(data: CamVid) -> dict[str, dict[str, Any]]:
             mask = running[name](x)[0].argmax(0).byte().numpy() if name in running else label
             steadiness[name].update(mask, label=label, flow=motion)
             matrices[name].update(mask, label)
-    return {
-        name: {**report.accuracy([matrices[name]], data.classes), **report.temporal([steadiness[name]])}
-        for name in names
-    }
+    return {name: {**accuracy([matrices[name]], data.classes), **temporal([steadiness[name]])} for name in names}
 
 
 def markdown(figures: dict[str, dict[str, Any]]) -> str:

@@ -17,7 +17,6 @@ from tdseg.masks.palette import color_table
 from tdseg.measure.instability import picture
 from tdseg.metrics.flips import InstabilityMap
 from tdseg.metrics.flow import DISFlow, Flow, make_flow, warp
-from tdseg.metrics.video import along
 from tdseg.street import StreetFrame, render_street
 
 FOLDER = Path(__file__).parent
@@ -67,7 +66,7 @@ def flips(frames: list[StreetFrame], masks: list[Mask]) -> None:
     flow.step(frames[t - 1].image)
     motion = flow.step(frames[t].image)
     assert motion is not None
-    warped, valid = along(masks[t - 1], masks[t], motion)
+    warped, valid = motion.along(masks[t - 1], masks[t])
     sheet(
         [
             ("mask of frame t", COLORS[masks[t]]),

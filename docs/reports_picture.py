@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from tdseg.measure.compare import compare
+from tdseg.report.comparison import comparison_page
 from tdseg.street import render_street
 from tdseg.video import VideoWriter
 
@@ -36,8 +37,8 @@ def main() -> None:
                 labels.append(label)
         np.savez_compressed(folder / "labels.npz", np.stack(labels))
         report, shot = folder / "report.html", folder / "shot.png"
-        compare("td4-lite0-camvid", "lite0-camvid", folder / "street.mp4", report, labels=folder / "labels.npz")
-        report.write_text(report.read_text().replace(f"{folder}/", ""))  # paths as a reader would have them
+        compared = compare("td4-lite0-camvid", "lite0-camvid", folder / "street.mp4", labels=folder / "labels.npz")
+        report.write_text(comparison_page(compared).replace(f"{folder}/", ""))  # paths as a reader would have them
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=8000"]
         window = f"--window-size={WINDOW[0]},{WINDOW[1]}"
         command = [

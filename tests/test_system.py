@@ -30,6 +30,16 @@ def test_threads() -> None:
         pass
 
 
+def test_threads_of_contexts_that_end_out_of_order() -> None:
+    before = torch.get_num_threads()
+    contexts = [cpu_threads(before + extra) for extra in (1, 2, 3)]
+    for context in contexts:
+        context.__enter__()
+    for context, left in ((contexts[0], 3), (contexts[2], 2), (contexts[1], 0)):
+        context.__exit__(None, None, None)
+        assert torch.get_num_threads() == before + left
+
+
 FAULTS = """
 import resource, sys
 import numpy as np

@@ -25,6 +25,10 @@ LARGEST = 32 << 20
 """Bytes of the largest array whose memory is kept: the most that glibc takes for M_MMAP_THRESHOLD."""
 KEPT = 512 << 20
 """Bytes that may lie free at the end of each of glibc's pools of memory."""
+_open: list[object] = []
+"""Contexts of `cpu_threads`, in the order in which they were opened …"""
+_before: list[int] = []
+"""… and the threads that there were before each."""
 
 
 def resolve_device(device: str) -> torch.device:
@@ -63,6 +67,9 @@ def split_device(device: str) -> tuple[Literal["auto", "cpu", "cuda"], int]:
 def cpu_threads(threads: int | None) -> Iterator[int]:
     """Let torch use so many threads of the CPU, None: its own choice; afterwards as many as before.
 
+    The number is that of the process, yet contexts may end in any order, as those of generators do: the last that is
+    open decides, and after all of them it is what it was before the first.
+
     Raises:
         ConfigError: fewer than one.
     """
@@ -70,12 +77,19 @@ def cpu_threads(threads: int | None) -> Iterator[int]:
 
     if threads is not None and threads < 1:
         raise ConfigError(f"threads {threads}", expected="1 or more", do="leave --threads out to use all cores")
-    before = torch.get_num_threads()
+    this, before = object(), torch.get_num_threads()
+    _open.append(this)
+    _before.append(before)
     torch.set_num_threads(threads or before)
     try:
         yield threads or before
     finally:
-        torch.set_num_threads(before)
+        index = _open.index(this)
+        _open.remove(this)
+        if index == len(_open):
+            torch.set_num_threads(_before.pop())
+        else:  # the one opened after it will set what this one found
+            del _before[index + 1]
 
 
 def keep_freed_memory() -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from tdseg.errors import OutputError
-from tdseg.inference.folder import Figures, OutputFolder, Summary
+from tdseg.inference.folder import OutputFolder, RunStatistics, Summary
 from tdseg.inference.stream import Result
 
 
@@ -130,21 +131,22 @@ def test_unwritable_places_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
         OutputFolder(tmp_path / "result")
 
 
-def test_figures() -> None:
-    figures = Figures()
+def test_statistics() -> None:
+    statistics = RunStatistics()
     a, b = np.zeros((2, 4), np.uint8), np.zeros((2, 4), np.uint8)
     b[0, :2] = 1
     for index, mask in enumerate([a, b, b, np.ones((2, 2), np.uint8)]):
-        figures.add(result(mask, latency_ms=float(index)))
-    assert figures.frames == 4
-    assert figures.frame_size == (2, 4)
-    assert figures.flip_rate() == pytest.approx((2 / 8 + 0) / 2)  # the pair of unequal size does not count
-    assert figures.class_share(("road", "sky", "car")) == pytest.approx({"road": 20 / 28, "sky": 8 / 28, "car": 0})
-    assert figures.latency_ms()["max"] == 3.0
-    assert figures.latency_ms()["p50"] == 1.5
+        statistics.add(result(mask, latency_ms=float(index)))
+    figures = statistics.figures(("road", "sky", "car"))
+    assert figures["frames"] == statistics.frames == 4
+    assert (figures["height"], figures["width"]) == (2, 4)
+    assert figures["flip_rate"] == pytest.approx((2 / 8 + 0) / 2)  # the pair of unequal size does not count
+    assert figures["class_share"] == pytest.approx({"road": 20 / 28, "sky": 8 / 28, "car": 0}, abs=1e-6)
+    assert (figures["latency_ms"]["max"], figures["latency_ms"]["p50"]) == (3.0, 1.5)
+    assert set(figures) < {field.name for field in dataclasses.fields(Summary)}
 
 
 def test_one_frame_has_no_flip_rate() -> None:
-    figures = Figures()
-    figures.add(result(np.zeros((2, 2), np.uint8)))
-    assert figures.flip_rate() is None
+    statistics = RunStatistics()
+    statistics.add(result(np.zeros((2, 2), np.uint8)))
+    assert statistics.figures(())["flip_rate"] is None

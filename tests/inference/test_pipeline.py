@@ -5,7 +5,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -18,12 +18,13 @@ from PIL import Image
 
 from support.small import FPS, SIZE, moving_frames, small_model, write_clip
 from tdseg.errors import ConfigError, OutputError, VideoError
-from tdseg.inference import pipeline, recorder
+from tdseg.inference import pipeline
 from tdseg.inference.pipeline import default_output, segment, segment_to
 from tdseg.inference.stream import Stream
 from tdseg.masks import draw
 from tdseg.masks.palette import color_table
 from tdseg.models.tdnet import TDNet
+from tdseg.runtime.network import Execution
 from tdseg.video import VideoReader, VideoWriter, open_video
 
 
@@ -256,7 +257,7 @@ def test_bad_inputs_write_nothing(model: TDNet, clip: Path, tmp_path: Path) -> N
     with pytest.raises(VideoError):
         segment_to(tmp_path / "missing.mp4", result, model=model)
     with pytest.raises(ConfigError, match="threads 0"):
-        segment_to(clip, result, model=model, threads=0)
+        segment_to(clip, result, model=model, execution=Execution(threads=0))
     with pytest.raises(ConfigError, match="size 8x8"):
         segment_to(clip, result, model=model, size=(8, 8))
     with pytest.raises(ConfigError, match="unknown model"):
@@ -273,36 +274,29 @@ def test_source_inside_its_result_is_not_replaced(model: TDNet, clip: Path, tmp_
 
 def test_threads_are_set_for_the_run_only(model: TDNet, clip: Path, tmp_path: Path) -> None:
     before, seen = torch.get_num_threads(), set()
-    segment_to(clip, tmp_path, model=model, threads=8, on_progress=lambda *_: seen.add(torch.get_num_threads()))
+    eight = Execution(threads=8)
+    segment_to(clip, tmp_path, model=model, execution=eight, on_progress=lambda *_: seen.add(torch.get_num_threads()))
     assert seen == {2}  # each of the four frames that are encoded at once
     assert torch.get_num_threads() == before
 
 
-def test_decoding_ahead_is_bounded() -> None:
-    made: list[int] = []
-
-    def items() -> Generator[int, None, None]:
-        for item in range(100):
-            made.append(item)
-            yield item
-
-    with closing(pipeline._ahead(items())) as ahead:
-        for asked, item in zip(range(5), ahead, strict=False):
-            assert item == asked
-            time.sleep(0.01)
-            assert len(made) <= asked + 1 + recorder.AHEAD + 1  # asked for, waiting, and the one that waits for room
-    assert len(made) < 20
+def test_segment_shares_threads_as_segment_to_does_and_restores_them(model: TDNet, clip: Path) -> None:
+    before = torch.get_num_threads()
+    first, second = (segment(clip, model, execution=Execution(threads=threads)) for threads in (8, 4))
+    next(first)
+    assert torch.get_num_threads() == 2
+    next(second)
+    del first  # abandoned, and not the last one opened
+    assert torch.get_num_threads() == 1
+    assert len(list(second)) == 11
+    assert torch.get_num_threads() == before
 
 
-def test_errors_in_the_decoding_thread_reach_the_caller() -> None:
-    def items() -> Generator[int, None, None]:
-        yield 1
-        raise VideoError("a broken thing", expected="a whole one", do="mend it")
-
-    ahead = pipeline._ahead(items())
-    assert next(ahead) == 1
-    with pytest.raises(VideoError, match="a broken thing"):
-        next(ahead)
+def test_segment_warms_up(model: TDNet, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warmed: list[Stream] = []
+    monkeypatch.setattr(pipeline, "warm_up", warmed.append)
+    assert next(iter(segment(clip, model, size=(96, 128)))).index == 0
+    assert [stream.size for stream in warmed] == [(96, 128)]
 
 
 @pytest.mark.parametrize(

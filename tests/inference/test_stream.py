@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -10,7 +13,10 @@ from numpy.typing import NDArray
 from support.small import SIZE, moving_frames, small_model
 from tdseg.errors import ConfigError
 from tdseg.inference.stream import Stream
+from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import TDNet
+from tdseg.runtime.torch import TorchNetwork
+from tdseg.video import Frame
 from tdseg.zoo.catalog import create_model
 
 
@@ -81,7 +87,9 @@ def test_reset_starts_another_video(model: TDNet) -> None:
 
 def test_size_is_the_networks(model: TDNet) -> None:
     result = Stream(model, (96, 128)).step(moving_frames(1)[0])
-    assert result.logits.shape == (1, model.config.num_classes, 24, 32)  # u·h/8
+    with torch.inference_mode():
+        logits, _ = model.advance(model.encode(torch.zeros(1, 3, 96, 128), 0), TDNetState())
+    assert result.logits.shape == logits.shape
     assert result.mask.shape == SIZE
 
 
@@ -126,7 +134,7 @@ def test_encoding_ahead_changes_nothing() -> None:
     frames = [*moving_frames(6), *moving_frames(6, (80, 72)), *moving_frames(3)]
     for network in (small_model(), unshared):
         ahead, one_by_one = Stream(network), Stream(network)
-        results = list(ahead.ahead(((frame, index / 10) for index, frame in enumerate(frames)), workers=3))
+        results = list(ahead.ahead((Frame(i, i / 10, frame) for i, frame in enumerate(frames)), workers=3))
         assert [result.index for result in results] == list(range(15))
         assert [result.time_s for result in results] == [index / 10 for index in range(15)]
         assert ahead.resets == 2
@@ -134,3 +142,44 @@ def test_encoding_ahead_changes_nothing() -> None:
             expected = one_by_one.step(frame)
             torch.testing.assert_close(result.logits, expected.logits, atol=1e-5, rtol=1e-5)
             assert (result.mask == expected.mask).mean() > 0.999
+
+
+@pytest.mark.parametrize("concurrent", [True, False], ids=["encoded ahead", "in turn"])
+def test_a_result_is_given_before_the_next_frame_comes(
+    model: TDNet, monkeypatch: pytest.MonkeyPatch, concurrent: bool
+) -> None:
+    monkeypatch.setattr(TorchNetwork, "concurrent", concurrent)
+    come = threading.Semaphore(0)
+    frames = moving_frames(5)
+
+    def camera() -> Iterator[Frame]:
+        for index, frame in enumerate(frames):
+            assert come.acquire(timeout=60)
+            yield Frame(index, index / 10, frame)
+
+    results = Stream(model).ahead(camera(), workers=2)
+    for index in range(5):
+        come.release()
+        result = next(results)  # if it waited for the next frame, it would wait for ever
+        assert (result.index, result.time_s) == (index, index / 10)
+
+
+def test_frames_are_read_ahead_within_bounds(model: TDNet) -> None:
+    read: list[int] = []
+
+    def frames() -> Iterator[Frame]:
+        for index, frame in enumerate(moving_frames(40)):
+            read.append(index)
+            yield Frame(index, index / 10, frame)
+
+    with closing(Stream(model).ahead(frames(), workers=2)) as results:
+        for given, _ in zip(range(10), results, strict=False):
+            assert len(read) <= given + 1 + 2 + 1 + 1  # given, waiting, in hand, and one more asked for
+
+
+def test_bad_frames_are_refused_in_their_turn(model: TDNet) -> None:
+    good = moving_frames(1)[0]
+    results = Stream(model).ahead([Frame(0, 0.0, good), Frame(1, 0.1, good[..., 0])], workers=2)
+    assert next(results).index == 0
+    with pytest.raises(ConfigError, match="a frame of"):
+        next(results)

@@ -14,12 +14,14 @@ from tdseg.cli import DONE, REFUSED, main
 from tdseg.errors import ConfigError
 from tdseg.inference.stream import Stream
 from tdseg.measure import cost
-from tdseg.measure.bench import Report, bench
-from tdseg.measure.bench.batch import Batch
-from tdseg.measure.bench.run import Form
-from tdseg.zoo import catalog
+from tdseg.measure.bench import Benchmark, bench
+from tdseg.measure.bench.streams import StreamBatch
+from tdseg.runtime.network import Execution
+from tdseg.runtime.torch import TorchNetwork
 from tdseg.zoo.checkpoint import write_model
 
+CPU = Execution("cpu", "torch")
+PLAIN = Execution("cpu", threads=1, fuse=False, channels_last=False)
 KEYS = [
     "model",
     "trained",
@@ -63,11 +65,11 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def report(weights: Path, video: Path) -> Report:
-    return bench(weights, source=video, streams=2, frames=50, device="cpu")
+def report(weights: Path, video: Path) -> Benchmark:
+    return bench(weights, execution=CPU, source=video, streams=2, frames=50)
 
 
-def test_video(report: Report, weights: Path, video: Path) -> None:
+def test_video(report: Benchmark, weights: Path, video: Path) -> None:
     assert report.model == str(weights)
     assert report.trained
     assert report.source == str(video)
@@ -82,13 +84,13 @@ def test_video(report: Report, weights: Path, video: Path) -> None:
     assert report.after_reset_ms > 0
 
 
-def test_stages_add_up(report: Report) -> None:
+def test_stages_add_up(report: Benchmark) -> None:
     assert list(report.stages_ms) == ["decode", "preprocess", "model", "postprocess", "encode"]
     assert all(ms > 0 for ms in report.stages_ms.values())
     assert sum(report.stages_ms.values()) == pytest.approx(report.frame_ms, rel=0.01, abs=0.1)
 
 
-def test_costs(report: Report) -> None:
+def test_costs(report: Benchmark) -> None:
     model = small_model()
     assert report.state_mb == pytest.approx(2 * cost.state_bytes(model, SIZE) / 2**20, abs=1e-3)
     assert report.parameters == cost.parameters(model)
@@ -102,7 +104,7 @@ def test_costs(report: Report) -> None:
 
 
 def test_made_up_pictures() -> None:
-    report = bench("lite0", size=(64, 72), frames=3, fuse=False, channels_last=False, threads=1, device="cpu")
+    report = bench("lite0", execution=PLAIN, size=(64, 72), frames=3)
     assert not report.trained
     assert report.source is None
     assert report.frame_size == (64, 72)
@@ -113,15 +115,15 @@ def test_made_up_pictures() -> None:
 
 def test_untrained_weights_are_the_same_for_the_comparison() -> None:
     before = torch.get_rng_state()
-    report = bench("td2-lite0", size=(64, 64), frames=1, device="cpu")
+    report = bench("td2-lite0", execution=CPU, size=(64, 64), frames=1)
     assert report.deviation is not None
     assert report.deviation["max_relative_error"] < 1e-3
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_batch_equals_streams() -> None:
-    model = small_model().fuse()
-    batch, streams = Batch(model, SIZE), [Stream(model) for _ in range(3)]
+    network = TorchNetwork(small_model().fuse())
+    batch, streams = StreamBatch(network, SIZE), [Stream(network) for _ in range(3)]
     clips = [moving_frames(7, size, seed) for seed, size in enumerate([SIZE, (80, 120), (40, 40)])]
     first = None
     for frames in zip(*clips, strict=True):
@@ -137,15 +139,9 @@ def test_batch_equals_streams() -> None:
         np.testing.assert_array_equal(again, mask)
 
 
-def test_form() -> None:
-    assert str(Form(compile=True, autocast="bf16", cuda_graphs=True)) == (
-        "fused, channels-last, compiled, bf16, CUDA graphs"
-    )
-
-
 def test_what_does_not_run_is_refused(weights: Path) -> None:
     with pytest.raises(ConfigError, match="does not run here"):
-        bench(weights, size=(10**9, 10**9), device="cpu", runtime="torch")
+        bench(weights, execution=CPU, size=(10**9, 10**9))
 
 
 def test_command(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,7 +159,7 @@ def test_command(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert text in shown.out
 
 
-def test_page(weights: Path, tmp_path: Path, report: Report) -> None:
+def test_page(weights: Path, tmp_path: Path, report: Benchmark) -> None:
     page = tmp_path / "bench.html"
     options = shlex.split("--size 64x64 --frames 5 --threads 1 --device cpu --report")
     assert main(["bench", "--model", "td2-lite0", *options, str(page)]) == DONE
@@ -215,5 +211,5 @@ def test_refused(
 
 
 def test_json_is_checked_before_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog, "load", lambda *_: pytest.fail("measured first"))
+    monkeypatch.setattr("tdseg.measure.bench.measuring.prepare", lambda *_: pytest.fail("measured first"))
     assert main(["bench", "--json", "missing/report.json"]) == REFUSED

@@ -11,9 +11,11 @@ from support.small import FPS, SIZE, moving_frames, small_model, write_clip, wri
 from tdseg.cli import DONE, IN_PART, REFUSED, main
 from tdseg.inference.stream import Stream
 from tdseg.measure.compare import Comparison, compare
+from tdseg.measure.compare.difference import ClassPair
 from tdseg.measure.compare.film import highlight, moments
-from tdseg.measure.compare.tally import Apart
 from tdseg.measure.flicker import flicker
+from tdseg.report.comparison import comparison_page
+from tdseg.runtime.network import Execution
 from tdseg.video import open_video
 from tdseg.zoo.checkpoint import write_model
 from tdseg.zoo.load import load
@@ -46,7 +48,7 @@ def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def masks(folder: Path) -> Comparison:
-    return compare(folder / "one", folder / "two", folder / "clip.mp4", folder / "masks.html", labels=folder / "one")
+    return compare(folder / "one", folder / "two", folder / "clip.mp4", labels=folder / "one")
 
 
 def test_known_answers(masks: Comparison) -> None:
@@ -56,10 +58,10 @@ def test_known_answers(masks: Comparison) -> None:
     assert masks.mean_agreement == pytest.approx(100 * (COUNT - 1) / COUNT)
     assert masks.pairs.sum() == COUNT * SIZE[0] * SIZE[1]
     assert masks.pairs[:, 4].sum() == SIZE[0] * SIZE[1]
-    assert masks.iou[4] == 0
+    assert masks.matrix.iou[4] == 0
     assert masks.confused(5)[0].b == 4
     assert masks.apart[0] is None
-    assert isinstance(masks.apart[3], Apart)
+    assert isinstance(masks.apart[3], ClassPair)
     assert masks.a.miou == 100
     assert masks.b.miou < 100
     np.testing.assert_allclose(masks.a.shares.sum(1), 1, atol=1e-6)
@@ -74,8 +76,8 @@ def test_figures_are_those_of_flicker(masks: Comparison, folder: Path) -> None:
     assert FPS * np.nanmean(masks.b.flow_flips) == pytest.approx(alone["flow_flip_rate"], abs=1e-4)
 
 
-def test_page_of_masks(masks: Comparison, folder: Path) -> None:
-    parsed = Parsed((folder / "masks.html").read_text())
+def test_page_of_masks(masks: Comparison) -> None:
+    parsed = Parsed(comparison_page(masks))
     for text in ("one against two", "95.83 %", "100.0 %", "flow flip rate", "2.00 s, frame 20", "50.0 % agree"):
         assert text in parsed.text, text
     assert "Latency" not in parsed.text
@@ -89,20 +91,20 @@ def test_a_model_is_what_a_stream_gives(inside: Path, monkeypatch: pytest.Monkey
     with open_video("clip.mp4") as video:
         saved = [stream.step(frame.image).mask for frame in video]
     np.savez_compressed("model.npz", np.stack(saved))
-    comparison = compare("small.safetensors", "model.npz", "clip.mp4", "model.html", device="cpu", overwrite=True)
+    comparison = compare("small.safetensors", "model.npz", "clip.mp4", execution=Execution("cpu"))
     assert comparison.mean_agreement == 100
     assert len(comparison.a.latencies_ms) == COUNT
-    parsed = Parsed(Path("model.html").read_text())
+    parsed = Parsed(comparison_page(comparison))
     assert "both are equal in every frame" in parsed.text
     assert "Latency" in parsed.text
 
 
 def test_masks_of_nothing_but_void(inside: Path) -> None:
     np.savez_compressed("void.npz", np.full((COUNT, *SIZE), 255, np.uint8))
-    comparison = compare("void.npz", "void.npz", "clip.mp4", "void.html", labels="void.npz")
+    comparison = compare("void.npz", "void.npz", "clip.mp4", labels="void.npz")
     assert comparison.mean_agreement == 100
-    assert np.isnan([comparison.miou, comparison.a.miou]).all()
-    assert "nan" not in Parsed(Path("void.html").read_text()).text
+    assert np.isnan([comparison.matrix.miou, comparison.a.miou]).all()
+    assert "nan" not in Parsed(comparison_page(comparison)).text
 
 
 def test_moments_are_apart() -> None:
@@ -133,13 +135,13 @@ def test_command(inside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == ""
 
 
-def test_without_the_extra(inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("tdseg.metrics.temporal", "cv2", "torchmetrics"):
         monkeypatch.setitem(sys.modules, name, None)
-    comparison = compare("one", "two", "clip.mp4", tmp_path / "r.html", frames=4)
+    comparison = compare("one", "two", "clip.mp4", frames=4)
     assert comparison.a.flow_flips == []
     assert comparison.a.steadiness["flip_rate"] == pytest.approx(np.mean(comparison.a.flips[1:]))
-    assert "tdseg[metrics]" in Parsed((tmp_path / "r.html").read_text()).text
+    assert "tdseg[metrics]" in Parsed(comparison_page(comparison)).text
 
 
 def test_a_broken_video_is_done_in_part(inside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,7 +163,7 @@ def test_refused(inside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     write_masks(tmp_path / "class", [np.full(SIZE, 77, np.uint8)] * COUNT)
     (tmp_path / "two.txt").write_text("1 1 1 a\n2 2 2 b\n")
     cases = {
-        f"{tmp_path}/few: the video goes on after": ["one", f"{tmp_path}/few", "clip.mp4"],
+        f"clip.mp4: it goes on after {tmp_path}/few/000022.png": ["one", f"{tmp_path}/few", "clip.mp4"],
         f"no frame for {tmp_path}/many/000024.png": ["one", f"{tmp_path}/many", "clip.mp4"],
         f"{tmp_path}/wide/000000.png is 32x48": [f"{tmp_path}/wide", "one", "clip.mp4"],
         f"{tmp_path}/colour/000000.png: a mask of mode RGB": ["one", f"{tmp_path}/colour", "clip.mp4"],
@@ -174,7 +176,7 @@ def test_refused(inside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
         "frames 0": ["one", "two", "clip.mp4", "--frames", "0"],
         "HxW": ["one", "two", "clip.mp4", "--size", "9"],
         "there is no folder": ["one", "two", "clip.mp4", "-o", "missing/r.html"],
-        f"{tmp_path}/two.txt has 2 classes": [
+        f"small.safetensors beside {tmp_path}/two.txt: 11 classes, not 2": [
             "small.safetensors",
             "one",
             "clip.mp4",

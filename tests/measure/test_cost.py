@@ -38,17 +38,22 @@ def test_multiply_adds_of_merging() -> None:
     expected = positions * (projection + 128 * 32) + kept * (projection + 32 * 32) + positions * kept * (16 + 32)
     assert cost.merging_multiply_adds(model, (128, 192)) == expected
     assert cost.merging_multiply_adds(create_model("lite0"), (128, 192)) == 0
+    along_motion = create_model("td2-lite0")
+    work = cost.merging_multiply_adds(along_motion, (128, 192))
+    assert 0 < work < cost.multiply_adds(along_motion, (128, 192))[0] / 10
 
 
 def test_state_bytes() -> None:
     model = small_model()
     positions = ceil(8 / 4) * ceil(12 / 4)
-    expected = 3 * positions * (64 + 64 + 16) * 4 + 4  # the last is the number of slots that are filled
+    slots, count = 3 * positions * (64 + 64 + 16), 1
+    expected = 4 * (slots + count)
     assert cost.state_bytes(model, SIZE) == expected
-    state = model.initial_state()
+    state = None
     with torch.inference_mode():
         for _ in range(5):
             _, state = model.step(torch.zeros(2, 3, *SIZE), state)
+    assert state is not None
     assert cost.bytes_of(state) == 2 * expected
     assert cost.state_bytes(create_model("lite0"), SIZE) == 0
 

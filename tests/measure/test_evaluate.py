@@ -133,9 +133,9 @@ def test_model_of_other_classes_is_refused(tmp_path: Path) -> None:
     data = data_set(tmp_path, [np.zeros((64, 96), np.uint8)] * 5, moving_frames(5))
     model = catalog.create_model("lite0", num_classes=4)
     swapped = catalog.create_model("lite0", classes=(*classes.CAMVID_CLASSES[1::-1], *classes.CAMVID_CLASSES[2:]))
-    with pytest.raises(ConfigError, match="first Building is Sky"):
+    with pytest.raises(ConfigError, match="class 0 is Sky, not Building"):
         evaluate(swapped, data)
-    with pytest.raises(ConfigError, match="lite0 with 4 classes on CamVid val with 11"):
+    with pytest.raises(ConfigError, match="lite0 on CamVid val: 11 classes, not 4"):
         evaluate(model, data)
 
 
@@ -195,8 +195,8 @@ def test_data_is_opened_with_the_past_that_a_model_needs(tmp_path: Path) -> None
     layouts.cityscapes(tmp_path / "city", {"ulm_000000": 19}, "val", past=3)
     layouts.nyudv2(tmp_path / "nyu", {"0001": 0}, "val")
     city = Source(data="cityscapes", root=tmp_path / "city", split="val")
-    assert open_evaluation(city, small_model()).length == 4
-    assert open_evaluation(city, unshared()).length == 2
-    assert open_evaluation(city, catalog.create_model("lite0")).length == 1
-    assert open_evaluation(city.model_copy(update={"length": 3}), small_model()).length == 3
-    assert open_evaluation(Source(data="nyudv2", root=tmp_path / "nyu", split="val"), small_model()).length == 1
+    assert open_evaluation(city, small_model().config).length == 4
+    assert open_evaluation(city, unshared().config).length == 2
+    assert open_evaluation(city, catalog.create_model("lite0").config).length == 1
+    assert open_evaluation(city.model_copy(update={"length": 3}), small_model().config).length == 3
+    assert open_evaluation(Source(data="nyudv2", root=tmp_path / "nyu", split="val"), small_model().config).length == 1

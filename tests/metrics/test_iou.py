@@ -21,7 +21,7 @@ def test_void_is_wrong_where_a_class_is_labelled() -> None:
     matrix.update(np.array([0, 255, 1, 255], np.uint8), np.array([0, 0, 1, 255], np.uint8))
     assert matrix.iou.tolist() == [50.0, 100.0]
     assert matrix.pixel_accuracy == pytest.approx(200 / 3)
-    assert np.isnan(ConfusionMatrix(2).miou)
+    assert np.isnan([ConfusionMatrix(2).miou, ConfusionMatrix(2).pixel_accuracy]).all()
 
 
 def test_one_matrix_over_the_data_set() -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from support.small import FPS, SIZE, write_clip
 from tdseg.measure.compare import compare
+from tdseg.report.comparison import comparison_page
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
 FLAGS = [
@@ -53,7 +54,8 @@ def test_page_in_a_browser(tmp_path: Path) -> None:
     np.savez(tmp_path / "one.npz", masks)
     masks[20, :9] = 1
     np.savez(tmp_path / "two.npz", masks)
-    compare(tmp_path / "one.npz", tmp_path / "two.npz", write_clip(tmp_path / "clip.mp4", 24), page)
+    compared = compare(tmp_path / "one.npz", tmp_path / "two.npz", write_clip(tmp_path / "clip.mp4", 24))
+    page.write_text(comparison_page(compared))
     browse(page, "--window-size=1280,900", f"--screenshot={tmp_path / 'page.png'}")
     with Image.open(tmp_path / "page.png") as shot:
         assert shot.size == (1280, 900)

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from support.pages import Parsed
+from tdseg.metrics.figures import FIGURES, shown
 from tdseg.report import plots
 from tdseg.report.evaluation import evaluation_page
-from tdseg.report.figures import FIGURES, shown
 from tdseg.report.markup import Html, Ink, join, tag
 from tdseg.report.page import card, cards, figure, page, picture, section
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -15,15 +13,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tdseg.errors import OutputError
+from tdseg.files import unwritable, whole_file
 from tdseg.inference.folder import Summary
 from tdseg.inference.pipeline import DEFAULT_MODEL, segment_to
 from tdseg.masks import draw
 from tdseg.masks.classes import CAMVID_CLASSES, CAMVID_PALETTE
 from tdseg.masks.palette import color_table
 from tdseg.metrics.iou import ConfusionMatrix
+from tdseg.runtime.network import Execution
 from tdseg.street import render_street
 from tdseg.video import VideoWriter, open_video
-from tdseg.zoo import load
+from tdseg.zoo.load import load
 
 FPS = 15.0
 
@@ -40,15 +40,16 @@ def demo(
     output: str | Path = "out/demo",
     *,
     num_frames: int = 120,
-    device: str = "auto",
+    execution: Execution = Execution(),  # noqa: B008 - immutable
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> DemoReport:
     """Render a street, segment it, and leave clip.mp4, preview.png and the result of `segment_to` in a folder.
 
     Args:
-        output: replaced if it holds a former demonstration.
+        output: folder of the result; a former demonstration in it is replaced.
         num_frames: length of the clip.
-        device, on_progress: as in `segment_to`.
+        execution: where and how the network runs.
+        on_progress: as in `segment_to`.
 
     Raises:
         WeightsError: the packaged weights cannot be used; nothing is written.
@@ -58,11 +59,11 @@ def demo(
     clip = folder / "clip.mp4"
     try:
         _check_own(folder, clip)
-        load.load(DEFAULT_MODEL)  # weights that cannot be used are told before anything is written
-        with _named_when_whole(clip) as path:
+        load(DEFAULT_MODEL)  # weights that cannot be used are told before anything is written
+        with whole_file(clip, parents=True) as path:
             labels = _render(path, num_frames)
         try:
-            summary = segment_to(clip, folder, device=device, overwrite=True, on_progress=on_progress)
+            summary = segment_to(clip, folder, execution=execution, overwrite=True, on_progress=on_progress)
         finally:
             if not (folder / "summary.json").exists():  # without it, the next demo would not know the clip for its own
                 clip.unlink()
@@ -73,46 +74,28 @@ def demo(
         with open_video(clip) as reader:
             frame = next(islice(reader, best, None)).image
         colors = color_table(CAMVID_PALETTE)
-        with _named_when_whole(folder / "preview.png") as path:
-            draw.preview(frame, _mask(folder, best), CAMVID_CLASSES, colors).save(path)
+        with whole_file(folder / "preview.png") as path:
+            draw.preview(frame, _mask(folder, best), CAMVID_CLASSES, colors).save(path, "PNG")
     except OSError as error:
-        raise OutputError(
-            f"cannot write in {folder}: {error.strerror or error}",
-            expected="a folder that can be written, on a disk with free space",
-            do="free some space or choose another folder with --output",
-        ) from error
+        raise unwritable(folder, error) from error
     return DemoReport(confusion.miou, summary)
 
 
 def _check_own(folder: Path, clip: Path) -> None:
     """Refuse a folder in use, unless its summary says that the clip in it was segmented there: a former demo."""
-    foreign = sorted(file.name for file in folder.iterdir() if file.name != ".partial") if folder.exists() else []
-    if foreign and not _is_source(clip, folder / "summary.json"):
+    found = sorted(file.name for file in folder.iterdir()) if folder.exists() else []
+    # A demo or a run that was killed leaves a hidden .partial or .clip.mp4.partial.
+    foreign = [name for name in found if not (name.startswith(".") and name.endswith(".partial"))]
+    try:
+        source = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["source"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):  # none, or another program's
+        source = ""
+    if foreign and Path(str(source)).resolve() != clip.resolve():
         raise OutputError(
             f"output folder {folder} holds {foreign[0]}, which is not the demo's",
             expected="a new folder, or that of a former demo",
             do="choose another with --output",
         )
-
-
-def _is_source(clip: Path, summary: Path) -> bool:
-    try:
-        source = json.loads(summary.read_text(encoding="utf-8"))["source"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):  # none, or another program's
-        return False
-    return Path(str(source)).resolve() == clip.resolve()
-
-
-@contextmanager
-def _named_when_whole(path: Path) -> Iterator[Path]:
-    """Where to make a file, which then takes the name `path`; nothing is left of one that failed."""
-    staging = path.parent / ".partial"
-    staging.mkdir(parents=True, exist_ok=True)
-    try:
-        yield staging / path.name
-        (staging / path.name).replace(path)
-    finally:
-        shutil.rmtree(staging)
 
 
 def _render(clip: Path, num_frames: int) -> list[NDArray[np.uint8]]:

@@ -8,11 +8,15 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from tdseg.errors import OutputError
+from tdseg.files import unwritable
 from tdseg.inference.stream import Result
 
 
@@ -76,12 +80,8 @@ class OutputFolder:
 
     def error(self, error: OSError | OutputError) -> OutputError:
         """What to tell of a failure to write here."""
-        return OutputError(
-            f"cannot write in {self.path}: {error.got if isinstance(error, OutputError) else error.strerror or error}",
-            expected="a folder that can be written, on a disk with free space",
-            do="free some space or choose another folder with --output"
-            + (f"; what was made so far is in {self.staging}" if self._holds_files() else ""),
-        )
+        made = f"; what was made so far is in {self.staging}" if self._holds_files() else ""
+        return unwritable(self.path, error, do=f"free some space, or choose another folder with --output{made}")
 
     def _holds_files(self) -> bool:
         return any(path.is_file() for path in self.staging.rglob("*"))
@@ -140,46 +140,43 @@ class Summary:
     """Share of all pixels, by class."""
 
 
-class Figures:
-    """The figures of a run that its results alone tell, gathered frame by frame."""
+class RunStatistics:
+    """What the results of a run tell by themselves, gathered frame by frame."""
 
     def __init__(self) -> None:
-        self.frame_size = (0, 0)
-        """(height, width) of the first frame, pixels."""
-        self.latencies_ms: list[float] = []
+        self._size = (0, 0)
+        self._latencies_ms: list[float] = []
+        self._flips: list[float] = []
         self._pixels = np.zeros(256, dtype=np.int64)
-        self._previous: np.ndarray | None = None
-        self._flips, self._pairs = 0.0, 0
-
-    def add(self, result: Result) -> None:
-        """Take in the next result."""
-        mask = result.mask
-        if not self.latencies_ms:
-            self.frame_size = mask.shape
-        self.latencies_ms.append(result.latency_ms)
-        self._pixels += np.array(Image.fromarray(mask).histogram())  # half the time of bincount
-        previous, self._previous = self._previous, mask
-        if previous is not None and previous.shape == mask.shape:
-            self._flips += np.count_nonzero(mask != previous) / mask.size
-            self._pairs += 1
+        self._previous: NDArray[np.uint8] | None = None
 
     @property
     def frames(self) -> int:
         """Number of results taken in."""
-        return len(self.latencies_ms)
+        return len(self._latencies_ms)
 
-    def latency_ms(self) -> dict[str, float]:
-        """Percentiles and maximum, milliseconds."""
-        return percentiles(self.latencies_ms)
+    def add(self, result: Result) -> None:
+        """Take in the next result."""
+        if not self.frames:
+            self._size = result.mask.shape
+        self._latencies_ms.append(result.latency_ms)
+        self._pixels += np.array(Image.fromarray(result.mask).histogram())  # half the time of bincount
+        previous, self._previous = self._previous, result.mask
+        if previous is not None and previous.shape == result.mask.shape:
+            self._flips.append(np.count_nonzero(result.mask != previous) / result.mask.size)
 
-    def flip_rate(self) -> float | None:
-        """Mean share of pixels that change class between two frames; None where there are no two of equal size."""
-        return round(self._flips / self._pairs, 6) if self._pairs else None
-
-    def class_share(self, classes: Sequence[str]) -> dict[str, float]:
-        """Share of all pixels, for each of the classes."""
-        shares = self._pixels / self._pixels.sum()
-        return {name: round(float(share), 6) for name, share in zip(classes, shares, strict=False)}
+    def figures(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Those of a `Summary`, by their names there."""
+        height, width = self._size
+        shares = (self._pixels / self._pixels.sum()).round(6).tolist()
+        return {
+            "frames": self.frames,
+            "width": width,
+            "height": height,
+            "latency_ms": percentiles(self._latencies_ms),
+            "flip_rate": round(fmean(self._flips), 6) if self._flips else None,
+            "class_share": dict(zip(classes, shares, strict=False)),
+        }
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from queue import Queue
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -18,20 +16,18 @@ import torch
 
 from tdseg.errors import ConfigError, OutputError
 from tdseg.inference.folder import OutputFolder, Summary
-from tdseg.inference.recorder import AHEAD, Recorder
+from tdseg.inference.recorder import Recorder
 from tdseg.inference.stream import Result, Stream
 from tdseg.masks.palette import color_table
 from tdseg.models.tdnet import TDNet
-from tdseg.runtime.network import AnyRuntime, Execution, Network
-from tdseg.system import cpu_threads
-from tdseg.video import Frame, VideoReader, open_video
+from tdseg.runtime.network import Execution, Network
+from tdseg.system import cpu_threads, keep_freed_memory
+from tdseg.video import VideoReader, open_video
 from tdseg.zoo.load import prepare
 
 DEFAULT_MODEL = "td4-lite0-camvid"
 MOST_WORKERS = 4
 """Frames encoded at once; more would only add memory and latency."""
-
-T = TypeVar("T")
 
 
 def segment(
@@ -39,35 +35,28 @@ def segment(
     model: str | Path | TDNet | Network = DEFAULT_MODEL,
     *,
     size: tuple[int, int] | None = None,
-    device: str = "auto",
-    runtime: AnyRuntime = "auto",
+    execution: Execution = Execution(),  # noqa: B008 - immutable
 ) -> Iterator[Result]:
-    """Segment a video frame by frame in bounded memory, decoding ahead in a thread; closing the generator stops it.
+    """Segment a video frame by frame in bounded memory; frames to come are made ready in threads.
+
+    A generator: closing it stops it. Meanwhile torch has only the threads of the CPU that its share of the work needs.
 
     Args:
-        source: video file, folder of frames, camera index, URL, or "-" for stdin.
-        model: a model; or the name of packaged weights, a file or an exported folder, as `tdseg.load` takes it.
-        size: (height, width) of the network's input, pixels; None: the model's own.
-        device: "cpu", "cuda", or "auto": cuda if there is one, and for a model given as such, where it is.
-        runtime: "torch", "onnxruntime", "openvino", or "auto": the fastest one installed, and for a model given as
-            such, its own.
+        source, model, size, execution: as in `segment_to`.
 
     Yields:
         A Result for each frame, in order.
 
     Raises:
-        VideoError: the source cannot be opened, or holds no frame.
-        ConfigError, WeightsError: the model, size or device cannot be used.
+        VideoError, ConfigError, WeightsError: as in `segment_to`.
 
     Warns:
         UserWarning: the source gave fewer frames than it declares.
     """
-    stream = Stream(prepare(model, Execution(device, runtime), size=size), size)
-    reader = open_video(source)  # last, so that nothing fails before the thread that closes it
-    for frame in _ahead(_frames(reader)):
-        yield stream.step(frame.image, time_s=frame.time_s)
-    if reader.problem:
-        warnings.warn(reader.problem, stacklevel=2)
+    with _opened(source, model, size, execution) as run, closing(run.results()) as results:
+        yield from results
+    if run.reader.problem:
+        warnings.warn(run.reader.problem, stacklevel=2)
 
 
 def segment_to(
@@ -76,12 +65,10 @@ def segment_to(
     *,
     model: str | Path | TDNet | Network = DEFAULT_MODEL,
     size: tuple[int, int] | None = None,
-    device: str = "auto",
-    runtime: AnyRuntime = "auto",
+    execution: Execution = Execution(),  # noqa: B008 - immutable
     masks: Literal["png", "none"] = "png",
     overlay: bool = True,
     overwrite: bool = False,
-    threads: int | None = None,
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> Summary:
     """Segment a video into a folder: overlay.mp4, masks/000000.png …, summary.json.
@@ -90,53 +77,43 @@ def segment_to(
     interrupt is raised again. A source that breaks off is published likewise, and the summary names the problem.
 
     Args:
-        source, model, size, device, runtime: as in `segment`.
+        source: video file, folder of frames, camera index, URL, or - for stdin.
         output: folder of the result; None: out/ and the source's name.
-        masks: "png" writes a mask per frame, 8-bit indexed; "none" writes none.
+        model: name of packaged weights (see `tdseg models`), a file of weights, or an exported folder; in Python also a
+            model or network.
+        size: (height, width) of the network's input, pixels; None: the model's own.
+        execution: where and how the network runs.
+        masks: write a mask per frame, 8-bit indexed PNG, or none.
         overlay: write the overlay video, with the source's timestamps and audio.
         overwrite: replace a former result in the folder.
-        threads: threads of the network on the CPU; None: all cores.
         on_progress: called after each frame with the number done and the number to do, None where unknown.
 
     Raises:
-        VideoError, ConfigError, WeightsError: as in `segment`.
+        VideoError: the source cannot be opened, or holds no frame.
+        ConfigError, WeightsError: the model, size or device cannot be used.
         OutputError: the folder is in use or cannot be written.
     """
-    begun = time.perf_counter()
     folder_path = default_output(source) if output is None else Path(output)
     _keep_source(source, folder_path)
-    with cpu_threads(threads) as available:
-        workers = min(available, MOST_WORKERS)
-        network = prepare(model, Execution(device, runtime, available), size=size, workers=workers)
-        workers = _share(network, available, workers)
-        stream = Stream(network, size)
-        warm_up(stream)
-        started = time.perf_counter()
-        reader = open_video(source)
+    interrupt: KeyboardInterrupt | None = None
+    with (
+        _opened(source, model, size, execution) as run,
+        OutputFolder(folder_path, overwrite=overwrite) as folder,
+    ):
+        info, colors = run.reader.info, color_table(run.stream.model.config.palette)
+        recorder = Recorder(folder, source, info, colors, masks=masks == "png", overlay=overlay)
         try:
-            folder = OutputFolder(folder_path, overwrite=overwrite)
-        except OutputError:
-            reader.close()
-            raise
-        with folder:
-            colors = color_table(stream.model.config.palette)
-            recorder = Recorder(folder, source, reader.info, colors, masks=masks == "png", overlay=overlay)
-            interrupt: KeyboardInterrupt | None = None
-            try:
-                with recorder, closing(_ahead(_frames(reader))) as frames:
-                    timed = ((frame.image, frame.time_s) for frame in frames)
-                    for result in stream.ahead(timed, workers):
-                        recorder.put(result)
-                        if on_progress:
-                            on_progress(result.index + 1, reader.info.num_frames)
-            except KeyboardInterrupt as error:
-                if not recorder.figures.frames:
-                    raise
-                interrupt = error
-            wall_s = time.perf_counter() - started
-            name = str(model) if isinstance(model, str | Path) else network.config.name
-            summary = _summarize(name, reader, stream, recorder, started - begun, wall_s, interrupt is None)
-            folder.publish(summary)
+            with recorder, closing(run.results()) as results:
+                for result in results:
+                    recorder.put(result)
+                    if on_progress:
+                        on_progress(result.index + 1, info.num_frames)
+        except KeyboardInterrupt as error:
+            if not recorder.statistics.frames:
+                raise
+            interrupt = error
+        summary = _summarize(model, run, recorder, finished=interrupt is None)
+        folder.publish(summary)
     if interrupt:
         raise KeyboardInterrupt(f"{summary.frames} frames are in {folder_path}") from interrupt
     return summary
@@ -166,14 +143,47 @@ def _keep_source(source: str | Path | int, output: Path) -> None:
         )
 
 
-def _share(network: Network, threads: int, workers: int) -> int:
-    """Share torch's threads out: the number of frames encoded at once, each with what threads that leaves it.
+class _Run(NamedTuple):
+    """A network that is ready for the frames of an open source."""
 
-    Two frames on a thread each are faster than one frame on two, which wait for each other at every layer, and on
-    busy cores wait long. Other runtimes have threads of their own; not all can encode a frame apart from its turn.
-    """
-    torch.set_num_threads(threads // workers if network.runtime == "torch" else 1)
-    return workers if network.concurrent else 1
+    stream: Stream
+    reader: VideoReader
+    workers: int
+    """Frames encoded at once."""
+    startup_s: float
+    """Loading the network and running it for the first time, seconds."""
+    started: float
+    """When the first frame was asked, `time.perf_counter()`."""
+
+    def results(self) -> Generator[Result, None, None]:
+        """Of each frame, in order."""
+        return self.stream.ahead(self.reader, self.workers)
+
+
+@contextmanager
+def _opened(
+    source: str | Path | int, model: str | Path | TDNet | Network, size: tuple[int, int] | None, execution: Execution
+) -> Iterator[_Run]:
+    """What a video goes through, whatever becomes of its results. Threads are as before when it ends."""
+    begun = time.perf_counter()
+    keep_freed_memory()
+    with cpu_threads(execution.threads) as available:
+        workers = min(available, MOST_WORKERS)
+        network = prepare(model, replace(execution, threads=available), size=size, workers=workers)
+        # Two frames on a thread each are faster than one frame on two, which wait for each other at every layer, and on
+        # busy cores wait long. Other runtimes have threads of their own; not all can encode a frame ahead of its turn.
+        torch.set_num_threads(available // workers if network.runtime == "torch" else 1)
+        stream = Stream(network, size)
+        warm_up(stream)
+        started = time.perf_counter()
+        reader = open_video(source)
+        try:
+            yield _Run(stream, reader, workers, started - begun, started)
+        finally:
+            with suppress(
+                ValueError
+            ):  # a source that gives nothing still holds the thread that reads, and will close, it
+                reader.close()
 
 
 def warm_up(stream: Stream) -> None:
@@ -190,77 +200,22 @@ def warm_up(stream: Stream) -> None:
         ) from error
 
 
-def _frames(reader: VideoReader) -> Generator[Frame, None, None]:
-    with reader:  # so the thread that reads it also closes it
-        yield from reader
-
-
-@dataclass(frozen=True)
-class _End:
-    error: BaseException | None = None
-
-
-def _ahead(items: Generator[T, None, None]) -> Generator[T, None, None]:
-    """The same items, made in a thread of their own, at most AHEAD of them before they are asked for."""
-    ready: Queue[T | _End] = Queue(AHEAD)
-    stopped = threading.Event()
-
-    def work() -> None:
-        end = _End()
-        try:
-            with closing(items):
-                for item in items:
-                    ready.put(item)
-                    if stopped.is_set():
-                        break
-        except BaseException as error:
-            end = _End(error)
-        ready.put(end)
-
-    # A daemon: a camera or pipe that gives nothing may block it forever, and must not keep the process alive.
-    thread = threading.Thread(target=work, name="tdseg-decode", daemon=True)
-    thread.start()
-    try:
-        while not isinstance(item := ready.get(), _End):
-            yield item
-        if item.error:
-            raise item.error
-    finally:
-        stopped.set()
-        while not ready.empty():  # makes room for the last item and the end, so the thread is not stuck on a full queue
-            ready.get()
-        thread.join(timeout=1.0)
-
-
-def _summarize(
-    model: str,
-    reader: VideoReader,
-    stream: Stream,
-    recorder: Recorder,
-    startup_s: float,
-    wall_s: float,
-    finished: bool,
-) -> Summary:
-    config, figures = stream.model.config, recorder.figures
-    classes = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
-    height, width = figures.frame_size
+def _summarize(model: str | Path | TDNet | Network, run: _Run, recorder: Recorder, *, finished: bool) -> Summary:
+    wall_s = time.perf_counter() - run.started
+    network, problem = run.stream.model, run.reader.problem
+    config = network.config
     return Summary(
-        model=model,
-        source=reader.info.source,
-        device=stream.model.device,
-        runtime=stream.model.runtime,
-        precision=stream.model.precision,
-        frames=figures.frames,
-        complete=finished and reader.problem is None,
-        problem=reader.problem or recorder.problem,
-        width=width,
-        height=height,
-        size=stream.size,
-        size_changes=stream.resets,
-        startup_s=round(startup_s, 3),
+        model=str(model) if isinstance(model, str | Path) else config.name,
+        source=run.reader.info.source,
+        device=network.device,
+        runtime=network.runtime,
+        precision=network.precision,
+        complete=finished and problem is None,
+        problem=problem or recorder.problem,
+        size=run.stream.size,
+        size_changes=run.stream.resets,
+        startup_s=round(run.startup_s, 3),
         wall_s=round(wall_s, 3),
-        fps=round(figures.frames / wall_s, 2),
-        latency_ms=figures.latency_ms(),
-        flip_rate=figures.flip_rate(),
-        class_share=figures.class_share(classes),
+        fps=round(recorder.statistics.frames / wall_s, 2),
+        **recorder.statistics.figures(config.classes or [f"class {index}" for index in range(config.num_classes)]),
     )

@@ -1,27 +1,24 @@
-"""What is kept of a result, made in a thread beside inference: overlay video, masks, figures."""
+"""What is kept of a result, made in a thread beside inference: overlay video, masks, statistics."""
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 
 from tdseg.errors import OutputError, VideoError
-from tdseg.inference.folder import Figures, OutputFolder
+from tdseg.inference.folder import OutputFolder, RunStatistics
+from tdseg.inference.stages import BoundedQueue
 from tdseg.inference.stream import Result
 from tdseg.masks import draw
 from tdseg.masks.palette import Colors
 from tdseg.video import VideoInfo, VideoWriter
 
-AHEAD = 4
-"""Frames that may wait between two stages: what bounds memory, whatever the length of the video."""
-
 
 class Recorder:
-    """All that is kept of a result, made in one thread: video, masks and figures always hold the same frames.
+    """All that is kept of a result, made in one thread: video, masks and statistics always hold the same frames.
 
-    At most AHEAD results wait. An error while writing is raised by a later `put`, or at the end.
+    A context manager. An error while writing is raised by a later `put`, or at the end.
     """
 
     def __init__(
@@ -34,44 +31,52 @@ class Recorder:
         masks: bool,
         overlay: bool,
     ) -> None:
-        self.figures = Figures()
+        self.statistics = RunStatistics()
         self.problem: str | None = None
         """Why the overlay video lacks the sound of the source, if so."""
         self._folder, self._source, self._info, self._colors = folder, source, info, colors
         self._masks, self._overlay = masks, overlay
         self._video: VideoWriter | None = None
-        self._thread = ThreadPoolExecutor(1, "tdseg-record")
-        self._waiting: deque[Future[None]] = deque()
-
-    def put(self, result: Result) -> None:
-        """Keep the next result; waits while AHEAD others do."""
-        if len(self._waiting) == AHEAD:
-            self._done(self._waiting.popleft())
-        self._waiting.append(self._thread.submit(self._record, result))
+        self._results: BoundedQueue[Result] = BoundedQueue()
 
     def __enter__(self) -> Recorder:
+        thread = ThreadPoolExecutor(1, "tdseg-record")
+        self._recorded = thread.submit(self._record_all)
+        thread.shutdown(wait=False)  # it ends with its one task
         return self
+
+    def put(self, result: Result) -> None:
+        """Keep the next result; waits while as many as may wait do."""
+        if not self._results.put(result):
+            self._finish()
 
     def __exit__(self, *_: object) -> None:
         """Finish what waits and close the video, whatever ended the run; an interrupt is raised after that."""
-        close = self._thread.submit(self._close)
-        self._thread.shutdown(wait=False)
+        self._results.end()
         interrupt: KeyboardInterrupt | None = None
-        while not close.done():  # the last task of the thread
+        while not self._recorded.done():
             try:
-                wait([close])
+                wait([self._recorded])
             except KeyboardInterrupt as error:
                 interrupt = error
-        for future in (*self._waiting, close):
-            self._done(future)
+        self._finish()
         if interrupt:
             raise interrupt
 
-    def _done(self, future: Future[None]) -> None:
+    def _finish(self) -> None:
         try:
-            future.result()
+            self._recorded.result()
         except (OSError, OutputError) as error:
             raise self._folder.error(error) from error
+
+    def _record_all(self) -> None:
+        try:
+            for result in self._results:
+                self._record(result)
+        finally:
+            self._results.close()
+            if self._video is not None:
+                self._video.close()
 
     def _record(self, result: Result) -> None:
         if self._masks:
@@ -80,7 +85,7 @@ class Recorder:
             if self._video is None:
                 self._video = self._open(result)
             self._video.write(draw.overlay(result.frame, result.mask, self._colors), result.time_s or 0.0)
-        self.figures.add(result)
+        self.statistics.add(result)
 
     def _open(self, first: Result) -> VideoWriter:
         height, width = first.mask.shape
@@ -92,7 +97,3 @@ class Recorder:
         except VideoError as error:
             self.problem = f"the overlay has no sound: {error.got}"
             return video()
-
-    def _close(self) -> None:
-        if self._video is not None:
-            self._video.close()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,15 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tdseg.errors import ConfigError
+from tdseg.inference.stages import ahead
 from tdseg.masks.classmap import class_map
 from tdseg.models.layers import resize
 from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.network import Network
 from tdseg.runtime.torch import as_network
-
-_READY = 2
-"""Frames encoded ahead that wait for their turn, or for a worker: so that none idles while another frame is merged."""
+from tdseg.video import Frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,16 +53,6 @@ class Result:
         return probability.half().cpu().numpy()
 
 
-class Prepared(NamedTuple):
-    """A frame on its way: resized, and encoded by the path whose turn it will be."""
-
-    frame: NDArray[np.uint8]
-    start: float
-    """When it was handed over, `time.perf_counter()`."""
-    encoded: Any
-    """As the network's `encode` gives it."""
-
-
 class Stream:
     """The state of one video on its way through a model. Streams on one model, in any threads, are independent.
 
@@ -76,7 +65,7 @@ class Stream:
     """
 
     def __init__(self, model: TDNet | Network, size: tuple[int, int] | None = None) -> None:
-        self.model: Network = as_network(model)
+        self.model = as_network(model)
         self.size = self.model.fit_size(size)
         self.resets = 0
         """How many times the frame size changed in mid-stream, which resets the state."""
@@ -101,56 +90,59 @@ class Stream:
         """
         start = time.perf_counter()
         _check_frame(frame)
-        return self._finish(self._encode(frame, self._next_path(frame), start), time_s=time_s)
+        path = self._state.path if frame.shape[:2] == self._frame_size else 0
+        return self._finish(frame, self._encode(frame, path), start, time_s)
 
-    def ahead(self, frames: Iterable[tuple[NDArray[np.uint8], float]], workers: int) -> Iterator[Result]:
-        """`step` on each (frame, time_s), with up to `workers` frames encoded at once: same results, higher throughput.
+    def ahead(self, frames: Iterable[Frame], workers: int) -> Generator[Result, None, None]:
+        """`step` on each frame, with frames to come made ready meanwhile: same results, higher throughput.
 
-        A few more frames may wait. A frame's latency includes its wait for its turn.
+        Each result is given as soon as it is there, whenever the next frame comes. Frames are read in a thread of their
+        own; where the network can, up to `workers` of them are encoded at once, and a few more wait for their turn, a
+        wait that is part of their latency.
+
+        Args:
+            frames: closed by the thread that reads them, as a `VideoReader` must be.
+            workers: frames encoded at once.
         """
-        paths = self.model.config.paths
-        waiting: deque[tuple[Future[Prepared], float]] = deque()
-        pool = ThreadPoolExecutor(workers, "tdseg-encode")
-        most = workers + (_READY if self.model.concurrent else 0)
+        if not self.model.concurrent:
+            with closing(ahead(frames, lambda frame: frame)) as read:
+                for frame in read:
+                    yield self.step(frame.image, time_s=frame.time_s)
+            return
         size, path = self._frame_size, self._state.path
+        pool = ThreadPoolExecutor(workers, "tdseg-encode")
+
+        def submit(frame: Frame) -> tuple[Frame, float, Future[Any]]:
+            nonlocal size, path
+            _check_frame(frame.image)
+            if frame.image.shape[:2] != size:
+                size, path = frame.image.shape[:2], 0
+            turn, path = path, (path + 1) % self.model.config.paths
+            return frame, time.perf_counter(), pool.submit(self._encode, frame.image, turn)
+
         try:
-            for frame, time_s in frames:
-                _check_frame(frame)
-                if frame.shape[:2] != size:
-                    size, path = frame.shape[:2], 0
-                waiting.append((pool.submit(self._encode, frame, path, time.perf_counter()), time_s))
-                path = (path + 1) % paths
-                while len(waiting) >= most or (waiting and waiting[0][0].done()):
-                    yield self._take(waiting)
-            while waiting:
-                yield self._take(waiting)
+            # As many wait as are encoded, and one that has no room yet: so no worker idles while a frame is merged.
+            with closing(ahead(frames, submit, most=workers)) as submitted:
+                for frame, start, encoded in submitted:
+                    yield self._finish(frame.image, encoded.result(), start, frame.time_s)
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _take(self, waiting: deque[tuple[Future[Prepared], float]]) -> Result:
-        future, time_s = waiting.popleft()
-        return self._finish(future.result(), time_s=time_s)
-
-    def _next_path(self, frame: NDArray[np.uint8]) -> int:
-        same_size = self._frame_size in (None, frame.shape[:2])
-        return self._state.path if same_size else 0
-
-    def _encode(self, frame: NDArray[np.uint8], path: int, start: float) -> Prepared:
+    def _encode(self, frame: NDArray[np.uint8], path: int) -> Any:
         """What can be done of a frame before its turn. Changes nothing, so any thread may do it."""
         with torch.inference_mode():
-            return Prepared(frame, start, self.model.encode(resized(frame, self.size), path))
+            return self.model.encode(resized(frame, self.size), path)
 
-    def _finish(self, prepared: Prepared, *, time_s: float | None) -> Result:
+    def _finish(self, frame: NDArray[np.uint8], encoded: Any, start: float, time_s: float | None) -> Result:
         """What must be done in turn: read the memory, classify, remember."""
-        frame, start, encoded = prepared
-        height, width = frame.shape[:2]
-        if self._frame_size not in (None, (height, width)):
+        size = frame.shape[:2]
+        if self._frame_size not in (None, size):
             self._state = TDNetState()
             self.resets += 1
-        self._frame_size = (height, width)
+        self._frame_size = size
         with torch.inference_mode():
             logits, self._state = self.model.advance(encoded, self._state)
-            mask = class_map(logits[0].float().cpu().numpy(), (height, width))
+            mask = class_map(logits[0].float().cpu().numpy(), size)
         latency_ms = (time.perf_counter() - start) * 1e3
         result = Result(self._index, time_s, frame, mask, latency_ms, logits)
         self._index += 1

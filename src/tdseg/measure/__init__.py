@@ -1,1 +1,1 @@
-"""What models and masks are worth: accuracy, steadiness, speed, and how two of them compare."""
+"""The worth of models and masks: accuracy, steadiness, speed, and how two of them compare."""

@@ -1,4 +1,4 @@
-"""What a model costs by design: parameters, multiply-adds and state, counted rather than measured."""
+"""The cost of a model by design: parameters, multiply-adds and state, counted rather than measured."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from tdseg.models.path import NetworkPath
-from tdseg.models.propagation.base import PathView, TDNetState
+from tdseg.models.propagation import TDNetState
 from tdseg.models.subnets import SubFeature
 from tdseg.models.tdnet import TDNet
 
@@ -47,19 +47,21 @@ def multiply_adds(model: TDNet, size: tuple[int, int]) -> tuple[int, ...]:
 
 
 def merging_multiply_adds(model: TDNet, size: tuple[int, int]) -> int:
-    """Those multiply-adds of a frame, mean of the paths, that bring it together with the memory: queries, keys, values
-    and propagation. 0 for a per-frame model. Arguments and errors: as `multiply_adds`.
+    """Those multiply-adds of a frame, mean of the paths, that bring it together with the memory: what its turn takes
+    beside its sub-network and its head. 0 for a per-frame model. Arguments and errors: as `multiply_adds`.
     """
     twin, x, state = _twin(model, size)
     total = 0
-    for path in twin.paths if model.config.paths > 1 else ():
+    for path in twin.paths:
         assert isinstance(path, NetworkPath)
-        feature = path.subnet(x)
-        z = feature.z if isinstance(feature, SubFeature) else feature
-        with FlopCounterMode(display=False) as counter:
-            code = path.encoder(PathView(x, z))
-            path.propagation.merge(code, path.propagation.align(code, state.memory))
-        total += _multiply_adds(counter)
+        with FlopCounterMode(display=False) as turn:
+            code = path.encode(x).code
+            path.turn(code, state.memory)
+        with FlopCounterMode(display=False) as alone:
+            feature = path.subnet(x)
+            z = feature.z if isinstance(feature, SubFeature) else feature
+            path.head(path.norm(z if path.propagation.after_head else code.value))
+        total += _multiply_adds(turn) - _multiply_adds(alone)
     return total // len(twin.paths)
 
 

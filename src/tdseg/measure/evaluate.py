@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from tdseg.config import ModelConfig
 from tdseg.data.clip import Clip, ClipDataset
 from tdseg.data.source import Source, open_source
 from tdseg.errors import ConfigError
+from tdseg.inference.pipeline import DEFAULT_MODEL
 from tdseg.inference.stream import resized
-from tdseg.metrics import report
+from tdseg.masks.classes import class_difference
+from tdseg.masks.classmap import Mask, class_map
+from tdseg.measure.pairing import RGB
+from tdseg.metrics.figures import FLOW, accuracy, temporal
 from tdseg.metrics.flow import DISFlow
 from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.metrics.temporal import Steadiness
-from tdseg.models.layers import resize
 from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import TDNet
-from tdseg.runtime.network import Network
+from tdseg.runtime.network import Execution, Network
 from tdseg.runtime.torch import as_network
+from tdseg.zoo.load import prepare
 
 OnProgress = Callable[[int, int | None], None]
 Showing = Literal["stream", "still", "clip"]
@@ -37,13 +42,59 @@ PROTOCOLS: dict[Showing, str] = {
 class Scored(NamedTuple):
     """One frame as each stream saw it."""
 
-    frame: NDArray[np.uint8]
+    frame: RGB
     """(H, W, 3) RGB."""
-    label: NDArray[np.uint8]
+    label: Mask
     first: bool
     """First frame of a sequence."""
-    masks: list[tuple[int, NDArray[np.uint8]]]
+    masks: list[tuple[int, Mask]]
     """Of each stream: the path that ran, and its mask."""
+
+
+class Evaluation(NamedTuple):
+    """A model on a data set."""
+
+    figures: dict[str, Any]
+    """As `evaluate` gives them, after the model's name, runtime and precision."""
+    palette: Sequence[tuple[int, int, int]]
+    """RGB of each class."""
+
+
+def evaluate_model(
+    model: str | Path | TDNet | Network = DEFAULT_MODEL,
+    *,
+    data: str | Source = "camvid",
+    root: Path | None = None,
+    split: str = "val",
+    num_classes: int | None = None,
+    execution: Execution = Execution(),  # noqa: B008 - immutable
+    on_progress: OnProgress | None = None,
+) -> Evaluation:
+    """Accuracy and steadiness of a model on a data set, see `evaluate`.
+
+    Args:
+        model: name of packaged weights (see `tdseg models`), a file of weights, or an exported folder; in Python also a
+            model or network.
+        data: kind of data set: camvid, cityscapes, nyudv2, folder, or synthetic, which has no root; see docs/data.md.
+            In Python also a Source, which says all of the data.
+        root: folder of the data set.
+        split: part of the data set, by its own name for it.
+        num_classes: which classes, where the data set has several sets of them: camvid has 11 and 32.
+        execution: where the model runs, and by what.
+        on_progress: called with (frames done, frames in all).
+
+    Raises:
+        ConfigError, WeightsError: the model cannot be used, or has other classes than the data.
+        DataError: data that is not there, or cannot be read.
+    """
+    if not isinstance(data, Source):
+        fields = {"data": data, "root": root, "split": split, "num_classes": num_classes}
+        data = Source.parse(fields, where="tdseg eval")
+    network = prepare(model, execution)
+    clips = open_evaluation(data, network.config)
+    name = str(model) if isinstance(model, str | Path) else network.config.name
+    about = {"model": name, "runtime": network.runtime, "precision": network.precision}
+    return Evaluation(about | evaluate(network, clips, on_progress=on_progress), clips.palette)
 
 
 def open_evaluation(source: Source, model: ModelConfig) -> ClipDataset:
@@ -67,7 +118,6 @@ def evaluate(model: TDNet | Network, data: ClipDataset, *, on_progress: OnProgre
     of one video, too far apart to be one, miou_streamed says what streaming them would give.
     Arguments, result and errors are those of `score`.
     """
-    model = as_network(model)
     if data.length > 1:
         return score(model, data, "clip", on_progress=on_progress)
     if data.fps is not None:
@@ -102,14 +152,21 @@ def score(
         ConfigError: the model has another number of classes than the data.
         DataError: a file that cannot be read.
     """
-    model = as_network(model)
-    _check_classes(model, data)
-    phases = model.config.distinct_paths
-    matrices = [ConfusionMatrix(model.config.num_classes) for _ in range(phases)]
-    streams = [Steadiness(fps=data.fps, phases=model.config.paths) for _ in range(phases)]
-    is_video = protocol == "stream" and data.fps is not None
-    flow = DISFlow()
-    shown = _streamed(model, data) if protocol == "stream" else _shown(model, data, still=protocol == "still")
+    network = as_network(model)
+    config = network.config
+    if difference := class_difference(
+        config.classes, data.classes, ours_count=config.num_classes, theirs_count=len(data.classes)
+    ):
+        raise ConfigError(
+            f"{config.name} on {data.name}: {difference}",
+            expected="a model trained on the classes of the data",
+            do="choose another model or data set",
+        )
+    phases = config.distinct_paths
+    matrices = [ConfusionMatrix(config.num_classes) for _ in range(phases)]
+    streams = [Steadiness(fps=data.fps, phases=config.paths) for _ in range(phases)]
+    is_video, flow = protocol == "stream" and data.fps is not None, DISFlow()
+    shown = _streamed(network, data) if protocol == "stream" else _shown(network, data, still=protocol == "still")
     for count, scored in enumerate(shown, 1):
         if on_progress:
             on_progress(count, len(data))
@@ -124,85 +181,59 @@ def score(
         motion = flow.step(scored.frame)
         for stream, (_, mask) in zip(streams, scored.masks, strict=True):
             stream.update(mask, label=scored.label, flow=motion)
+    beside = f"; {len(data.dropped)} labelled frames with too few before them left out" if data.dropped else ""
     return {
-        **report.accuracy(matrices, data.classes),
-        "per_path": [report.accuracy([matrix], data.classes)["miou"] for matrix in matrices],
-        **report.temporal(streams),
+        **accuracy(matrices, data.classes),
+        "per_path": [accuracy([matrix], data.classes)["miou"] for matrix in matrices],
+        **temporal(streams),
         "fps": data.fps,
         "frames": len(data),
-        "protocol": f"{data.name}, {protocol}: {PROTOCOLS[protocol]}" + _beside(data, is_video),
+        "protocol": f"{data.name}, {protocol}: {PROTOCOLS[protocol]}{beside}" + (f"; {FLOW}" if is_video else ""),
     }
 
 
-def _beside(data: ClipDataset, is_video: bool) -> str:
-    """What else a reader of the figures must know."""
-    few = f"; {len(data.dropped)} labelled frames with too few before them left out" if data.dropped else ""
-    return few + (f"; {report.FLOW}" if is_video else "")
-
-
 @torch.inference_mode()
-def _streamed(model: Network, data: ClipDataset) -> Iterator[Scored]:
+def _streamed(network: Network, data: ClipDataset) -> Iterator[Scored]:
     """Each frame once, through a stream for every phase."""
-    phases, sequence, size = range(model.config.distinct_paths), None, model.fit_size(None)
-    states = [TDNetState(phase) for phase in phases]
+    phases, sequence, size = range(network.config.distinct_paths), None, network.fit_size(None)
+    states: list[TDNetState] = []
     for index in range(len(data)):
         clip, name = data[index], data.sequence(index)
         if first := name != sequence:
             states, sequence = [TDNetState(phase) for phase in phases], name
         (frame,), masks = _frames(clip), []
-        x = resized(frame, size)
+        images = resized(frame, size)
         for phase in phases:
             path = states[phase].path
-            logits, states[phase] = model.advance(model.encode(x, path), states[phase])
+            logits, states[phase] = network.advance(network.encode(images, path), states[phase])
             masks.append((path, _mask(logits, frame)))
         yield Scored(frame, clip.labels[-1].cpu().numpy(), first, masks)
 
 
 @torch.inference_mode()
-def _shown(model: Network, data: ClipDataset, *, still: bool) -> Iterator[Scored]:
+def _shown(network: Network, data: ClipDataset, *, still: bool) -> Iterator[Scored]:
     """The newest frame of each clip by every path, after the frames before it, or after itself m-1 times."""
-    m, paths, size = model.config.paths, model.config.distinct_paths, model.fit_size(None)
+    m, paths, size = network.config.paths, network.config.distinct_paths, network.fit_size(None)
     for index in range(len(data)):
         clip = data[index]
         frames = _frames(clip)[-1 if still else -m :]
-        inputs = [resized(frame, size) for frame in frames]
         order = [0] * m if still else range(len(frames))
-        encoded: dict[tuple[int, int], Any] = {}
+        images = [resized(frame, size) for frame in frames]
+        encode = cache(lambda at, path, images=images: network.encode(images[at], path))
         masks = []
         for path in range(paths):
             state = TDNetState((path - len(order) + 1) % m)
             for at in order:
-                key = (at, state.path % paths)
-                if key not in encoded:
-                    encoded[key] = model.encode(inputs[at], state.path)
-                logits, state = model.advance(encoded[key], state)
+                logits, state = network.advance(encode(at, state.path % paths), state)
             masks.append((path, _mask(logits, frames[-1])))
         yield Scored(frames[-1], clip.labels[-1].cpu().numpy(), True, masks)
 
 
-def _check_classes(model: Network, data: ClipDataset) -> None:
-    names = model.config.classes or data.classes  # a model may not know theirs
-    apart = [f"{ours} is {theirs}" for ours, theirs in zip(names, data.classes, strict=False) if _differ(ours, theirs)]
-    if model.config.num_classes != len(data.classes) or apart:
-        raise ConfigError(
-            f"{model.config.name} with {model.config.num_classes} classes on {data.name} with {len(data.classes)}"
-            + (f"; first {apart[0]}" if apart else ""),
-            expected="a model trained on the classes of the data",
-            do="choose another model or data set",
-        )
-
-
-def _differ(one: str, other: str) -> bool:
-    return one.casefold() != other.casefold()
-
-
-def _frames(clip: Clip) -> list[NDArray[np.uint8]]:
+def _frames(clip: Clip) -> list[RGB]:
     """Each frame as (H, W, 3)."""
     return [np.ascontiguousarray(frame) for frame in clip.frames.permute(0, 2, 3, 1).cpu().numpy()]
 
 
-def _mask(logits: Tensor, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _mask(logits: Tensor, frame: RGB) -> Mask:
     """(H, W) class indices at the size of the frame."""
-    size = (frame.shape[0], frame.shape[1])
-    mask: NDArray[np.uint8] = resize(logits, size)[0].argmax(0).to(torch.uint8).cpu().numpy()
-    return mask
+    return class_map(logits[0].float().cpu().numpy(), (frame.shape[0], frame.shape[1]))

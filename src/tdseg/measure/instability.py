@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 import os
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from tdseg.errors import ConfigError, OutputError
+from tdseg.errors import ConfigError
+from tdseg.files import check_target, whole_file
 from tdseg.masks.draw import BACKGROUND
+from tdseg.metrics.flips import InstabilityMap
 from tdseg.metrics.flow import Flow
-from tdseg.metrics.temporal import InstabilityMap
 from tdseg.video import VideoWriter
 
 RGB = NDArray[np.uint8]
@@ -113,26 +115,23 @@ class MapWriter:
     """
 
     def __init__(self, target: Path, size: tuple[int, int], fps: float) -> None:
-        names = map_files(target)
-        self._staged = {path: path.with_name(f".partial-{path.name}") for path in names}
         self._map = InstabilityMap(size)
         self._glow = np.zeros(size, np.float32)
         self._fps, self._fade = fps, math.exp(-1 / (FADE_S * fps))
         self._base = np.zeros((*size, 3), np.uint8)
         self._frames = 0
+        self._still: Path | None = None
         self._video: VideoWriter | None = None
-        folder = names[0].parent
-        self._new_folders = [path for path in (folder, *folder.parents) if not os.path.exists(path)]  # innermost first
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for path, staged in self._staged.items():
+        with ExitStack() as files:
+            for path in map_files(target):
+                staged = files.enter_context(whole_file(path, parents=True))
+                check_target(path)
                 if path.suffix.lower() == ".mp4":
-                    self._video = VideoWriter(staged, size=size, fps=fps)
-        except BaseException as error:
-            self._clean(failed=True)
-            if isinstance(error, OSError):
-                raise _failed(target, error) from error
-            raise
+                    self._video = files.enter_context(VideoWriter(staged, size=size, fps=fps))
+                else:
+                    self._still = staged
+            files.push(self._draw)
+            self._files = files.pop_all()
 
     def update(self, mask: NDArray[np.uint8], frame: RGB | None, flow: Flow | None) -> None:
         """Add the next mask, (H, W), with its frame (H, W, 3) and the flow to it, where there are any."""
@@ -144,43 +143,14 @@ class MapWriter:
             self._video.write(heat(self._glow, self._base), self._frames / self._fps)
         self._frames += 1
 
+    def _draw(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._still and kind is None:
+            picture(self._map.compute().numpy(), self._base).save(self._still, "PNG", optimize=True)
+
     def __enter__(self) -> MapWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        failed = True
-        try:
-            if self._video:
-                self._video.close()
-            if kind is None:
-                self._publish()
-                failed = False
-        finally:
-            self._clean(failed=failed)
-
-    def _clean(self, *, failed: bool) -> None:
-        """Remove what was staged, and after a failure the folders that were made for it."""
-        for path in self._staged.values():
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-        for folder in self._new_folders if failed else ():
-            with suppress(OSError):
-                folder.rmdir()
-
-    def _publish(self) -> None:
-        try:
-            for path, staged in self._staged.items():
-                if path.suffix.lower() == ".png":
-                    picture(self._map.compute().numpy(), self._base).save(staged, "PNG", optimize=True)
-            for path, staged in self._staged.items():
-                staged.replace(path)
-        except OSError as error:
-            raise _failed(path, error) from error
-
-
-def _failed(path: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"cannot write {path}: {error.strerror or error}",
-        expected="a place that can be written, on a disk with free space",
-        do="free some space, or choose another place with --map",
-    )
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._files.__exit__(kind, error, trace)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from tdseg.errors import ConfigError
+from tdseg.metrics.basic import share
 from tdseg.metrics.flow import Flow
 from tdseg.metrics.iou import VOID, ConfusionMatrix
-from tdseg.metrics.video import LabelledShare, VideoMetric, along
+from tdseg.metrics.video import AnyMask, LabelledShare, VideoMetric
 
 
 class TemporalConsistency(VideoMetric):
@@ -31,12 +31,12 @@ class TemporalConsistency(VideoMetric):
         super().__init__()
         self.add_state("counts", torch.from_numpy(ConfusionMatrix(VOID).counts), dist_reduce_fx="sum")
 
-    def update(self, mask: NDArray[np.integer] | Tensor, flow: Flow | None) -> None:
+    def update(self, mask: AnyMask, flow: Flow | None) -> None:
         """Add the next mask, (H, W) class indices, with the flow from the frame before (None: the pair is left out)."""
         previous, current = self.next_pair(mask)
         if previous is None or flow is None:
             return
-        warped, valid = along(previous, current, flow)
+        warped, valid = flow.along(previous, current)
         pair = ConfusionMatrix(VOID)
         pair.update(current[valid], warped[valid])
         self.counts += torch.from_numpy(pair.counts).to(self.device)
@@ -72,7 +72,7 @@ class VideoConsistency(LabelledShare):
         super().__init__()
         self.k = k
 
-    def update(self, mask: NDArray[np.integer] | Tensor, label: NDArray[np.integer] | Tensor | None) -> None:
+    def update(self, mask: AnyMask, label: AnyMask | None) -> None:
         """Add the next mask and its label, (H, W) class indices (None: unknown, no window spans it)."""
         _, current = self.next_pair(mask)
         before, truth = self.next_labels(label, current)
@@ -90,7 +90,7 @@ class VideoConsistency(LabelledShare):
         self._constant *= known
         self._right += 1
         self._right *= known & (current == truth)
-        self.add(self._right >= self.k, self._constant >= self.k)
+        self.add(share(self._right >= self.k, among=self._constant >= self.k))
 
     def compute(self) -> Tensor:
         """0 … 100; NaN before the first window."""

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tdseg.errors import ConfigError
+from tdseg.metrics.basic import flip_share
 from tdseg.metrics.flow import Flow
 from tdseg.metrics.iou import VOID
-from tdseg.metrics.video import LabelledShare, MeanShare, VideoMetric, along
+from tdseg.metrics.video import AnyMask, LabelledShare, MeanShare, VideoMetric
 
 
 class FlipRate(MeanShare):
@@ -23,11 +24,11 @@ class FlipRate(MeanShare):
 
     higher_is_better = False
 
-    def update(self, mask: NDArray[np.integer] | Tensor) -> None:
+    def update(self, mask: AnyMask) -> None:
         """Add the next mask, (H, W) class indices. Void is a class like others."""
         previous, current = self.next_pair(mask)
         if previous is not None:
-            self.add(current != previous, group=self._index % len(self.total))
+            self.add(flip_share(previous, current), group=self._index % len(self.total))
 
 
 class FlipRateByPhase(FlipRate):
@@ -71,12 +72,12 @@ class FlowFlipRate(MeanShare):
         super().__init__()
         self.fps = fps
 
-    def update(self, mask: NDArray[np.integer] | Tensor, flow: Flow | None) -> None:
+    def update(self, mask: AnyMask, flow: Flow | None) -> None:
         """Add the next mask, (H, W) class indices, with the flow from the frame before (None: the pair is left out)."""
         previous, current = self.next_pair(mask)
         if previous is not None and flow is not None:
-            warped, valid = along(previous, current, flow)
-            self.add(current != warped, valid)
+            warped, valid = flow.along(previous, current)
+            self.add(flip_share(warped, current, valid))
 
     def compute(self) -> Tensor:
         """Per pixel and second; NaN before the first pair."""
@@ -92,12 +93,12 @@ class ExcessFlipRate(LabelledShare):
 
     higher_is_better = False
 
-    def update(self, mask: NDArray[np.integer] | Tensor, label: NDArray[np.integer] | Tensor | None) -> None:
+    def update(self, mask: AnyMask, label: AnyMask | None) -> None:
         """Add the next mask and its label, (H, W) class indices (None: unknown)."""
         previous, current = self.next_pair(mask)
         before, known = self.next_labels(label, current)
         if previous is not None and before is not None and known is not None:
-            self.add(current != previous, (known == before) & (before != VOID))
+            self.add(flip_share(previous, current, (known == before) & (before != VOID)))
 
 
 class InstabilityMap(VideoMetric):
@@ -125,7 +126,7 @@ class InstabilityMap(VideoMetric):
         self.changed: NDArray[np.bool_] | None = None
         """(H, W): what changed between the last two masks; None at the first."""
 
-    def update(self, mask: NDArray[np.integer] | Tensor, flow: Flow | None = None) -> None:
+    def update(self, mask: AnyMask, flow: Flow | None = None) -> None:
         """Add the next mask, (H, W) class indices, with the flow from the frame before."""
         previous, current = self.next_pair(mask)
         if previous is None:
@@ -134,7 +135,7 @@ class InstabilityMap(VideoMetric):
             self.changed = current != previous
             self.pairs += 1
         else:
-            warped, valid = along(previous, current, flow)
+            warped, valid = flow.along(previous, current)
             self.changed = (current != warped) & valid
             self.pairs += torch.from_numpy(valid).to(self.device)
         self.flips += torch.from_numpy(self.changed).to(self.device)

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdseg.errors import DataError
+from tdseg.metrics.basic import Mask
+from tdseg.metrics.iou import VOID
 
 MIN_SIDE = 12
 """Height and width that DIS needs, pixels."""
@@ -21,6 +23,21 @@ class Flow(NamedTuple):
     """(H, W, 2), pixels: what is at (x, y) now was at (x + dx, y + dy) before."""
     visible: NDArray[np.bool_]
     """(H, W): seen in both frames. What was occluded or outside the picture has no former mask to compare with."""
+
+    def along(self, previous: Mask, mask: Mask) -> tuple[Mask, NDArray[np.bool_]]:
+        """The previous mask carried to this frame, and the pixels that can be compared: visible, and void in neither.
+
+        Raises:
+            DataError: the flow is of another size than the masks.
+        """
+        if self.visible.shape != mask.shape:
+            raise DataError(
+                f"flow of {self.visible.shape} for masks of {mask.shape}",
+                expected="masks and frames of one size",
+                do="resize the masks to the size of the frames, without interpolation",
+            )
+        warped = warp(previous, self)
+        return warped, self.visible & (warped != VOID) & (mask != VOID)
 
 
 def make_flow(backward: NDArray[np.float32], forward: NDArray[np.float32] | None = None) -> Flow:
@@ -56,7 +73,7 @@ def make_flow(backward: NDArray[np.float32], forward: NDArray[np.float32] | None
     return Flow(backward, visible)
 
 
-def warp(mask: NDArray[np.uint8], flow: Flow) -> NDArray[np.uint8]:
+def warp(mask: Mask, flow: Flow) -> Mask:
     """The mask of the frame before, (H, W), carried along the flow: class of the nearest pixel, never a blend."""
     x, y = _source(flow.backward)
     return np.asarray(cv2.remap(mask, x, y, cv2.INTER_NEAREST, None, cv2.BORDER_REPLICATE), np.uint8)

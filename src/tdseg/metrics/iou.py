@@ -45,5 +45,6 @@ class ConfusionMatrix:
 
     @property
     def pixel_accuracy(self) -> float:
-        """Share of labelled pixels predicted right, percent."""
-        return float(100 * np.trace(self.counts) / max(self.counts.sum(), 1))
+        """Share of labelled pixels predicted right, percent; NaN before any."""
+        total = self.counts.sum()
+        return float(100 * np.trace(self.counts) / total) if total else math.nan

@@ -10,29 +10,12 @@ import math
 import warnings
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
 from torchmetrics import MetricCollection
 
 from tdseg.metrics.consistency import TemporalConsistency, VideoConsistency
-from tdseg.metrics.flips import ExcessFlipRate, FlipRate, FlipRateByPhase, FlowFlipRate, InstabilityMap
-from tdseg.metrics.flow import DISFlow, Flow, make_flow
-from tdseg.metrics.video import VideoMetric
-
-__all__ = [
-    "DISFlow",
-    "ExcessFlipRate",
-    "FlipRate",
-    "FlipRateByPhase",
-    "Flow",
-    "FlowFlipRate",
-    "InstabilityMap",
-    "Steadiness",
-    "TemporalConsistency",
-    "VideoConsistency",
-    "make_flow",
-]
+from tdseg.metrics.flips import ExcessFlipRate, FlipRate, FlipRateByPhase, FlowFlipRate
+from tdseg.metrics.flow import Flow
+from tdseg.metrics.video import AnyMask, VideoMetric
 
 
 class Steadiness:
@@ -64,13 +47,7 @@ class Steadiness:
             assert isinstance(metric, VideoMetric)
             metric.start(index)
 
-    def update(
-        self,
-        mask: NDArray[np.integer] | Tensor,
-        *,
-        label: NDArray[np.integer] | Tensor | None = None,
-        flow: Flow | None = None,
-    ) -> None:
+    def update(self, mask: AnyMask, *, label: AnyMask | None = None, flow: Flow | None = None) -> None:
         """Add the next mask of the video.
 
         Args:

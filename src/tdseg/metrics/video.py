@@ -1,7 +1,8 @@
-"""What all metrics of video share: masks one after the other, sums that are added up across processes."""
+"""The base of all metrics of video: masks one after the other, sums that are added up across processes."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from tdseg.errors import DataError
-from tdseg.metrics.flow import Flow, warp
-from tdseg.metrics.iou import VOID
+from tdseg.metrics.basic import Mask
 
-Mask = NDArray[np.uint8]
+AnyMask = NDArray[np.integer] | Tensor
+"""(H, W) class indices 0 … 254, 255 for void, on any device."""
 
 
 class VideoMetric(Metric):
@@ -56,7 +57,7 @@ class VideoMetric(Metric):
         self._index = index - 1
         self._previous: Mask | None = None
 
-    def next_pair(self, mask: NDArray[np.integer] | Tensor) -> tuple[Mask | None, Mask]:
+    def next_pair(self, mask: AnyMask) -> tuple[Mask | None, Mask]:
         """The mask before (None for the first) and this one.
 
         Raises:
@@ -88,12 +89,10 @@ class MeanShare(VideoMetric):
         self.add_state("total", torch.zeros(groups, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros(groups, dtype=torch.int64), dist_reduce_fx="sum")
 
-    def add(self, hits: Mask | NDArray[np.bool_], among: NDArray[np.bool_] | None = None, group: int = 0) -> None:
-        """Take in the share of hits, (H, W), among the pixels that count (None: all); nothing where none counts."""
-        pixels = hits.size if among is None else int(np.count_nonzero(among))
-        if pixels:
-            hit = np.count_nonzero(hits if among is None else hits & among)
-            self.total[group] += hit / pixels
+    def add(self, share: float, group: int = 0) -> None:
+        """Take in the share at one time; NaN, where no pixel counts, is none."""
+        if not math.isnan(share):
+            self.total[group] += share
             self.count[group] += 1
 
     def compute(self) -> Tensor:
@@ -109,7 +108,7 @@ class LabelledShare(MeanShare):
         super().start(index)
         self._label: Mask | None = None
 
-    def next_labels(self, label: NDArray[np.integer] | Tensor | None, mask: Mask) -> tuple[Mask | None, Mask | None]:
+    def next_labels(self, label: AnyMask | None, mask: Mask) -> tuple[Mask | None, Mask | None]:
         """The label before and the one of this mask, each None where it is unknown.
 
         Raises:
@@ -125,7 +124,7 @@ class LabelledShare(MeanShare):
         return before, self._label
 
 
-def as_mask(mask: NDArray[np.integer] | Tensor) -> Mask:
+def as_mask(mask: AnyMask) -> Mask:
     """A copy as uint8 (H, W) of an array or tensor of integers 0 … 255, on any device.
 
     Copied because metrics remember it, and programs like to write their masks into one place.
@@ -141,22 +140,6 @@ def as_mask(mask: NDArray[np.integer] | Tensor) -> Mask:
             do="take the argmax of logits first, and give masks one by one",
         )
     return array.astype(np.uint8)
-
-
-def along(previous: Mask, mask: Mask, flow: Flow) -> tuple[Mask, NDArray[np.bool_]]:
-    """The previous mask carried to this frame, and the pixels that can be compared: visible, and void in neither.
-
-    Raises:
-        DataError: the flow is of another size than the masks.
-    """
-    if flow.visible.shape != mask.shape:
-        raise DataError(
-            f"flow of {flow.visible.shape} for masks of {mask.shape}",
-            expected="masks and frames of one size",
-            do="resize the masks to the size of the frames, without interpolation",
-        )
-    warped = warp(previous, flow)
-    return warped, flow.visible & (warped != VOID) & (mask != VOID)
 
 
 def _out_of_range(array: NDArray[np.integer]) -> bool:

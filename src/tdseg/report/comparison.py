@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from tdseg.metrics.figures import FIGURES, shown
 from tdseg.metrics.iou import VOID
-from tdseg.report.figures import FIGURES, shown
 from tdseg.report.markup import Html, Ink, join, key, rgb, swatch, tag
 from tdseg.report.page import A, B, card, cards, columns, figure, page, picture, section, video
 from tdseg.report.plots import areas, bars, histogram, lines, milliseconds, over_time
 
 if TYPE_CHECKING:
-    from tdseg.measure.compare.film import Film
-    from tdseg.measure.compare.tally import Apart, Comparison, Track
+    from tdseg.measure.compare.difference import ClassPair, Comparison, SideFigures
 
 APART = "var(--apart)"
 CONFUSED = 8
 """Pairs of classes that are listed."""
 
 
-def comparison_page(comparison: Comparison, film: Film, moments: Sequence[int]) -> str:
-    """A page of two sides on one video.
-
-    Args:
-        comparison: the figures.
-        film: whose video goes into the page.
-        moments: frames of the film to show as pictures, the worst first.
-    """
+def comparison_page(comparison: Comparison) -> str:
+    """A page of two sides on one video, with the video itself."""
     a, b = comparison.a, comparison.b
     title = join(
         tag("span", a.name, class_="a"), tag("span", " against ", class_="than"), tag("span", b.name, class_="b")
@@ -46,9 +39,9 @@ def comparison_page(comparison: Comparison, film: Film, moments: Sequence[int]) 
         facts.append(("labels", comparison.labels))
     body = [
         cards(*_cards(comparison)),
-        _film(comparison, film),
+        _film(comparison),
         _over_time(comparison),
-        _moments(comparison, film, moments),
+        _moments(comparison),
         _classes(comparison),
         _shares(comparison),
     ]
@@ -59,29 +52,26 @@ def comparison_page(comparison: Comparison, film: Film, moments: Sequence[int]) 
     return page("tdseg compare", title, f"{a.name} against {b.name}", facts, *body)
 
 
-def _inks(comparison: Comparison) -> tuple[Ink, Ink]:
-    return Ink(comparison.a.name, A), Ink(comparison.b.name, B)
+def _sides(comparison: Comparison) -> list[tuple[Ink, SideFigures]]:
+    return [(Ink(side.name, color), side) for side, color in ((comparison.a, A), (comparison.b, B))]
 
 
-def _cards(comparison: Comparison) -> list[Html]:
-    sides = list(zip((comparison.a, comparison.b), _inks(comparison), strict=True))
-    found = [card("agreement", "pixels of the same class in both", (f"{comparison.mean_agreement:.2f} %", None))]
-    found.append(card("mIoU of A and B", "one held against the other", (_score(comparison.miou), None)))
+def _cards(comparison: Comparison) -> Iterator[Html]:
+    sides = _sides(comparison)
+    yield card("agreement", "pixels of the same class in both", f"{comparison.mean_agreement:.2f} %")
+    yield card("mIoU of A and B", "one held against the other", _score(comparison.matrix.miou))
     if comparison.labels:
-        values = [(_score(track.miou), ink) for track, ink in sides]
-        found.append(card("mIoU", "against the labels, void ignored", *values))
-    if timed := [(track, ink) for track, ink in sides if track.latencies_ms]:
-        medians = [(milliseconds(float(np.median(track.latencies_ms))), ink) for track, ink in timed]
-        found.append(card("latency p50", "frame handed over until its mask is there", *medians))
-    for measure in ("flip_rate", "flow_flip_rate", "tc", "vc8", "excess_flip_rate"):
-        known = [(value, ink) for track, ink in sides if (value := track.steadiness.get(measure)) is not None]
-        if known:
-            name, _, meaning = FIGURES[measure]
-            found.append(card(name, meaning, *((shown(measure, value), ink) for value, ink in known)))
-    return found
+        yield card("mIoU", "against the labels, void ignored", *((_score(side.miou), ink) for ink, side in sides))
+    if timed := [(ink, side) for ink, side in sides if side.latencies_ms]:
+        medians = ((milliseconds(float(np.median(side.latencies_ms))), ink) for ink, side in timed)
+        yield card("latency p50", "frame handed over until its mask is there", *medians)
+    for name in ("flip_rate", "flow_flip_rate", "tc", "vc8", "excess_flip_rate"):
+        values = [(shown(name, value), ink) for ink, side in sides if (value := side.steadiness.get(name)) is not None]
+        if values:
+            yield card(FIGURES[name].name, FIGURES[name].meaning, *values)
 
 
-def _film(comparison: Comparison, film: Film) -> Html:
+def _film(comparison: Comparison) -> Html:
     names = (
         ("the frame", "", "top:2.5%;left:1.5%"),
         ("where they differ", APART, "top:2.5%;left:51.5%"),
@@ -89,60 +79,49 @@ def _film(comparison: Comparison, film: Film) -> Html:
         (comparison.b.name, B, "top:52.5%;left:51.5%"),
     )
     chips = (tag("span", swatch(ink) if ink else Html(), name, style=place) for name, ink, place in names)
-    clip = video(film.path, film.size, frames=comparison.frames, seconds=1 / film.fps)
-    legend = key(*(_class(comparison, index) for index in _largest_first(comparison)))
+    film = comparison.film
+    clip = video(film.mp4, film.size, frames=comparison.frames, seconds=1 / film.fps)
+    legend = key(*_classes_seen(comparison).values())
     note = "Click into a plot over time, or on a moment further down, to see that place here."
     return section("Side by side", tag("div", clip, *chips, class_="film"), legend, note=note)
 
 
 def _over_time(comparison: Comparison) -> Html:
-    axis = over_time(comparison.frames, comparison.fps)
-    inks = list(zip(_inks(comparison), (comparison.a, comparison.b), strict=True))
+    axis, sides = over_time(comparison.frames, comparison.fps), _sides(comparison)
     agreement = lines(axis, [(Ink("agreement", APART), comparison.agreement)], "%", limit=100)
     plots = [figure("Agreement", agreement, meaning="pixels of the same class in both")]
-    flips = [(ink, _percent(track.flips)) for ink, track in inks]
-    meaning = "pixels that change class from the frame before, motion included"
-    plots.append(figure("Flip rate", lines(axis, flips, "%", limit=100), meaning=meaning, inks=_inks(comparison)))
-    if comparison.a.flow_flips:
-        flips = [(ink, _percent(track.flow_flips)) for ink, track in inks]
-        meaning = "the same along optical flow: true motion taken out"
-        plots.append(
-            figure("Flow flip rate", lines(axis, flips, "%", limit=100), meaning=meaning, inks=_inks(comparison))
-        )
+    for name, meaning, rows in (
+        ("Flip rate", "pixels that change class from the frame before, motion included", [s.flips for _, s in sides]),
+        ("Flow flip rate", "the same along optical flow: true motion taken out", [s.flow_flips for _, s in sides]),
+    ):
+        flips = [(ink, 100 * np.array(row)) for (ink, _), row in zip(sides, rows, strict=True) if row]
+        if flips:
+            inks = [ink for ink, _ in flips]
+            plots.append(figure(name, lines(axis, flips, "%", limit=100), meaning=meaning, inks=inks))
     note = "" if comparison.a.flow_flips else "With pip install 'tdseg[metrics]', also along optical flow."
     return section("Over time", *plots, note=note)
 
 
 def _latency(comparison: Comparison) -> Html:
     axis = over_time(comparison.frames, comparison.fps)
-    tracks = zip(_inks(comparison), (comparison.a, comparison.b), strict=True)
-    timed = [(ink, track.latencies_ms) for ink, track in tracks if track.latencies_ms]
-    inks = [ink for ink, _ in timed]
+    timed = [(ink, side.latencies_ms) for ink, side in _sides(comparison) if side.latencies_ms]
+    inks, meaning = [ink for ink, _ in timed], "dashed: p50; the last bin has all above p99"
     return section(
         "Latency",
         columns(
-            figure(
-                "How often", histogram(timed, "ms"), meaning="dashed: p50; the last bin has all above p99", inks=inks
-            ),
+            figure("How often", histogram(timed, "ms"), meaning=meaning, inks=inks),
             figure("Frame by frame", lines(axis, timed, "ms"), inks=inks),
         ),
         note="From a frame handed over until its mask is in host memory, measured here, both models taking turns.",
     )
 
 
-def _moments(comparison: Comparison, film: Film, chosen: Sequence[int]) -> Html:
-    if not chosen:
+def _moments(comparison: Comparison) -> Html:
+    pictures = [_moment(comparison, index, image) for index, image in comparison.film.moments.items()]
+    if not pictures:
         return section("Where they differ most", note="Nowhere: both are equal in every frame.")
-    pictures = film.pictures(chosen)
-    return section(
-        "Where they differ most",
-        tag(
-            "div",
-            *(_moment(comparison, index, pictures[index]) for index in chosen if index in pictures),
-            class_="moments",
-        ),
-        note="The frames that agree least, at least a second apart. Click one to see it in the video.",
-    )
+    note = "The frames that agree least, at least a second apart. Click one to see it in the video."
+    return section("Where they differ most", tag("div", *pictures, class_="moments"), note=note)
 
 
 def _moment(comparison: Comparison, index: int, image: Image.Image) -> Html:
@@ -154,47 +133,45 @@ def _moment(comparison: Comparison, index: int, image: Image.Image) -> Html:
 
 
 def _classes(comparison: Comparison) -> Html:
-    order, iou = _largest_first(comparison), comparison.iou
-    inks = {index: _class(comparison, index) for index in order}
-    rows = [(ink.name, [(ink.color, float(iou[i]), _score(iou[i]))]) for i, ink in inks.items()]
+    classes, iou = _classes_seen(comparison), comparison.matrix.iou
+    rows = [(ink.name, [_bar(ink.color, iou[i])]) for i, ink in classes.items()]
     plots = [figure("IoU of A and B", bars(rows, top=100), meaning="of each class, the largest first")]
     if confused := comparison.confused(CONFUSED):
         lost = [(_names(comparison, apart), [(APART, apart.share, f"{100 * apart.share:.2f} %")]) for apart in confused]
-        plots.append(
-            figure("What A says → what B says", bars(lost, top=confused[0].share), meaning="share of all pixels")
-        )
+        drawing = bars(lost, top=confused[0].share)
+        plots.append(figure("What A says → what B says", drawing, meaning="share of all pixels"))
     content = [columns(*plots)]
     if comparison.labels:
-        known = [i for i in order if not np.isnan(comparison.a.iou[i]) or not np.isnan(comparison.b.iou[i])]
-        truth = [(inks[i].name, [_against(A, comparison.a, i), _against(B, comparison.b, i)]) for i in known]
-        meaning = "IoU of each class, void ignored"
-        content.append(figure("Against the labels", bars(truth, top=100), meaning=meaning, inks=_inks(comparison)))
+        sides = _sides(comparison)
+        truth = [
+            (ink.name, [_bar(side_ink.color, side.iou[i]) for side_ink, side in sides])
+            for i, ink in classes.items()
+            if not all(np.isnan(side.iou[i]) for _, side in sides)
+        ]
+        inks, meaning = [ink for ink, _ in sides], "IoU of each class, void ignored"
+        content.append(figure("Against the labels", bars(truth, top=100), meaning=meaning, inks=inks))
     return section("Class by class", *content)
 
 
 def _shares(comparison: Comparison) -> Html:
-    axis = over_time(comparison.frames, comparison.fps)
-    inks = {index: _class(comparison, index) for index in _largest_first(comparison)}
-    plots = (
-        figure(track.name, areas(axis, [(ink, 100 * track.shares[:, i]) for i, ink in inks.items()], "%", 100))
-        for track in (comparison.a, comparison.b)
-    )
+    axis, plots = over_time(comparison.frames, comparison.fps), []
+    for side in (comparison.a, comparison.b):
+        percent = 100 * side.shares
+        series = [(ink, percent[:, index]) for index, ink in _classes_seen(comparison).items()]
+        plots.append(figure(side.name, areas(axis, series, "%", 100)))
     return section("What is in the picture", columns(*plots), note="Share of all pixels that each class has.")
 
 
-def _largest_first(comparison: Comparison) -> list[int]:
-    """The classes that occur, by their share on both sides."""
+def _classes_seen(comparison: Comparison) -> dict[int, Ink]:
+    """The classes that occur, the largest first, by their share on both sides."""
     shares = comparison.a.shares.mean(0) + comparison.b.shares.mean(0)
-    return [index for index in np.argsort(-shares).tolist() if shares[index] > 0]
+    names, colors = comparison.classes.names, comparison.classes.colors
+    order = [index for index in np.argsort(-shares).tolist() if shares[index] > 0]
+    return {index: Ink(names[index], rgb(colors[index].tolist())) for index in order}
 
 
-def _class(comparison: Comparison, index: int) -> Ink:
-    return Ink(comparison.classes.names[index], rgb(comparison.classes.colors[index].tolist()))
-
-
-def _against(color: str, track: Track, index: int) -> tuple[str, float, str]:
-    value = float(track.iou[index])
-    return color, value, _score(value)
+def _bar(color: str, percent: float) -> tuple[str, float, str]:
+    return color, float(percent), _score(percent)
 
 
 def _score(value: float) -> str:
@@ -202,10 +179,6 @@ def _score(value: float) -> str:
     return "–" if np.isnan(value) else f"{value:.1f} %"
 
 
-def _names(comparison: Comparison, apart: Apart) -> str:
+def _names(comparison: Comparison, apart: ClassPair) -> str:
     names = comparison.classes.names
     return " → ".join("void" if i == VOID else names[i] if i < len(names) else f"class {i}" for i in apart[:2])
-
-
-def _percent(shares: Sequence[float]) -> list[float]:
-    return [100 * share for share in shares]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tdseg.report.figures import FIGURES, shown
+from tdseg.metrics.figures import FIGURES, shown
 from tdseg.report.markup import Html, rgb
 from tdseg.report.page import A, card, cards, figure, page, section
 from tdseg.report.plots import bars
@@ -37,7 +37,7 @@ def evaluation_page(figures: dict[str, Any], palette: Sequence[tuple[int, int, i
 
 def _cards(figures: dict[str, Any], keys: Sequence[str]) -> list[Html]:
     known = [key for key in keys if figures.get(key) is not None]
-    return [card(FIGURES[key][0], FIGURES[key][2], (shown(key, figures[key]), None)) for key in known]
+    return [card(FIGURES[key].name, FIGURES[key].meaning, shown(key, figures[key])) for key in known]
 
 
 def _classes(iou: dict[str, float | None], palette: Sequence[tuple[int, int, int]]) -> Html:
@@ -57,4 +57,4 @@ def _split(figures: dict[str, Any], key: str) -> Html | None:
         return None
     what, top = ("path", 100) if key == "per_path" else ("phase", max(known))
     rows = [(f"{what} {index}", [(A, value, shown(key, value))]) for index, value in enumerate(values)]
-    return figure(FIGURES[key][0], bars(rows, top=top))
+    return figure(FIGURES[key].name, bars(rows, top=top))

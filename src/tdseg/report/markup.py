@@ -40,7 +40,7 @@ def join(*children: str) -> Html:
 
 
 def key(*inks: Ink) -> Html:
-    """What colours stand for."""
+    """The meaning of colours."""
     return tag("div", *(tag("span", swatch(ink.color), ink.name) for ink in inks), class_="key")
 
 

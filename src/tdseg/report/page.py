@@ -7,7 +7,6 @@ import hashlib
 import io
 from collections.abc import Sequence
 from importlib.resources import files
-from pathlib import Path
 
 from PIL import Image
 
@@ -65,11 +64,11 @@ def cards(*those: Html) -> Html:
     return tag("div", *those, class_="cards")
 
 
-def card(name: str, meaning: str, *values: tuple[str, Ink | None]) -> Html:
-    """A figure: its name, its value or those of two, and in a line what it means and in what unit."""
+def card(name: str, meaning: str, *values: str | tuple[str, Ink]) -> Html:
+    """A figure: its name, its value or those of two in their colours, and in a line what it means and in what unit."""
     lines = (
-        tag("p", swatch(ink.color) if ink else Html(), _value(value), class_="value", title=ink.name if ink else None)
-        for value, ink in values
+        tag("p", swatch(ink.color) if ink else Html(), _value(text), class_="value", title=ink.name if ink else None)
+        for text, ink in ((value, None) if isinstance(value, str) else value for value in values)
     )
     return tag("div", tag("h3", name), *lines, tag("p", meaning, class_="meaning"), class_="card")
 
@@ -93,20 +92,19 @@ def picture(image: Image.Image, alt: str) -> Html:
     return void("img", src=_data("image/jpeg", buffer.getvalue()), alt=alt, width=width, height=height)
 
 
-def video(path: Path, size: tuple[int, int], **data: float) -> Html:
+def video(mp4: bytes, size: tuple[int, int], **data: float) -> Html:
     """A video inside the page.
 
     Args:
-        path: mp4.
+        mp4: the file.
         size: (height, width), pixels.
         data: for the script.
     """
     height, width = size
     attributes = {f"data_{name}": value for name, value in data.items()}
-    source = _data("video/mp4", path.read_bytes())
     return tag(
         "video",
-        src=source,
+        src=_data("video/mp4", mp4),
         width=width,
         height=height,
         controls=True,

@@ -52,39 +52,34 @@ def lines(axis: Axis, series: Sequence[tuple[Ink, Row]], unit: str, *, limit: fl
         unit: of the values.
         limit: what no value can exceed.
     """
-    arrays = [np.asarray(values, float) for _, values in series]
-    known = np.concatenate([values[np.isfinite(values)] for values in arrays])
+    every = np.concatenate([np.asarray(values, float) for _, values in series])
+    known = every[np.isfinite(every)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
     low = min(low, 0.99 * high) if low > limit / 2 else 0.0
     ticks = nice_ticks(low, high or 1.0)
     if ticks[-1] > limit:
         ticks = [*(tick for tick in ticks if tick < limit), limit]
-    thinned = [_thin(values, _farthest) for values in arrays]
-    x = _thin(axis.values, lambda run: run[0])
-    shapes = [_path(_points(x, y, axis, ticks), ink.color) for (ink, _), y in zip(series, thinned, strict=True)]
-    inks = [ink for ink, _ in series]
-    return _plot(axis, ticks, unit, shapes, x, list(zip(inks, thinned, strict=True)))
+    x, thinned = _thin(axis.values, lambda run: run[0]), _thinned(series, _farthest)
+    shapes = [_path(_points(x, y, axis, ticks), ink.color) for ink, y in thinned]
+    return _plot(axis, ticks, unit, shapes, x, thinned)
 
 
 def areas(axis: Axis, series: Sequence[tuple[Ink, Row]], unit: str, top: float) -> Html:
     """Areas, one upon the other, which together reach the top at most; arguments as in `lines`."""
-    x = _thin(axis.values, lambda run: run[0])
-    thinned = [_thin(np.asarray(values, float), np.mean) for _, values in series]
+    x, thinned = _thin(axis.values, lambda run: run[0]), _thinned(series, np.mean)
     ticks, shapes, floor = [0.0, top / 2, top], [], np.zeros(len(x))
-    for (ink, _), y in zip(series, thinned, strict=True):
+    for ink, y in thinned:
         upper, lower = _points(x, floor + y, axis, ticks), _points(x, floor, axis, ticks)
         outline = _d([*upper, *reversed(lower)]) + "Z"
         shapes.append(tag("path", d=outline, fill=ink.color, class_="area"))
         floor = floor + y
-    inks = [ink for ink, _ in series]
-    return _plot(axis, ticks, unit, shapes, x, list(zip(inks, thinned, strict=True)), class_="plot tall")
+    return _plot(axis, ticks, unit, shapes, x, thinned, class_="plot tall")
 
 
 def histogram(series: Sequence[tuple[Ink, Row]], unit: str) -> Html:
     """How often values occur, in percent of each series, with a line at each median; the last bin has all above p99."""
     arrays = [np.asarray(values, float) for _, values in series]
-    low = min(float(values.min()) for values in arrays)
-    high = max(float(np.percentile(values, 99)) for values in arrays)
+    low, high = min(values.min() for values in arrays), max(np.percentile(values, 99) for values in arrays)
     bins = min(MOST_BINS, 8 + max(map(len, arrays)) // 8)
     edges = np.linspace(low, max(high, 1.001 * low + 1e-9), bins + 1)
     shares = [_shares(values, edges) for values in arrays]
@@ -231,6 +226,10 @@ def _thin(values: Values, keep: Callable[[Values], float]) -> Values:
     """At most MOST_POINTS values, each what is kept of a run of them."""
     size = math.ceil(len(values) / MOST_POINTS)
     return values if size <= 1 else np.array([keep(values[i : i + size]) for i in range(0, len(values), size)])
+
+
+def _thinned(series: Sequence[tuple[Ink, Row]], keep: Callable[[Values], float]) -> list[tuple[Ink, Values]]:
+    return [(ink, _thin(np.asarray(values, float), keep)) for ink, values in series]
 
 
 def _farthest(run: Values) -> float:

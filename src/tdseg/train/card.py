@@ -15,8 +15,8 @@ import yaml
 import tdseg
 from tdseg.data.source import Source, open_source
 from tdseg.files import write_whole
+from tdseg.metrics.figures import FIGURES, shown
 from tdseg.models.tdnet import TDNet
-from tdseg.report.figures import FIGURES, shown
 from tdseg.system import machine
 from tdseg.train.recipe import Recipe
 from tdseg.train.watch import Example, Run, Step, Watcher

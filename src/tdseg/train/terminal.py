@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from tdseg.metrics.figures import FIGURES, shown
 from tdseg.models.tdnet import TDNet
-from tdseg.report.figures import FIGURES, shown
 from tdseg.train.watch import Example, Run, Step, Watcher
 
 QUIET = 10.0

@@ -7,15 +7,16 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tdseg.measure.bench.batch import Batch, Image, Split
-from tdseg.measure.bench.feed import Feed
+from tdseg.measure.bench.frame_feed import Feed
+from tdseg.measure.bench.streams import StageTimes, StreamBatch
+from tdseg.measure.pairing import RGB
 
 FEWEST_WARM_UP = 8
 RESETS = 5
 
 
-class Timed(NamedTuple):
-    """What was timed, milliseconds unless it says otherwise, and on what."""
+class FrameTimes(NamedTuple):
+    """The times of a measurement, milliseconds unless it says otherwise, and what they were measured on."""
 
     latency: list[float]
     """Of each frame: handed over until its masks are in host memory."""
@@ -25,51 +26,49 @@ class Timed(NamedTuple):
     """Means, in turn."""
     wall_s: float
     """From the first frame asked to the last file closed, seconds."""
-    clip: list[list[Image]]
+    clip: list[list[RGB]]
     """The first frames, enough for every path to meet a full memory."""
 
 
-def warm_up(batch: Batch, feed: Feed) -> list[float]:
+def warm_up(batch: StreamBatch, feed: Feed) -> list[float]:
     """Run every path twice, the second time with a full memory: the latencies, milliseconds."""
-    count = max(2 * batch.model.config.paths, FEWEST_WARM_UP)
+    count = max(2 * batch.network.config.paths, FEWEST_WARM_UP)
     return [batch.step(feed.pictures[index % len(feed.pictures)])[1].latency for index in range(count)]
 
 
 def time_frames(
-    batch: Batch, feed: Feed, frames: int, on_progress: Callable[[int, int | None], None] | None = None
-) -> Timed:
+    batch: StreamBatch, feed: Feed, frames: int, on_progress: Callable[[int, int | None], None] | None = None
+) -> FrameTimes:
     """Run so many frames of the feed, or as many as it has, and close it."""
-    splits: list[Split] = []
-    decode, encode, total = [], [], []
-    clip: list[list[Image]] = []
+    rows: list[tuple[float, ...]] = []  # of each frame: decode, the stages of the batch, encode
+    total: list[float] = []
+    clip: list[list[RGB]] = []
     begun = time.perf_counter()
     source = iter(feed)
-    while len(splits) < frames:
+    while len(rows) < frames:
         asked = time.perf_counter()
         images = next(source, None)
         if images is None:
             break
         handed = time.perf_counter()
-        masks, split = batch.step(images)
+        masks, stages = batch.step(images)
         segmented = time.perf_counter()
         feed.put(images, masks)
         done = time.perf_counter()
-        splits.append(split)
-        decode.append((handed - asked) * 1e3)
-        encode.append((done - segmented) * 1e3)
+        rows.append(((handed - asked) * 1e3, *stages, (done - segmented) * 1e3))
         total.append((done - asked) * 1e3)
-        if len(clip) < 2 * batch.model.config.paths:
+        if len(clip) < 2 * batch.network.config.paths:
             clip.append(images)
         if on_progress:
-            on_progress(len(splits), frames)
+            on_progress(len(rows), frames)
     feed.close()
     wall_s = time.perf_counter() - begun
-    columns = {"decode": decode, **dict(zip(Split._fields, zip(*splits, strict=True), strict=True)), "encode": encode}
-    stages = {stage: statistics.fmean(columns[stage]) for stage in feed.stages}
-    return Timed([split.latency for split in splits], total, stages, wall_s, clip)
+    columns = zip(("decode", *StageTimes._fields, "encode"), zip(*rows, strict=True), strict=True)
+    means = {stage: statistics.fmean(column) for stage, column in columns if stage in feed.stages}
+    return FrameTimes([sum(row[1:-1]) for row in rows], total, means, wall_s, clip)
 
 
-def after_reset_ms(batch: Batch, images: list[Image]) -> float:
+def after_reset_ms(batch: StreamBatch, images: list[RGB]) -> float:
     """Latency of the first frame after a reset, milliseconds: median of RESETS."""
     latencies = []
     for _ in range(RESETS):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Collection
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,8 @@ from PIL import Image
 
 from tdseg.masks import draw
 from tdseg.masks.palette import Colors
-from tdseg.measure.compare.sides import RGB, Mask
+from tdseg.masks.reading import Mask
+from tdseg.measure.pairing import RGB
 from tdseg.video import VideoWriter, open_video
 
 PANEL = 480
@@ -28,7 +31,6 @@ class Film:
     """Four panels: the frame and where the masks differ above, A and B below. A context manager.
 
     Args:
-        path: mp4 to write.
         size: (H, W) of the frames, pixels.
         frames: that will come, at most.
         fps: of the source.
@@ -38,19 +40,27 @@ class Film:
         size: (height, width) of the film, pixels.
         step: every n-th frame is shown.
         fps: of the source; the film takes as long.
+        mp4: the film itself, when it is finished.
+        moments: pictures of the frames asked for, likewise.
 
     Raises:
         OutputError: it cannot be written (here, and in every method).
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], *, frames: int, fps: float, colors: Colors) -> None:
+    def __init__(self, size: tuple[int, int], *, frames: int, fps: float, colors: Colors) -> None:
         scale = min(1.0, PANEL / max(size))
         self._panel = max(2, round(size[0] * scale / 2) * 2), max(2, round(size[1] * scale / 2) * 2)
         self.size = 2 * self._panel[0], 2 * self._panel[1]
         self.step = math.ceil(frames / MOST_SHOWN)
-        self.path, self.fps, self._colors, self._frames = path, fps, colors, 0
+        self.fps, self._colors, self._frames = fps, colors, 0
+        self.mp4 = b""
+        self.moments: dict[int, Image.Image] = {}
         bit_rate = round(8 * MOST_BYTES * fps / frames)
-        self._writer = VideoWriter(path, size=self.size, fps=fps / self.step, bit_rate=bit_rate)
+        with ExitStack() as files:
+            self._path = Path(files.enter_context(tempfile.TemporaryDirectory(prefix="tdseg-compare-"))) / "film.mp4"
+            self._writer = VideoWriter(self._path, size=self.size, fps=fps / self.step, bit_rate=bit_rate)
+            files.enter_context(self._writer)
+            self._files = files.pop_all()
 
     def add(self, frame: RGB, a: Mask, b: Mask) -> None:
         """The next frame, (H, W, 3), and its masks, (H, W)."""
@@ -64,24 +74,19 @@ class Film:
         picture = np.vstack([np.hstack([small, highlight(small, share)]), np.hstack([left, right])])
         self._writer.write(picture, index / self.fps)
 
-    def pictures(self, indices: Collection[int]) -> dict[int, Image.Image]:
-        """The pictures of frames that were shown, from the file, which is closed."""
-        with open_video(self.path) as film:
-            return {
-                shown.index * self.step: Image.fromarray(shown.image)
-                for shown in film
-                if shown.index * self.step in indices
-            }
-
-    def close(self) -> None:
-        """Finish the file; a second call does nothing."""
+    def finish(self, moments: Collection[int]) -> None:
+        """The last frame was added: keep the film, and pictures of the frames of these numbers, in this order."""
         self._writer.close()
+        self.mp4 = self._path.read_bytes()
+        with open_video(self._path) as film:
+            shown = {frame.index * self.step: frame.image for frame in film if frame.index * self.step in moments}
+        self.moments = {index: Image.fromarray(shown[index]) for index in moments if index in shown}
 
     def __enter__(self) -> Film:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._files.close()
 
     def _resized(self, image: NDArray[np.uint8], how: Image.Resampling) -> NDArray[np.uint8]:
         height, width = self._panel

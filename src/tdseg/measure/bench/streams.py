@@ -1,4 +1,4 @@
-"""N videos on one model, a frame of each at a time, timed stage by stage."""
+"""N videos on one network, a frame of each at a time, timed stage by stage."""
 
 from __future__ import annotations
 
@@ -6,21 +6,19 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from tdseg.inference.stream import resized
-from tdseg.masks.classmap import class_map
+from tdseg.masks.classmap import Mask, class_map
+from tdseg.measure.pairing import RGB
 from tdseg.models.propagation import TDNetState
 from tdseg.runtime.network import Network
 
-Image = NDArray[np.uint8]
 Mark = float | torch.cuda.Event
 
 
-class Split(NamedTuple):
+class StageTimes(NamedTuple):
     """Where the time of one frame of each video went, milliseconds. The sum is the latency."""
 
     preprocess: float
@@ -36,28 +34,32 @@ class Split(NamedTuple):
         return sum(self)
 
 
-class Batch:
-    """What `Stream` does for one video, for N of them: one batch, whose state holds the states of all.
+class StreamBatch:
+    """As `Stream` for one video, for N of them: one batch, whose state holds the states of all.
 
     Args:
-        model: in eval mode; one of another runtime than torch takes one video.
+        network: one of another runtime than torch takes one video.
         size: (height, width) of the network's input, pixels.
+
+    Attributes:
+        on_gpu: torch computes on a GPU, which runs behind.
     """
 
-    def __init__(self, model: Network, size: tuple[int, int]) -> None:
-        self.model, self.size = model, size
-        self.state = TDNetState()
+    def __init__(self, network: Network, size: tuple[int, int]) -> None:
+        self.network, self.size = network, size
+        self.on_gpu = network.runtime == "torch" and network.device.startswith("cuda")
+        self.reset()
 
     def reset(self) -> None:
         """Forget everything: the next frames are the first of other videos."""
         self.state = TDNetState()
 
-    def input(self, frames: Sequence[Image]) -> Tensor:
+    def images(self, frames: Sequence[RGB]) -> Tensor:
         """N frames, uint8 (H, W, 3) of any sizes -> uint8 (N, 3, h, w)."""
         return torch.cat([resized(frame, self.size) for frame in frames])
 
     @torch.inference_mode()
-    def step(self, frames: Sequence[Image]) -> tuple[list[Image], Split]:
+    def step(self, frames: Sequence[RGB]) -> tuple[list[Mask], StageTimes]:
         """The masks of the next frame of each video, and the time they took.
 
         On a GPU the first two stages are timed by events on its own time line, which nobody waits for: the frame waits
@@ -65,18 +67,18 @@ class Batch:
         """
         start = time.perf_counter()
         handed = self._mark()
-        x = self.input(frames)
+        images = self.images(frames)
         prepared = self._mark()
-        logits, self.state = self.model.advance(self.model.encode(x, self.state.path), self.state)
+        logits, self.state = self.network.advance(self.network.encode(images, self.state.path), self.state)
         scored = self._mark()
         scores = logits.float().cpu().numpy()  # (N, C, h, w)
         masks = [class_map(of_one, frame.shape[:2]) for of_one, frame in zip(scores, frames, strict=True)]
         latency = (time.perf_counter() - start) * 1e3
         preprocess, model = _between_ms(handed, prepared), _between_ms(prepared, scored)
-        return masks, Split(preprocess, model, latency - preprocess - model)
+        return masks, StageTimes(preprocess, model, latency - preprocess - model)
 
     def _mark(self) -> Mark:
-        if not self.model.device.startswith("cuda"):
+        if not self.on_gpu:
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record()

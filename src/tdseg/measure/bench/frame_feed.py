@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from tdseg.errors import ConfigError
 from tdseg.masks import draw
 from tdseg.masks.palette import color_table
-from tdseg.measure.bench.batch import Image
+from tdseg.measure.pairing import RGB
 from tdseg.video import VideoWriter, open_video
 
 PERIOD = 4
@@ -42,7 +42,7 @@ class Feed:
         self.size, self.streams = size, streams
 
     @cached_property
-    def pictures(self) -> list[list[Image]]:
+    def pictures(self) -> list[list[RGB]]:
         """PERIOD times a made-up frame for each stream; the warm-up takes them whatever the source."""
         height, width = self.size
         random = torch.Generator().manual_seed(0)
@@ -50,10 +50,10 @@ class Feed:
         images = F.interpolate(blobs, self.size, mode="bilinear").to(torch.uint8).permute(0, 2, 3, 1).numpy()
         return [list(np.roll(images, 4 * index, axis=2)) for index in range(PERIOD)]
 
-    def __iter__(self) -> Iterator[list[Image]]:
+    def __iter__(self) -> Iterator[list[RGB]]:
         return cycle(self.pictures)
 
-    def put(self, frames: Sequence[Image], masks: Sequence[Image]) -> None:
+    def put(self, frames: Sequence[RGB], masks: Sequence[RGB]) -> None:
         """Take the masks of the frames."""
 
     def close(self) -> None:
@@ -96,12 +96,12 @@ class VideoFeed(Feed):
         self.name = info.source
         self._times_s: list[float] = []
 
-    def __iter__(self) -> Iterator[list[Image]]:
+    def __iter__(self) -> Iterator[list[RGB]]:
         for frames in zip(*self._readers, strict=False):
             self._times_s = [frame.time_s for frame in frames]
             yield [frame.image for frame in frames]
 
-    def put(self, frames: Sequence[Image], masks: Sequence[Image]) -> None:
+    def put(self, frames: Sequence[RGB], masks: Sequence[RGB]) -> None:
         """Draw and encode the overlays of the frames that were given last."""
         for writer, frame, mask, time_s in zip(self._writers, frames, masks, self._times_s, strict=True):
             writer.write(draw.overlay(frame, mask, self._colors), time_s)

@@ -1,17 +1,14 @@
-"""What a measurement says."""
+"""The figures of a measurement."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
-
-from tdseg.files import write_whole
 
 
 @dataclass(frozen=True)
-class Report:
+class Benchmark:
     """Figures of `bench`. Times are in milliseconds, and of one frame of every stream, unless they say otherwise."""
 
     model: str
@@ -52,7 +49,7 @@ class Report:
     """MB of 2**20 bytes: on a GPU the most that torch had allocated since the model came there; on a CPU the most that
     the process ever held resident, Python and the loading of the model included."""
     state_mb: float
-    """What all streams remember between two frames, MB of 2**20 bytes."""
+    """Remembered by all streams between two frames, MB of 2**20 bytes."""
     parameters: int
     parameters_per_path: tuple[int, ...]
     multiply_adds_per_frame: int
@@ -61,18 +58,10 @@ class Report:
     deviation: dict[str, float] | None
     """max_relative_error and agreement of the form with the plain float32 model; None: it is the plain model."""
     latencies_ms: tuple[float, ...] = field(repr=False)
-    """What latency_ms sums up: of each frame in turn. For plots; not in the JSON."""
+    """Of each frame in turn, summed up in latency_ms. For plots; not in the JSON."""
 
     def to_json(self) -> str:
         """Every field by its name, but for latencies_ms; sizes as [height, width]."""
         figures = dataclasses.asdict(self)
         del figures["latencies_ms"]
         return json.dumps(figures, indent=2) + "\n"
-
-    def save(self, path: Path) -> None:
-        """Write the JSON; a former file is replaced when the new one is whole.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
-        write_whole(path, self.to_json())

@@ -1,0 +1,195 @@
+"""The measurement: warm up, time frame after frame, count, and compare with the plain model."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tdseg.config import ModelConfig
+from tdseg.errors import ConfigError
+from tdseg.measure import cost
+from tdseg.measure.bench.frame_feed import Feed, VideoFeed
+from tdseg.measure.bench.outcome import Benchmark
+from tdseg.measure.bench.streams import StreamBatch
+from tdseg.measure.bench.timing import FrameTimes, after_reset_ms, time_frames, warm_up
+from tdseg.measure.deviation import Deviation, deviation
+from tdseg.metrics.basic import percentiles
+from tdseg.models.tdnet import TDNet
+from tdseg.runtime.exported import ExportedNetwork
+from tdseg.runtime.manifest import Parity, is_exported
+from tdseg.runtime.network import Execution, Network
+from tdseg.runtime.torch import TorchNetwork
+from tdseg.system import cpu_threads, machine
+from tdseg.zoo import catalog
+from tdseg.zoo.load import load, prepare
+
+MB = 2**20
+PLAIN = Execution(fuse=False, channels_last=False)
+
+
+def bench(
+    model: str | Path,
+    *,
+    execution: Execution = Execution(),  # noqa: B008 - immutable
+    size: tuple[int, int] | None = None,
+    source: str | Path | int | None = None,
+    streams: int = 1,
+    frames: int = 100,
+    on_progress: Callable[[int, int | None], None] | None = None,
+) -> Benchmark:
+    """Measure a model on this machine: what `Stream` does with a frame, one stage after the other.
+
+    So the stages add up to the time of a frame. `segment_to` overlaps them in threads, for more frames per second and a
+    longer latency. Before measuring, every path runs twice and with a full memory: one-time costs are figures apart.
+
+    Args:
+        model: name of packaged weights or of an architecture (see `tdseg models`), which gets random weights, a file of
+            weights, or an exported folder.
+        execution: where it runs, by what, and in which form; runtime "auto" is torch for an architecture and for
+            several streams.
+        size: (height, width) of the network's input, pixels; None: the model's own.
+        source: video to decode, segment and encode; None: made-up pictures of the network's size.
+        streams: videos at once, as one batch on one model, each with its own state.
+        frames: frames of each stream to measure, at most: a video may have fewer.
+        on_progress: called after each frame with the number done and the number to do.
+
+    Raises:
+        ConfigError, WeightsError: the model, the size, the device or a number cannot be used.
+        VideoError: the source cannot be opened, or holds no frame.
+    """
+    for name, value in {"streams": streams, "frames": frames}.items():
+        if value < 1:
+            raise ConfigError(f"{name} {value}", expected="1 or more", do=f"choose a larger --{name}")
+    begun, name = time.perf_counter(), str(model)
+    with cpu_threads(execution.threads) as available:
+        try:
+            network = _network(name, replace(execution, threads=available), streams, size)
+            batch = StreamBatch(network, network.fit_size(size))
+            feed = Feed(batch.size, streams) if source is None else VideoFeed(source, streams, network.config.palette)
+            return _measure(name, batch, feed, frames, begun, on_progress)
+        except (RuntimeError, MemoryError) as error:  # torch's: out of memory, too many pixels to count, no compiler
+            why = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ConfigError(
+                f"{model} at size {size or 'its own'}, which does not run here: {why}",
+                expected="a size for which there is memory, and a form that the machine has what it takes for",
+                do="choose a smaller --size, or leave --compile, --autocast and --cuda-graphs out",
+            ) from error
+
+
+def _network(name: str, execution: Execution, streams: int, size: tuple[int, int] | None) -> Network:
+    """In torch, if there are several streams or the weights are random."""
+    random = catalog.is_architecture(name)
+    if random or streams > 1:
+        if execution.runtime not in ("auto", "torch") or is_exported(Path(name)):
+            raise ConfigError(
+                f"{name} in {execution.runtime} with several streams or random weights",
+                expected="trained or exported weights, and one stream",
+                do="use --runtime torch, or leave the other options out",
+            )
+        execution = replace(execution, runtime="torch")
+    return prepare(_torch_model(name) if random else name, execution, size=size)
+
+
+def _torch_model(name: str) -> TDNet:
+    """A model; an architecture gets random weights, the same each time."""
+    if not catalog.is_architecture(name):
+        return load(name)
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        return catalog.create_model(name)
+
+
+def _measure(
+    name: str,
+    batch: StreamBatch,
+    feed: Feed,
+    frames: int,
+    begun: float,
+    on_progress: Callable[[int, int | None], None] | None,
+) -> Benchmark:
+    network = batch.network
+    if batch.on_gpu:
+        torch.cuda.reset_peak_memory_stats(network.device)
+    with closing(feed):
+        warmup_ms = warm_up(batch, feed)
+        startup_s = time.perf_counter() - begun
+        timed = time_frames(batch, feed, frames, on_progress)
+    state_mb = cost.bytes_of(batch.state) / MB
+    reset_ms = after_reset_ms(batch, timed.clip[-1])
+    peak_memory_mb = _peak_memory_mb(batch)  # before the plain model is loaded to compare with
+    other = f"{network.precision}, {network.runtime} on {network.device}"
+    return Benchmark(
+        model=name,
+        trained=not catalog.is_architecture(name),
+        form=network.form if isinstance(network, TorchNetwork) else other,
+        device=network.device,
+        machine=machine(),
+        source=feed.name,
+        size=batch.size,
+        frame_size=feed.size,
+        streams=feed.streams,
+        warmup_frames=len(warmup_ms),
+        startup_s=round(startup_s, 3),
+        first_frame_ms=round(warmup_ms[0], 3),
+        after_reset_ms=round(reset_ms, 3),
+        **_times(timed, feed.streams),
+        peak_memory_mb=round(peak_memory_mb, 1),
+        state_mb=round(state_mb, 3),
+        **_costs(network.config, batch.size),
+        deviation=_deviation(name, network, map(batch.images, timed.clip)),
+        latencies_ms=tuple(timed.latency),
+    )
+
+
+def _deviation(name: str, network: Network, clip: Iterable[Tensor]) -> dict[str, float] | None:
+    """Of the outputs on a clip from those of the plain model; of an exported one, as its export found it."""
+    found: Deviation | Parity | None = None
+    if isinstance(network, ExportedNetwork):
+        found = network.manifest.parity
+    elif isinstance(network, TorchNetwork) and network.form != "plain":
+        plain = TorchNetwork(_torch_model(name), replace(PLAIN, device=network.device))
+        found = deviation(plain, network, clip)
+    if found is None:
+        return None
+    return {"max_relative_error": found.max_relative_error, "agreement": found.agreement}
+
+
+def _times(timed: FrameTimes, streams: int) -> dict[str, Any]:
+    latency, frames = percentiles(timed.latency), len(timed.latency)
+    return {
+        "frames": frames,
+        "latency_ms": latency,
+        "jitter_ms": round(latency["p99"] - latency["p50"], 3),
+        "fps": round(streams * frames / timed.wall_s, 2),
+        "frame_ms": round(statistics.fmean(timed.frame), 3),
+        "stages_ms": {stage: round(mean, 3) for stage, mean in timed.stages.items()},
+    }
+
+
+def _costs(config: ModelConfig, size: tuple[int, int]) -> dict[str, Any]:
+    with torch.device("meta"):
+        model = TDNet(config)
+    per_path = cost.multiply_adds(model, size)
+    return {
+        "parameters": cost.parameters(model),
+        "parameters_per_path": cost.parameters_per_path(model),
+        "multiply_adds_per_frame": round(statistics.fmean(per_path)),
+        "multiply_adds_per_path": per_path,
+    }
+
+
+def _peak_memory_mb(batch: StreamBatch) -> float:
+    if batch.on_gpu:
+        return torch.cuda.max_memory_allocated(batch.network.device) / MB
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MB

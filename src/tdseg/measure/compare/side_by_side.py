@@ -1,0 +1,132 @@
+"""The run: frame by frame through both sides, in memory that hardly grows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tdseg.errors import ConfigError
+from tdseg.masks.palette import Palette, color_table, read_palette
+from tdseg.masks.reading import Mask, Masks, open_masks
+from tdseg.measure.compare.difference import Comparison, SideFigures
+from tdseg.measure.compare.film import Film, moments
+from tdseg.measure.compare.sides import Side, open_sides
+from tdseg.measure.pairing import RGB, frames_with_masks
+from tdseg.metrics.iou import VOID
+from tdseg.runtime.network import Execution
+from tdseg.video import VideoReader, open_video
+
+if TYPE_CHECKING:
+    from tdseg.metrics.flow import DISFlow
+    from tdseg.metrics.temporal import Steadiness
+
+
+def compare(
+    a: str | Path,
+    b: str | Path,
+    video: str | Path,
+    *,
+    size: tuple[int, int] | None = None,
+    execution: Execution = Execution(),  # noqa: B008 - immutable
+    palette: str | Path | None = None,
+    labels: str | Path | None = None,
+    frames: int | None = None,
+    on_progress: Callable[[int, int | None], None] | None = None,
+) -> Comparison:
+    """Run two models, or read the masks of any tool, beside each other on one video.
+
+    Figures along optical flow need the extra `metrics`, and are left out without it.
+
+    Args:
+        a: name of packaged weights (see `tdseg models`), a file of weights, an exported folder, or masks: a folder of
+            PNGs, an .npz file.
+        b: likewise; models and masks may be mixed.
+        video: video file or folder of frames, of the size of the masks; of known length, unless `frames` is given.
+        size: (height, width) of the input of models, pixels; None: each model's own.
+        execution: where models run, and by what.
+        palette: file with a line "R G B name" for each class; coloured masks without a model beside them need it.
+        labels: ground truth, in the forms of masks.
+        frames: compare so many frames at most.
+        on_progress: called after each frame with the number done and the number to do.
+
+    Raises:
+        ConfigError, WeightsError: a side that is unknown or cannot be used, or classes that differ between the sides.
+        DataError, VideoError: an input that cannot be read, or is of another length or size than the video.
+        OutputError: no room for the film of the comparison while it is made.
+    """
+    if frames is not None and frames < 1:
+        raise ConfigError(f"frames {frames}", expected="1 or more", do="choose a larger --frames")
+    with ExitStack() as stack:
+        reader = stack.enter_context(open_video(video))
+        total = _total(reader, frames)
+        given = None if palette is None else read_palette(palette)
+        sides, known = open_sides((str(a), str(b)), given, size=size, execution=execution)
+        kinds = [side.source for side in sides if isinstance(side.source, Masks)]
+        if labels is not None:
+            kinds.append(open_masks(labels, given or known))
+        classes = known or _unnamed()
+        frame_size = reader.info.height, reader.info.width
+        colors = color_table([tuple(color) for color in classes.colors.tolist()])
+        film = stack.enter_context(Film(frame_size, frames=total, fps=reader.info.fps, colors=colors))
+        fps = None if Path(video).is_dir() else reader.info.fps
+        flow, along = _flow_metrics(fps)
+        figures = [
+            SideFigures(name, side.about, len(classes.names), steadiness)
+            for name, side, steadiness in zip(_short(str(a), str(b)), sides, along, strict=True)
+        ]
+        told = None if labels is None else str(labels)
+        comparison = Comparison(str(video), frame_size, fps, classes, told, figures[0], figures[1], film)
+        do = ", or compare its beginning with --frames"
+        for frame, found in frames_with_masks(reader, kinds, limit=frames, do=do):
+            masks = [_step(side, one, frame, found) for side, one in zip(sides, figures, strict=True)]
+            comparison.update(masks, found[0] if found else None, flow.step(frame) if flow else None)
+            film.add(frame, *masks)
+            if on_progress:
+                on_progress(comparison.frames, total)
+        comparison.problem = reader.problem
+        film.finish(moments(comparison.agreement, film.step, apart=reader.info.fps))
+    return comparison
+
+
+def _step(side: Side, figures: SideFigures, frame: RGB, found: list[Mask]) -> Mask:
+    """The mask of a side for a frame: the next that was found, taken away, or that of its model."""
+    if isinstance(side.source, Masks):
+        return found.pop(0)
+    result = side.source.step(frame)
+    figures.latencies_ms.append(result.latency_ms)
+    return result.mask
+
+
+def _total(reader: VideoReader, limit: int | None) -> int:
+    """Frames there will be, at most."""
+    known = [count for count in (reader.info.num_frames, limit) if count is not None]
+    if not known:
+        raise ConfigError(
+            f"{reader.info.source}, whose length is not known",
+            expected="a video of known length",
+            do="say with --frames how many frames to compare",
+        )
+    return max(1, min(known))
+
+
+def _flow_metrics(fps: float | None) -> tuple[DISFlow | None, Sequence[Steadiness | None]]:
+    """Optical flow, and what measures each side along it; none without the extra `metrics`."""
+    try:
+        from tdseg.metrics.flow import DISFlow
+        from tdseg.metrics.temporal import Steadiness
+    except ModuleNotFoundError:
+        return None, (None, None)
+    return DISFlow(), (Steadiness(fps=fps), Steadiness(fps=fps))
+
+
+def _short(a: str, b: str) -> tuple[str, str]:
+    """Names without folders, if they then still differ."""
+    short = Path(a).name, Path(b).name
+    return (a, b) if short[0] == short[1] else short
+
+
+def _unnamed() -> Palette:
+    """Classes of masks of which nothing is known."""
+    return Palette("", tuple(f"class {index}" for index in range(VOID)), color_table()[:VOID])

@@ -1,0 +1,80 @@
+"""Figures as they are reported and shown: their keys, names, units, rounding and meaning. Needs numpy only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tdseg.metrics.iou import ConfusionMatrix
+
+if TYPE_CHECKING:
+    from tdseg.metrics.temporal import Steadiness
+
+
+class Figure(NamedTuple):
+    """How a figure is shown."""
+
+    name: str
+    form: str
+    """Of its value with its unit: of a share of pixels in percent, of a score that is in percent, or of a rate."""
+    meaning: str
+
+
+FIGURES = {
+    "miou": Figure("mIoU", "{:.2f} %", "one confusion matrix, void ignored"),
+    "miou_streamed": Figure("mIoU streamed", "{:.2f} %", "the same frames as if they were a video"),
+    "pixel_accuracy": Figure("pixel accuracy", "{:.2f} %", "labelled pixels that are right"),
+    "per_path": Figure("mIoU by path", "{:.2f} %", ""),
+    "tc": Figure("TC", "{:.2f} %", "mIoU of neighbouring masks along optical flow"),
+    "vc8": Figure("VC8", "{:.2f} %", "right over 8 frames, where the label is constant"),
+    "vc16": Figure("VC16", "{:.2f} %", "right over 16 frames, likewise"),
+    "flip_rate": Figure("flip rate", "{:.2%}", "pixels that change class between frames, motion included"),
+    "excess_flip_rate": Figure("excess flip rate", "{:.2%}", "pixels that change class where the label does not"),
+    "flow_flip_rate": Figure("flow flip rate", "{:.3f} /s", "changes of class along optical flow, per pixel"),
+    "flip_rate_by_phase": Figure("flip rate by phase", "{:.2%}", ""),
+}
+"""The figures of accuracy and steadiness, in order."""
+
+FLOW = "flow: DIS both ways, pixels that fail the forward-backward check and void left out"
+"""How the figures along flow are taken, to stand beside them."""
+
+
+def shown(key: str, value: float) -> str:
+    """The value of a figure with its unit after a space, as pages show it."""
+    form = FIGURES[key].form
+    return f"{100 * value:.2f} %" if form.endswith("%}") else form.format(value)
+
+
+def accuracy(matrices: Sequence[ConfusionMatrix], classes: Sequence[str]) -> dict[str, Any]:
+    """Mean over confusion matrices, one for each path, of what each of them says.
+
+    Returns:
+        miou, pixel_accuracy, iou {class}: percent; None for a class that no path predicts and no label has, and where
+        nothing is labelled.
+    """
+    by_class = zip(*(matrix.iou.tolist() for matrix in matrices), strict=True)
+    return {
+        "miou": _mean([matrix.miou for matrix in matrices], 2),
+        "iou": {name: _mean(of_paths, 2) for name, of_paths in zip(classes, by_class, strict=True)},
+        "pixel_accuracy": _mean([matrix.pixel_accuracy for matrix in matrices], 2),
+    }
+
+
+def temporal(streams: Sequence[Steadiness]) -> dict[str, Any]:
+    """Mean over streams of the figures of `Steadiness`, with the same keys and units; None where there are none."""
+    figures = [stream.compute() for stream in streams]
+    return {name: _mean([figure[name] for figure in figures], _decimals(name)) for name in figures[0]}
+
+
+def _decimals(key: str) -> int:
+    """Of percentages two; rates are shares of pixels and have five."""
+    return 2 if FIGURES[key].form.endswith(" %") else 5
+
+
+def _mean(values: Sequence[Any], decimals: int) -> Any:
+    """Mean of the numbers there are; of lists, item by item."""
+    if isinstance(values[0], list):
+        return [_mean(items, decimals) for items in zip(*values, strict=True)]
+    known = [value for value in values if value is not None and not math.isnan(value)]
+    return round(sum(known) / len(known), decimals) if known else None
