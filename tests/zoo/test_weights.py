@@ -112,7 +112,7 @@ def test_sizes_that_no_memory_holds(tmp_path: Path) -> None:
 def test_fused_models_are_not_saved(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="before calling fuse"):
         tdseg.save(catalog.create_model("lite0").fuse(), tmp_path / "fused.safetensors")
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot write"):
         tdseg.save(catalog.create_model("lite0"), tmp_path / "missing" / "x.safetensors")
 
 
