@@ -137,7 +137,7 @@ def test_graphs_without_a_gpu(model: TDNet, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("tdseg.runtime.torch._check_device", lambda *_: None)
     graphs, eager = TorchNetwork(model, Execution(cuda_graphs=True)), TorchNetwork(model, Execution())
     frames = clip(9)
-    assert deviation(eager, graphs, frames) == (0.0, 1.0)
+    assert deviation(eager, graphs, frames)[:2] == (0.0, 1.0)
     with torch.inference_mode():
         check_purity(graphs)
         two = [torch.cat([x, x]) for x in frames]

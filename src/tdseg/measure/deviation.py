@@ -74,7 +74,7 @@ def deviation(
                 matrices[which].update(masks[which][0], label)
         errors.append(np.abs(scores[1] - scores[0]).max())
         largest.append(np.abs(scores[0]).max())
-        agreements.append(1 - flip_share(*masks))
+        agreements.append(1 - flip_share(masks[0], masks[1]))
     if not errors:
         raise ConfigError("a clip of no frames", expected="one frame or more", do="give the frames to compare on")
     drop = None if labels is None else matrices[0].miou - matrices[1].miou
