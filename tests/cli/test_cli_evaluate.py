@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import builtins
 import json
 from pathlib import Path
 from typing import Any
@@ -110,21 +109,3 @@ def test_sparse_labels_of_a_video(root: Path, tmp_path: Path, capsys: pytest.Cap
     assert main(["eval", *options]) == DONE
     assert "1 frames" in (shown := capsys.readouterr().out)
     assert "val, clip: each labelled frame after the frames before it" in shown
-
-
-@pytest.mark.parametrize("verb", [["eval", "--root", "x"], ["flicker", "x"]])
-def test_missing_extra_is_named(
-    verb: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *rest: Any, **more: Any) -> Any:
-        if name in {"tdseg.measure.evaluate", "tdseg.measure.flicker"}:
-            raise ModuleNotFoundError("No module named 'torchmetrics'", name="torchmetrics")
-        return real(name, *rest, **more)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    assert main(verb) == REFUSED
-    shown = capsys.readouterr().err
-    assert "torchmetrics is not installed" in shown
-    assert "pip install 'tdseg[metrics]'" in shown

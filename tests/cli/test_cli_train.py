@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import builtins
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -117,21 +115,6 @@ def test_refusals_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[s
         assert named in shown.err
         assert shown.out == ""
     assert not (tmp_path / "new").exists()
-
-
-def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name.partition(".")[0] == "lightning":
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    for module in [name for name in sys.modules if name.startswith(("lightning", "tdseg.train"))]:
-        monkeypatch.delitem(sys.modules, module)
-    assert main(["train", str(SMOKE)]) == REFUSED
-    assert "pip install 'tdseg[train]'" in capsys.readouterr().err
 
 
 def tdseg_train(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:

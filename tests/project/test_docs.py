@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ import pytest
 
 from support.places import ROOT
 from support.small import write_clip
+from tdseg.cli import app
+from tdseg.errors import OutputError
 
 DOCS = ROOT / "docs"
 
@@ -33,3 +37,11 @@ def test_pictures_are_there_and_small() -> None:
     for page in DOCS.glob("*.md"):
         for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
             assert (DOCS / name).stat().st_size < 100_000, name
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{page.name}" for page in DOCS.glob("*.md"))])
+def test_command_lines_are_taken(page: str) -> None:
+    blocks = re.findall(r"^```.*?^```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    for line in re.findall(r"^(?:\$ |\.venv/bin/)?tdseg ([^[\n]+)$", "\n".join(blocks), re.MULTILINE):
+        with suppress(OutputError):  # a file in a folder that is not here
+            app.parse_args(shlex.split(line, comments=True), exit_on_error=False, print_error=False)

@@ -8,9 +8,9 @@ import pytest
 
 from tdseg.errors import ConfigError
 from tdseg.street import StreetFrame, render_street
+from tdseg.street.camera import View
 from tdseg.street.raster import Canvas
 from tdseg.street.texture import NOTHING, Label, Texture
-from tdseg.street.view import View
 
 
 def clip(seed: int, num_frames: int = 3, **options: Any) -> list[StreetFrame]:

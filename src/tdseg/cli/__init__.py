@@ -1,6 +1,6 @@
-"""The `tdseg` command: parsing and printing. Each verb calls the function of the same name and arguments.
+"""The `tdseg` command: each verb runs a function of the library, and prints what came of it.
 
-Imports of torch and FFmpeg wait inside the verbs: `tdseg --help` answers at once.
+A verb is imported when it is run or its own help is asked for: `tdseg --help` answers at once.
 """
 
 from __future__ import annotations
@@ -11,23 +11,30 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from tdseg.cli.bench import bench
-from tdseg.cli.compare import compare
-from tdseg.cli.convert import convert
-from tdseg.cli.data import data
-from tdseg.cli.demo import demo
-from tdseg.cli.doctor import doctor
-from tdseg.cli.evaluate import evaluate
-from tdseg.cli.export import export
-from tdseg.cli.flicker import flicker
-from tdseg.cli.models import models
-from tdseg.cli.segment import segment
-from tdseg.cli.terminal import DONE, IN_PART, INTERRUPTED, REFUSED, err
-from tdseg.cli.train import train
+from tdseg.cli.terminal import DONE, IN_PART, INTERRUPTED, REFUSED, err, warn
 from tdseg.errors import TdsegError
 from tdseg.system import __version__
 
 __all__ = ["DONE", "INTERRUPTED", "IN_PART", "REFUSED", "app", "main"]
+
+VERBS = {
+    "segment": "Segment a video into a folder: overlay.mp4, masks/000000.png ..., summary.json.",
+    "demo": "Segment a rendered street whose true labels are known, offline, and print how well it went.",
+    "train": "Train a model as a recipe says; on several GPUs by `torchrun --nproc-per-node 4 -m tdseg.cli train …`.",
+    "bench": "Measure a model on this machine: latency of a frame stage by stage, memory, cost, deviation of the fast "
+    "form.",
+    "compare": "Compare two models, or masks of any tool, on one video: a page of what differs, as video and figures.",
+    "flicker": "Measure how steady the masks of a video are, whatever tool made them.",
+    "export": "Export a model as a graph for ONNX Runtime, OpenVINO or Triton; it is left only if it gives the same "
+    "masks.",
+    "convert": "Convert a checkpoint of the official TDNet code to one .safetensors file; nothing in it is executed.",
+    "models": "List architectures and packaged weights.",
+    "doctor": "Show versions, devices, and what is missing with the line that installs it.",
+    "eval": "Measure a model on labelled frames: accuracy, and on video how steady it is.\n\n"
+    "Video is streamed; where labelled frames are sparse, they are scored after the frames before them, if those are "
+    "there, else shown as stills.",
+    "data": "Data sets to train and evaluate on.",
+}
 
 app = App(
     name="tdseg",
@@ -37,10 +44,11 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # main says what is kept
 )
-for verb in (segment, demo, train, bench, compare, flicker, export, convert, models, doctor):
-    app.command(verb)
-app.command(evaluate, name="eval")
-app.command(data)
+HOMES = {"convert": "models", "demo": "segment", "eval": "evaluate", "flicker": "evaluate"}
+"""The module of a verb, where it has not its name."""
+for name, text in VERBS.items():
+    function = "evaluate" if name == "eval" else name
+    app.command(f"tdseg.cli.{HOMES.get(name, name)}:{function}", name=name, help=text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,5 +60,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         return REFUSED
     except KeyboardInterrupt as interrupt:
-        err.print(f"[yellow]interrupted[/] {escape(str(interrupt))}".rstrip(), soft_wrap=True)
+        warn("interrupted", str(interrupt))
         return INTERRUPTED

@@ -1,84 +1,48 @@
-"""`tdseg eval`."""
+"""`tdseg eval` and `tdseg flicker`: figures of accuracy and steadiness."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Annotated, Any
 
-from tdseg.cli.figures import show, write_json
-from tdseg.cli.terminal import DONE, needs, progress_bar
+from cyclopts import Parameter
+from rich.markup import escape
+
+from tdseg.cli.terminal import Json, Page, Quiet, needs, say, write_json
+from tdseg.cli.verb import Call, verb
+from tdseg.data.source import Source
 from tdseg.errors import ConfigError
+from tdseg.files import write_whole
+from tdseg.metrics.figures import FIGURES
+from tdseg.report.evaluation import evaluation_page
+from tdseg.train.recipe import Recipe
 
-if TYPE_CHECKING:
-    from tdseg.data.source import Source
+with needs("metrics"):
+    from tdseg.measure.evaluate import Evaluation, evaluate_model
+    from tdseg.measure.flicker import flicker as measure_flicker
+
+_CONFIG = "A recipe, whose validation data takes the place of root, data, split and num_classes."
 
 
+@verb(evaluate_model)
 def evaluate(
+    run: Call[Evaluation],
     *,
-    root: Path | None = None,
-    model: str = "td4-lite0-camvid",
-    data: Literal["camvid", "cityscapes", "nyudv2", "folder", "synthetic"] = "camvid",
-    split: str = "val",
-    num_classes: int | None = None,
-    config: Path | None = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    runtime: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto",
-    json: Path | None = None,
-    report: Path | None = None,
-    quiet: bool = False,
-) -> int:
-    """Measure a model on labelled frames: accuracy, and on video how steady it is.
-
-    Video is streamed; where labelled frames are sparse, they are scored after the frames before them, if those are
-    there, else shown as stills.
-
-    Args:
-        root: Folder of the data set.
-        model: Name of packaged weights (see `tdseg models`), a file of weights, or an exported folder.
-        data: Kind of data set, see docs/data.md; synthetic has no root.
-        split: Part of the data set.
-        num_classes: Which classes, where the data set has several sets of them: camvid has 11 and 32.
-        config: A recipe, whose validation data takes the place of root, data, split and num_classes.
-        device: auto is cuda if there is one.
-        runtime: What runs the model; auto is the fastest one installed: on a CPU with OpenVINO, for td4-lite0-camvid,
-            its int8 graph.
-        json: Write the figures to this file.
-        report: Write them to this file as a page to look at, HTML.
-        quiet: Print errors only.
-    """
-    with needs("metrics"):
-        from tdseg.measure.evaluate import evaluate, open_evaluation
-    from tdseg.data.source import Source
-    from tdseg.files import check_target, write_whole
-    from tdseg.report.evaluation import evaluation_page
-    from tdseg.runtime.network import Execution
-    from tdseg.zoo.load import prepare
-
-    for target in (json, report):
-        if target:
-            check_target(target)
-    if config is None:
-        values = {"data": data, "root": root, "split": split, "num_classes": num_classes}
-        source = Source.parse(values, where="tdseg eval")
-    else:
-        source = _validation(config, root)
-    network = prepare(model, Execution(device, runtime))
-    frames = open_evaluation(source, network.config)
-    with progress_bar(quiet) as on_progress:
-        ran = {"model": model, "runtime": network.runtime, "precision": network.precision}
-        figures = {**ran, **evaluate(network, frames, on_progress=on_progress)}
+    config: Annotated[Path | None, Parameter(help=_CONFIG)] = None,
+    json: Json = None,
+    report: Page = None,
+    quiet: Quiet = False,
+) -> None:
+    """Print the figures, and make a page of them."""
+    figures, palette = run(data=_validation(config, run.arguments["root"])) if config else run()
     if not quiet:
-        show(figures)
-    if json:
-        write_json(figures, json)
+        _show(figures)
+    write_json(figures, json)
     if report:
-        write_whole(report, evaluation_page(figures, frames.palette))
-    return DONE
+        write_whole(report, evaluation_page(figures, palette))
 
 
 def _validation(config: Path, root: Path | None) -> Source:
-    from tdseg.train.recipe import Recipe
-
     validation = Recipe.from_yaml(config).validation
     if validation is None or root is not None:
         raise ConfigError(
@@ -87,3 +51,29 @@ def _validation(config: Path, root: Path | None) -> Source:
             do="give one of the two",
         )
     return validation
+
+
+@verb(measure_flicker)
+def flicker(run: Call[dict[str, Any]], *, json: Json = None, quiet: Quiet = False) -> None:
+    """Print the figures."""
+    figures = run()
+    if not quiet:
+        _show(figures)
+    write_json(figures, json)
+
+
+def _show(figures: dict[str, Any]) -> None:
+    """Print the figures there are, one a line, then the classes and the protocol."""
+    for key, (name, form, meaning) in FIGURES.items():
+        values = figures.get(key)
+        if not isinstance(values, list):
+            values = [values]
+        elif len(values) == 1:  # one path or phase: the figure of the whole
+            continue
+        if known := [form.format(value) for value in values if value is not None]:
+            say(f"{name:20}{', '.join(known):12}{meaning}".rstrip())
+    if figures["iou"]:
+        classes = (f"{name} {'–' if value is None else f'{value:.1f}'}" for name, value in figures["iou"].items())
+        say(escape("IoU %               " + ", ".join(classes)))
+    ran = f" in {figures['runtime']} {figures['precision']}" if "runtime" in figures else ""
+    say(escape(f"{figures['frames']} frames{ran}; {figures['protocol']}"))

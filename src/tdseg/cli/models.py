@@ -1,22 +1,30 @@
-"""`tdseg models`."""
+"""`tdseg models` and `tdseg convert`."""
 
 from __future__ import annotations
 
+from rich.markup import escape
 from rich.table import Table
 
-from tdseg.cli.terminal import DONE, out
+from tdseg.cli.terminal import out, say
+from tdseg.cli.verb import Call, verb
+from tdseg.config import ModelConfig
+from tdseg.zoo import official
+from tdseg.zoo.catalog import PACKAGED, list_models, model_config
 
 
-def models() -> int:
-    """List architectures and packaged weights."""
-    from tdseg.zoo.catalog import PACKAGED, list_models, model_config
-
+def models() -> None:
+    """Print a table of architectures and packaged weights."""
     table = Table("name", "paths", "mIoU", "data", "licence", box=None)
     for name in list_models():
         entry = PACKAGED.get(name)
-        if entry:
-            table.add_row(name, str(model_config(entry.architecture).paths), entry.miou, entry.data, entry.licence)
-        else:
-            table.add_row(name, str(model_config(name).paths), "untrained", "", "")
+        facts = (entry.miou, entry.data, entry.licence) if entry else ("untrained", "", "")
+        table.add_row(name, str(model_config(entry.architecture if entry else name).paths), *facts)
     out.print(table)
-    return DONE
+
+
+@verb(official.convert)
+def convert(run: Call[ModelConfig]) -> None:
+    """Print what was written."""
+    config = run()
+    stride = f", memory stride {config.memory_stride}" if config.paths > 1 else ""
+    say(f"{escape(run.arguments['target'])}: {config.name}, {config.num_classes} classes{stride}")

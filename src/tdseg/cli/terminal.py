@@ -2,22 +2,49 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
 
+from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
 from rich.text import Text
 
 from tdseg.errors import ConfigError
+from tdseg.files import check_target, write_whole
+from tdseg.system import missing_package
 
 DONE, IN_PART, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
+
+def _check(_: Any, target: Path | None) -> None:
+    if target:
+        check_target(target)
+
+
+Quiet = Annotated[bool, Parameter(help="Print errors only.")]
+Json = Annotated[Path | None, Parameter(help="Write the figures to this file.", validator=_check)]
+Page = Annotated[Path | None, Parameter(help="Write them to this file as a page to look at, HTML.", validator=_check)]
+"""Files that a verb writes are checked before it runs."""
+
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+
+
+def say(line: str) -> None:
+    """Print a line of the result, however long."""
+    out.print(line, soft_wrap=True)
+
+
+def warn(kind: str, what: str) -> None:
+    """Print what did not go as it should."""
+    err.print(f"[yellow]{kind}[/] {escape(what)}".rstrip(), soft_wrap=True)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -30,6 +57,16 @@ def parse_size(text: str) -> tuple[int, int]:
     if not match:
         raise ConfigError(f"size {text!r}", expected="HxW in pixels", do="write the height first, such as 360x480")
     return int(match[1]), int(match[2])
+
+
+def write_json(figures: dict[str, Any], path: Path | None) -> None:
+    """Write figures, if that was asked for; a former file is replaced when the new one is whole.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    if path:
+        write_whole(path, json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
 
 
 class _Notes(logging.Handler):
@@ -52,11 +89,7 @@ def needs(extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"{error.name} is not installed",
-            expected=f"the packages of the extra {extra!r}",
-            do=f"pip install 'tdseg[{extra}]'",
-        ) from None
+        raise missing_package(error.name, extra) from None
 
 
 @contextmanager

@@ -78,16 +78,18 @@ def export(
     shown a clip beside the model, with a reset in the middle, and is left only if it gives the same masks.
 
     Args:
-        model: packaged weights, a file of weights, or a model in eval mode, not fused.
+        model: name of packaged weights (see `tdseg models`), or a file of weights; in Python also a model in eval mode,
+            not fused.
         output: folder to write.
-        to: "onnx", or "openvino".
+        to: kind of graph.
         size: (height, width) of the network's input, pixels; None: the model's own. The graph takes no other, unless
             it is dynamic.
         dynamic: the graph takes any size whose sides are multiples of the stride of the features, 8 as a rule.
         precision: "fp16" halves the weights: OpenVINO computes with them in float32, ONNX graphs in float16, for GPUs.
             "int8" quantises convolutions and matrix products, as many as the agreement allows.
-        calibrate: what int8 is calibrated on, and any graph is checked on: a video, a folder of frames, or labelled
-            data, on which the loss of mIoU is measured too; None: a rendered street.
+        calibrate: what int8 is calibrated on, and any graph is checked on: a video, a folder of frames, or
+            labelled data (with --data its root, in Python a Source), on which the loss of mIoU is measured too; None: a
+            rendered street.
         stateful: OpenVINO: beside the graph, write one that keeps its state inside.
         agreement: share of pixels, 0..1, that must have the model's class at least; None: 0.999 for fp32, 0.995 for
             fp16, 0.985 for int8.
@@ -150,14 +152,8 @@ def _request(
         raise ConfigError(f"agreement {agreement}", expected="0..1", do="give a share of pixels, such as 0.98")
     require(*_PACKAGES, *_checkers(target), *(("nncf",) if precision == "int8" else ()))
     least = AGREEMENT[precision] if agreement is None else agreement
-    own, stride = network.config.size, _stride(network) if dynamic else 1
-    fitting = check_size(size or own, own)
-    if any(side % stride for side in fitting):
-        raise ConfigError(
-            f"size {fitting[0]}x{fitting[1]} for a graph of any size",
-            expected=f"multiples of {stride} pixels",
-            do="choose another --size to check it at",
-        )
+    own = network.config.size
+    fitting = check_size(size or own, own, multiple_of=_stride(network) if dynamic else 1)
     return _Request(target, precision, fitting, dynamic, stateful, least)
 
 

@@ -18,6 +18,7 @@ from tdseg.inference.folder import Summary
 from tdseg.inference.pipeline import DEFAULT_MODEL, segment_to
 from tdseg.masks import draw
 from tdseg.masks.classes import CAMVID_CLASSES, CAMVID_PALETTE
+from tdseg.masks.palette import color_table
 from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.runtime.network import Execution
 from tdseg.street import render_street
@@ -45,7 +46,7 @@ def demo(
     """Render a street, segment it, and leave clip.mp4, preview.png and the result of `segment_to` in a folder.
 
     Args:
-        output: replaced if it holds a former demonstration.
+        output: folder of the result; a former demonstration in it is replaced.
         num_frames: length of the clip.
         execution: where and how the network runs.
         on_progress: as in `segment_to`.
@@ -72,7 +73,7 @@ def demo(
         best = max(range(num_frames), key=lambda index: len(np.unique(labels[index])))  # most to see
         with open_video(clip) as reader:
             frame = next(islice(reader, best, None)).image
-        colors = draw.color_table(CAMVID_PALETTE)
+        colors = color_table(CAMVID_PALETTE)
         with whole_file(folder / "preview.png") as path:
             draw.preview(frame, _mask(folder, best), CAMVID_CLASSES, colors).save(path, "PNG")
     except OSError as error:

@@ -18,7 +18,7 @@ from tdseg.errors import ConfigError, OutputError
 from tdseg.inference.folder import OutputFolder, Summary
 from tdseg.inference.recorder import Recorder
 from tdseg.inference.stream import Result, Stream
-from tdseg.masks import draw
+from tdseg.masks.palette import color_table
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.network import Execution, Network
 from tdseg.system import cpu_threads, keep_freed_memory
@@ -79,8 +79,8 @@ def segment_to(
     Args:
         source: video file, folder of frames, camera index, URL, or - for stdin.
         output: folder of the result; None: out/ and the source's name.
-        model: name of packaged weights (see `tdseg models`), a file of weights, or an exported folder, as `tdseg.load`
-            takes it; or a model or network.
+        model: name of packaged weights (see `tdseg models`), a file of weights, or an exported folder; in Python also a
+            model or network.
         size: (height, width) of the network's input, pixels; None: the model's own.
         execution: where and how the network runs.
         masks: write a mask per frame, 8-bit indexed PNG, or none.
@@ -97,7 +97,7 @@ def segment_to(
     _keep_source(source, folder_path)
     interrupt: KeyboardInterrupt | None = None
     with _opened(source, model, size, execution) as run, OutputFolder(folder_path, overwrite=overwrite) as folder:
-        info, colors = run.reader.info, draw.color_table(run.stream.model.config.palette)
+        info, colors = run.reader.info, color_table(run.stream.model.config.palette)
         recorder = Recorder(folder, source, info, colors, masks=masks == "png", overlay=overlay)
         try:
             with recorder:

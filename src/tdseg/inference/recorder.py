@@ -11,6 +11,7 @@ from tdseg.inference.folder import OutputFolder, RunStatistics
 from tdseg.inference.stages import BoundedQueue
 from tdseg.inference.stream import Result
 from tdseg.masks import draw
+from tdseg.masks.palette import Colors
 from tdseg.video import VideoInfo, VideoWriter
 
 
@@ -25,7 +26,7 @@ class Recorder:
         folder: OutputFolder,
         source: str | Path | int,
         info: VideoInfo,
-        colors: draw.Colors,
+        colors: Colors,
         *,
         masks: bool,
         overlay: bool,

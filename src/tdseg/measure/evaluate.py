@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -14,18 +15,21 @@ from tdseg.config import ModelConfig
 from tdseg.data.clip import Clip, ClipDataset
 from tdseg.data.source import Source, open_source
 from tdseg.errors import ConfigError
+from tdseg.inference.pipeline import DEFAULT_MODEL
 from tdseg.inference.stream import resized
 from tdseg.masks.classes import class_difference
-from tdseg.masks.classmap import Mask, class_map
+from tdseg.masks.classmap import class_map
 from tdseg.measure.pairing import RGB
+from tdseg.metrics.basic import Mask
 from tdseg.metrics.figures import FLOW, accuracy, temporal
 from tdseg.metrics.flow import DISFlow
 from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.metrics.temporal import Steadiness
 from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import TDNet
-from tdseg.runtime.network import Network
+from tdseg.runtime.network import Execution, Network
 from tdseg.runtime.torch import as_network
+from tdseg.zoo.load import prepare
 
 OnProgress = Callable[[int, int | None], None]
 Showing = Literal["stream", "still", "clip"]
@@ -46,6 +50,52 @@ class Scored(NamedTuple):
     """First frame of a sequence."""
     masks: list[tuple[int, Mask]]
     """Of each stream: the path that ran, and its mask."""
+
+
+class Evaluation(NamedTuple):
+    """A model on a data set."""
+
+    figures: dict[str, Any]
+    """As `evaluate` gives them, after the model's name, runtime and precision."""
+    palette: Sequence[tuple[int, int, int]]
+    """RGB of each class."""
+
+
+def evaluate_model(
+    model: str | Path | TDNet | Network = DEFAULT_MODEL,
+    *,
+    data: str | Source = "camvid",
+    root: Path | None = None,
+    split: str = "val",
+    num_classes: int | None = None,
+    execution: Execution = Execution(),  # noqa: B008 - immutable
+    on_progress: OnProgress | None = None,
+) -> Evaluation:
+    """Accuracy and steadiness of a model on a data set, see `evaluate`.
+
+    Args:
+        model: name of packaged weights (see `tdseg models`), a file of weights, or an exported folder; in Python also a
+            model or network.
+        data: kind of data set: camvid, cityscapes, nyudv2, folder, or synthetic, which has no root; see docs/data.md.
+            In Python also a Source, which says all of the data.
+        root: folder of the data set.
+        split: part of the data set, by its own name for it.
+        num_classes: which classes, where the data set has several sets of them: camvid has 11 and 32.
+        execution: where the model runs, and by what.
+        on_progress: called with (frames done, frames in all).
+
+    Raises:
+        ConfigError, WeightsError: the model cannot be used, or has other classes than the data.
+        DataError: data that is not there, or cannot be read.
+    """
+    if not isinstance(data, Source):
+        fields = {"data": data, "root": root, "split": split, "num_classes": num_classes}
+        data = Source.parse(fields, where="tdseg eval")
+    network = prepare(model, execution)
+    clips = open_evaluation(data, network.config)
+    name = str(model) if isinstance(model, str | Path) else network.config.name
+    about = {"model": name, "runtime": network.runtime, "precision": network.precision}
+    return Evaluation(about | evaluate(network, clips, on_progress=on_progress), clips.palette)
 
 
 def open_evaluation(source: Source, model: ModelConfig) -> ClipDataset:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tdseg.errors import ConfigError
-from tdseg.masks.reading import Mask, open_masks, read_palette
+from tdseg.masks.palette import read_palette
+from tdseg.masks.reading import open_masks
 from tdseg.measure.instability import MapWriter, map_files
 from tdseg.measure.pairing import RGB, check_labels, frames_with_masks
+from tdseg.metrics.basic import Mask
 from tdseg.metrics.figures import FLOW, accuracy, temporal
 from tdseg.metrics.flow import DISFlow
 from tdseg.metrics.iou import VOID, ConfusionMatrix
@@ -37,14 +39,14 @@ def flicker(
     """Measure the masks of one video. Memory does not depend on its length.
 
     Args:
-        masks: folder of PNGs or .npz, see `open_masks`.
-        video: what they are masks of, of their size and length, for the figures along flow.
-        labels: ground truth, in the forms of `masks`; where the files of both are numbered, by the same numbers or from
-            another start.
-        fps: frames per second, up to 1000; by default the video's own. A folder of frames has none.
-        palette: file of classes, see `read_palette`; coloured masks need it.
+        masks: folder of indexed, grey or coloured PNGs, or an .npz file with one array (T, H, W).
+        video: what they are masks of, of their size and length, for the figures along optical flow.
+        labels: ground truth, in the forms of the masks; where the files of both are numbered, by the same numbers or
+            from another start.
+        fps: frames per second, up to 1000; None: the video's own. A folder of frames has none.
+        palette: file with a line "R G B name" for each class; coloured masks need it.
         phases: split the flip rate by t mod phases.
-        map: where to write the instability map, see `MapWriter`.
+        map: write where the masks flicker to FILE.png, FILE.mp4, or both into a folder.
         on_progress: called with (masks done, masks in all).
 
     Returns:

@@ -2,156 +2,130 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-import numpy as np
-
-from tdseg.street.texture import Colour, vary
+from tdseg.street.draws import Draws
+from tdseg.street.texture import Span
 
 LENGTH = 320.0  # metres after which the street repeats: videos of any length in bounded memory
 
 
-@dataclass(frozen=True)
+# odds, colours of the sky above and at the horizon and of clouds, their cover, brightness in shadow and of the day,
+# white balance of red and blue
+WEATHERS = {
+    "sun": (0.4, (128, 172, 230), (240, 246, 250), (252, 252, 252), (0.0, 0.7), (0.34, 0.55), 1.05, (1.05, 0.93)),
+    "bright": (0.3, (246, 249, 252), (254, 254, 254), (240, 243, 246), (0.5, 0.5), (0.8, 0.8), 0.95, (0.98, 1.03)),
+    "overcast": (0.23, (206, 212, 220), (240, 243, 245), (172, 178, 188), (0.8, 0.8), (0.85, 0.85), 0.82, (0.98, 1.03)),
+    "dusk": (0.07, (136, 148, 176), (240, 214, 186), (142, 136, 152), (0.6, 0.6), (0.8, 0.8), 0.62, (1.05, 0.93)),
+}
+# odds, odds of a building, a wall and a garden, how far buildings stand back at most, their heights in metres
+CHARACTERS = {
+    "old": (0.25, (0.9, 0.05, 0.05), 0.0, (7, 12)),
+    "shops": (0.25, (0.88, 0.03, 0.09), 0.0, (7, 14)),
+    "homes": (0.22, (0.68, 0.06, 0.26), 5.0, (5.5, 8.5)),
+    "modern": (0.13, (0.66, 0.08, 0.26), 3.0, (8, 22)),
+    "park": (0.15, (0.18, 0.12, 0.7), 8.0, (6, 14)),
+}
+
+
 class Light:
     """Time of day and weather."""
 
-    sunny: bool
-    sun_side: int  # -1: the sun stands on the left, 1: on the right
-    sun_slope: float  # shadow length per metre of height
-    shade: float  # brightness in shadow, 1 in the sun
-    day: float  # overall brightness of what is lit
-    warmth: tuple[float, float, float]  # white balance
-    sky_top: Colour
-    sky_low: Colour
-    clouds: float  # cover, 0..1
-    cloud_tone: Colour
-    haze: int  # sheets of mist
+    def __init__(self, rng: Draws) -> None:
+        kind = rng.name(WEATHERS)
+        _, top, low, tone, clouds, shade, day, (warm, cool) = WEATHERS[kind]
+        red, green, blue = rng.normal(1.0, 0.035, 3).tolist()
+        self.warmth = (red * warm, green, blue * cool)  # white balance
+        self.clouds = rng.uniform(*clouds)  # cover, 0..1
+        self.shade = rng.uniform(*shade)  # brightness in shadow, 1 in the sun
+        self.sunny = kind == "sun"
+        self.sun_side = rng.pick((-1, 1))  # the sun stands on the left, or on the right
+        self.sun_slope = rng.uniform(0.4, 1.6)  # shadow length per metre of height
+        self.day = day * rng.uniform(0.85, 1.15)  # overall brightness of what is lit
+        self.sky_top = rng.tint(top, 10)
+        self.sky_low = rng.tint(low, 6)
+        self.cloud_tone = rng.tint(tone, 6)
+        self.sheets = rng.integers(1, 4)  # of mist
 
     def on(self, side: int) -> float:
         """Brightness of the fronts of a side: lit by the sun, or turned away from it."""
         return self.day * (self.shade * 1.15 if self.sunny and side == self.sun_side else 1.0)
 
 
-@dataclass(frozen=True)
-class Lot:
+class Lot(NamedTuple):
     """A piece of street frontage."""
 
     kind: str  # "building", "wall", "garden" or "junction"
     side: int  # -1 left, 1 right
     start: float
     end: float
-    setback: float  # of the building from the back of the pavement, metres
-    height: float  # of what stands there, metres
+    setback: float = 0.0  # of the building from the back of the pavement, metres
+    height: float = 0.0  # of what stands there, metres
+
+    @property
+    def length(self) -> float:
+        """In metres."""
+        return self.end - self.start
 
 
-@dataclass(frozen=True)
 class Plan:
-    """Cross-section and frontage. Distances in metres from the centre line of the road."""
+    """Cross-section and frontage: a narrow old street between house fronts, a wide one through a park, or between.
 
-    traffic: int  # -1: traffic keeps left, 1: right
-    half_road: float
-    lane: float  # distance of the middle of the ego lane from the centre line
-    pavements: tuple[float, float]  # widths, left and right
-    parking: tuple[bool, bool]
-    bay: float  # width of the parking lane
-    density: float  # of people, cars and street furniture; 1 is ordinary
-    lots: tuple[Lot, ...]
+    Distances are in metres from the centre line of the road; sides are -1 left and 1 right.
+    """
+
+    def __init__(self, rng: Draws) -> None:
+        character = rng.name(CHARACTERS)
+        narrow = character == "old"
+        self.parking = {side: rng.chance(0.42) for side in (-1, 1)}
+        width = 2.7 if narrow else rng.uniform(2.9, 3.6)
+        self.lane = width / 2  # distance of the middle of a lane
+        self.bay = 2.2  # width of a parking lane
+        spare = rng.uniform(0, 3.0) if not narrow and rng.chance(0.4) else 0.0
+        self.half_road = width + (self.bay if any(self.parking.values()) else 0.0) + spare
+        least, most = (1.4, 3.2) if narrow else (2.2, 6.5)
+        self.pavements = {side: rng.uniform(least, most) for side in (-1, 1)}  # widths
+        junctions = _draw_junctions(rng)
+        self.lots: list[Lot] = []
+        for side in (-1, 1):
+            mood = character if rng.chance(0.65) else rng.pick(list(CHARACTERS))
+            self.lots += _draw_lots(rng, mood, side, [gap for gap, sides in junctions if side in sides])
+        self.traffic = rng.pick((-1, 1), (0.65, 0.35))  # the side that it keeps to
+        self.density = rng.uniform(0.5, 1.5)  # of people, cars and street furniture; 1 is ordinary
 
     def edge(self, side: int) -> float:
         """Distance of the back of the pavement."""
-        return self.half_road + self.pavements[side > 0]
+        return self.half_road + self.pavements[side]
 
 
-def draw_light(rng: np.random.Generator) -> Light:
-    """Sun, overcast or dusk."""
-    kind = rng.choice(["sun", "bright", "overcast", "dusk"], p=[0.4, 0.3, 0.23, 0.07])
-    warmth = rng.normal(1.0, 0.035, 3)
-    red, blue = (1.05, 0.93) if kind in ("sun", "dusk") else (0.98, 1.03)
-    top, low, tone, cover, shade, day = {
-        "sun": ((128, 172, 230), (240, 246, 250), (252, 252, 252), rng.uniform(0, 0.7), rng.uniform(0.34, 0.55), 1.05),
-        "bright": ((246, 249, 252), (254, 254, 254), (240, 243, 246), 0.5, 0.8, 0.95),
-        "overcast": ((206, 212, 220), (240, 243, 245), (172, 178, 188), 0.8, 0.85, 0.82),
-        "dusk": ((136, 148, 176), (240, 214, 186), (142, 136, 152), 0.6, 0.8, 0.62),
-    }[str(kind)]
-    return Light(
-        sunny=bool(kind == "sun"),
-        sun_side=int(rng.choice([-1, 1])),
-        sun_slope=float(rng.uniform(0.4, 1.6)),
-        shade=float(shade),
-        day=float(day * rng.uniform(0.85, 1.15)),
-        warmth=(float(warmth[0] * red), float(warmth[1]), float(warmth[2] * blue)),
-        sky_top=vary(rng, top, 10),
-        sky_low=vary(rng, low, 6),
-        clouds=float(cover),
-        cloud_tone=vary(rng, tone, 6),
-        haze=int(rng.integers(1, 4)),
-    )
-
-
-def draw_plan(rng: np.random.Generator) -> Plan:
-    """A street from a narrow old one between house fronts to a wide one through a park."""
-    character = str(rng.choice(["old", "shops", "homes", "modern", "park"], p=[0.25, 0.25, 0.22, 0.13, 0.15]))
-    narrow = character == "old"
-    parking = (bool(rng.random() < 0.42), bool(rng.random() < 0.42))
-    lanes = 2.7 if narrow else rng.uniform(2.9, 3.6)
-    bay = 2.2
-    half = lanes + (bay if any(parking) else 0.0) + (rng.uniform(0, 3.0) if not narrow and rng.random() < 0.4 else 0.0)
-    low, high = (1.4, 3.2) if narrow else (2.2, 6.5)
-    pavements = (float(rng.uniform(low, high)), float(rng.uniform(low, high)))
-    lots: list[Lot] = []
-    junctions = _draw_junctions(rng)
-    for side in (-1, 1):
-        mood = character if rng.random() < 0.65 else str(rng.choice(["old", "shops", "homes", "modern", "park"]))
-        gaps = [(start, end) for start, end, where in junctions if side in where]
-        lots += _draw_lots(rng, mood, side, gaps)
-    return Plan(
-        traffic=int(rng.choice([-1, 1], p=[0.65, 0.35])),
-        half_road=float(half),
-        lane=float(lanes / 2),
-        pavements=pavements,
-        parking=parking,
-        bay=bay,
-        density=float(rng.uniform(0.5, 1.5)),
-        lots=tuple(lots),
-    )
-
-
-def _draw_junctions(rng: np.random.Generator) -> list[tuple[float, float, tuple[int, ...]]]:
-    junctions: list[tuple[float, float, tuple[int, ...]]] = []
-    along = float(rng.uniform(10, 90))
+def _draw_junctions(rng: Draws) -> list[tuple[Span, tuple[int, ...]]]:
+    """Start and end along the street of each side street, and the sides on which it has a mouth."""
+    junctions: list[tuple[Span, tuple[int, ...]]] = []
+    along = rng.uniform(10, 90)
     while along < LENGTH - 20:
-        where = [(-1,), (1,), (-1, 1)][rng.integers(3)]
-        junctions.append((along, along + float(rng.uniform(7, 13)), where))
-        along += float(rng.uniform(60, 150))
+        sides = rng.pick(((-1,), (1,), (-1, 1)))
+        junctions.append(((along, along + rng.uniform(7, 13)), sides))
+        along += rng.uniform(60, 150)
     return junctions
 
 
-def _draw_lots(rng: np.random.Generator, mood: str, side: int, gaps: list[tuple[float, float]]) -> list[Lot]:
+def _draw_lots(rng: Draws, character: str, side: int, gaps: list[Span]) -> list[Lot]:
+    """Lots from 0 to `LENGTH`, with junctions at the gaps."""
     lots: list[Lot] = []
+    _, odds, far_back, tall = CHARACTERS[character]
     along, setback = 0.0, 0.0
-    kinds = {  # building, wall, garden
-        "old": [0.9, 0.05, 0.05],
-        "shops": [0.88, 0.03, 0.09],
-        "homes": [0.68, 0.06, 0.26],
-        "modern": [0.66, 0.08, 0.26],
-        "park": [0.18, 0.12, 0.7],
-    }[mood]
-    far_back = {"old": 0.0, "shops": 0.0, "homes": 5.0, "modern": 3.0, "park": 8.0}[mood]
-    tall = {"old": (7, 12), "shops": (7, 14), "homes": (5.5, 8.5), "modern": (8, 22), "park": (6, 14)}[mood]
-    while along < LENGTH - 0.1:
-        gap = next(((start, end) for start, end in gaps if start - 0.1 <= along < end), None)
-        stop = min([start for start, _ in gaps if start > along + 0.1] + [LENGTH])
-        if gap:
-            lots.append(Lot("junction", side, along, gap[1], 0.0, 0.0))
-            along = gap[1]
-            continue
-        width = float(rng.uniform(5, 14))
-        end = stop if stop - along < width + 4 else along + width
-        if rng.random() < 0.35:
-            setback = float(rng.uniform(0, 1)) * far_back
-        kind = str(rng.choice(["building", "wall", "garden"], p=kinds))
-        height = float(rng.uniform(*tall)) if kind == "building" else float(rng.uniform(1.0, 3.2))
-        back = setback if kind == "building" else 0.0
-        lots.append(Lot(kind, side, along, end, back if back > 1.2 else 0.0, height))
-        along = end
+    for start, stop in [*gaps, (LENGTH, LENGTH)]:
+        while along < start:
+            width = rng.uniform(5, 14)
+            end = start if start - along < width + 4 else along + width
+            if rng.chance(0.35):
+                setback = rng.uniform(0, 1) * far_back
+            kind = rng.pick(("building", "wall", "garden"), odds)
+            height = rng.uniform(*tall) if kind == "building" else rng.uniform(1.0, 3.2)
+            back = setback if kind == "building" and setback > 1.2 else 0.0
+            lots.append(Lot(kind, side, along, end, back, height))
+            along = end
+        if stop > start:
+            lots.append(Lot("junction", side, start, stop))
+        along = stop
     return lots

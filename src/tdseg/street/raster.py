@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tdseg.street.road import Ground
-from tdseg.street.texture import CLASS, NOTHING, RGB, SHEER, Bytes, Floats, Texture, Words, blend, blend_sheer
-from tdseg.street.view import FAR, NEAR, View
+from tdseg.street.camera import NEAR, View
+from tdseg.street.texture import CLASS, NOTHING, RGB, Bytes, Floats, Span, Texture, Words, blend
+
+Face: TypeAlias = tuple[int, int, tuple[int, int, int, int]]
+"""First corner of a polygon, the one after its last, and its red, green, blue and label byte."""
 
 
 class Canvas:
@@ -20,39 +23,14 @@ class Canvas:
         self._rows = np.arange(size[0], dtype=np.float32) + 0.5
         self._columns = np.arange(size[1], dtype=np.float32) + 0.5
 
-    def backdrop(self, panorama: Words, anchor: int, view: View) -> None:
-        """Copy the sky and skyline; row `anchor` of the panorama lies on the horizon."""
-        height, width = self.words.shape
-        top = anchor - round(view.horizon)
-        left = round((panorama.shape[1] - width) / 2 + view.heading * view.focal)
-        top = min(max(top, 0), panorama.shape[0] - height)
-        left = min(max(left, 0), panorama.shape[1] - width)
-        self.words[:] = panorama[top : top + height, left : left + width]
-
-    def ground(self, ground: Ground, view: View) -> None:
-        """Paint the ground plane below the horizon, row by row of constant depth."""
-        first = max(0, int(np.ceil(view.horizon + 0.5)))
-        if first >= len(self._rows):
-            return
-        z = np.minimum(view.focal * view.height / (self._rows[first:] - view.horizon), FAR).astype(np.float32)
-        offset = view.centre_line(z)
-        ground.paint(self.words[first:], self._columns - view.centre, z, view, offset)
-
     def haze(self, colour: np.uint32, view: View, depth: float) -> None:
         """Lay a thin sheet of mist, one eighth opaque, over all that is painted beyond `depth`."""
         last = round(view.horizon + view.focal * view.height / depth)
-        below = self.words[: min(last, self.words.shape[0])]
+        below = self.words[:last]
         below -= (below >> np.uint32(3)) & np.uint32(0x1F1F1F)
         below += (colour >> np.uint32(3)) & np.uint32(0x1F1F1F)
 
-    def quad(
-        self,
-        texture: Texture,
-        x: tuple[float, float],
-        z: tuple[float, float],
-        y: tuple[float, float],
-        view: View,
-    ) -> None:
+    def quad(self, texture: Texture, x: Span, z: Span, y: Span, view: View) -> None:
         """Paint a texture on an upright rectangle that stands on x[0], z[0] … x[1], z[1] between heights y."""
         (x0, x1), (z0, z1), t0, t1 = x, z, 0.0, 1.0
         if z0 < NEAR or z1 < NEAR:
@@ -66,37 +44,26 @@ class Canvas:
         left, right = view.centre + view.focal * x0 / z0, view.centre + view.focal * x1 / z1
         if left > right:
             left, right, z0, z1, t0, t1 = right, left, z1, z0, t1, t0
+        columns = _cells(left, right, self.words.shape[1])
+        if columns.start >= columns.stop or right < 0 or left > self.words.shape[1]:
+            return
         if z0 == z1:
-            self._board(texture, (left, right), t1 < t0, view.focal / z0, y, view)
+            self._board(texture, columns, (left, right), t1 < t0, view.focal / z0, y, view)
         else:
-            self._wall(texture, (left, right), (z0, z1), (t0, t1), y, view)
+            self._wall(texture, columns, (left, right), (z0, z1), (t0, t1), y, view)
 
-    def _wall(
-        self,
-        texture: Texture,
-        sides: tuple[float, float],
-        z: tuple[float, float],
-        t: tuple[float, float],
-        y: tuple[float, float],
-        view: View,
-    ) -> None:
+    def _wall(self, texture: Texture, columns: slice, sides: Span, z: Span, t: Span, y: Span, view: View) -> None:
         """Paint a quad that recedes: each column has its own depth, and its own level of the texture."""
         (left, right), (z0, z1), (t0, t1) = sides, z, t
-        height, width = self.words.shape
-        first = max(0, math.ceil(left - 0.5))
-        last = min(width, max(math.ceil(right - 0.5), first + 1))  # thin things keep one column
-        if first >= last or right < 0 or left > width:
-            return
-        a = (self._columns[first:last] - np.float32(left)) / np.float32(max(right - left, 1e-3))
+        a = (self._columns[columns] - np.float32(left)) / np.float32(max(right - left, 1e-3))
         a = np.minimum(np.maximum(a, 0), 1)
         near1 = a * np.float32(1 / z1)
         inverse = near1 + (1 - a) * np.float32(1 / z0)
         across = t0 + near1 * np.float32(t1 - t0) / inverse
         top = view.horizon + np.float32(view.focal * (view.height - y[1])) * inverse
         tall = np.maximum(np.float32(view.focal * (y[1] - y[0])) * inverse, 1)
-        upper = max(0, math.ceil(top.min() - 0.5))
-        lower = min(height, max(math.ceil((top + tall).max() - 0.5), upper + 1))
-        if upper >= lower:
+        rows = _cells(top.min(), (top + tall).max(), self.words.shape[0])
+        if rows.start >= rows.stop:
             return
         # a wall seen at a grazing angle is minified more across than down: the level lies between
         squeeze = abs(t1 - t0) / (max(right - left, 1.0) * z0 * z1) * texture.widths[0] / (inverse * inverse)
@@ -106,40 +73,32 @@ class Canvas:
         wide, high = texture.widths[level], texture.heights[level]
         column = texture.starts[level] + np.minimum(across * wide, wide - 1).astype(np.int32)
         scale = high / tall
-        down = self._rows[upper:lower, None] * scale
+        down = self._rows[rows, None] * scale
         down -= top * scale
         index = down.astype(np.int32)
         inside = (down >= 0) & (down < high)
         index *= wide.astype(np.int32)
         index += column
         words = texture.texels.take(index, mode="clip")
-        blend(self.words[upper:lower, first:last], words, texture, inside)
+        blend(self.words[rows, columns], words, inside, solid=texture.solid, sheer=texture.sheer)
 
     def _board(
-        self,
-        texture: Texture,
-        sides: tuple[float, float],
-        mirrored: bool,
-        scale: float,
-        y: tuple[float, float],
-        view: View,
+        self, texture: Texture, columns: slice, sides: Span, mirrored: bool, scale: float, y: Span, view: View
     ) -> None:
         """Paint a quad that faces the camera, scale pixels to the metre."""
         left, right = sides
         top, bottom = view.horizon + scale * (view.height - y[1]), view.horizon + scale * (view.height - y[0])
-        first, upper = max(0, math.ceil(left - 0.5)), max(0, math.ceil(top - 0.5))
-        last = min(self.words.shape[1], max(math.ceil(right - 0.5), first + 1))  # thin things keep one column
-        lower = min(self.words.shape[0], max(math.ceil(bottom - 0.5), upper + 1))
-        if first >= last or upper >= lower or right < 0 or left > self.words.shape[1]:
+        rows = _cells(top, bottom, self.words.shape[0])
+        if rows.start >= rows.stop:
             return
         stretch = max(float(texture.heights[0]) / max(bottom - top, 1.0), 1.0)
         level = min(int(math.log2(stretch) + 0.5), len(texture.starts) - 1)
         wide, high = int(texture.widths[level]), int(texture.heights[level])
-        column = ((self._columns[first:last] - left) * (wide / max(right - left, 1.0))).astype(np.int32)
+        column = ((self._columns[columns] - left) * (wide / max(right - left, 1.0))).astype(np.int32)
         if high == 1:  # a plain texture
-            self.words[upper:lower, first:last] = texture.texels.take(column, mode="clip")
+            self.words[rows, columns] = texture.texels.take(column, mode="clip")
             return
-        row = ((self._rows[upper:lower] - top) * (high / max(bottom - top, 1.0))).astype(np.int32)
+        row = ((self._rows[rows] - top) * (high / max(bottom - top, 1.0))).astype(np.int32)
         np.minimum(column, wide - 1, out=column)
         np.minimum(row, high - 1, out=row)
         if mirrored:
@@ -147,15 +106,10 @@ class Canvas:
         row *= wide
         row += texture.starts[level]
         words = texture.texels.take(row[:, None] + np.maximum(column, 0), mode="clip")
-        blend(self.words[upper:lower, first:last], words, texture)
+        blend(self.words[rows, columns], words, solid=texture.solid, sheer=texture.sheer)
 
-    def polygons(self, corners: Floats, faces: list[tuple[int, int, tuple[int, int, int, int]]]) -> None:
-        """Paint polygons, one over the other.
-
-        Args:
-            corners: columns and rows (n, 2) of all polygons.
-            faces: for each polygon, the first and last but one of its corners, and its red, green, blue and label byte.
-        """
+    def polygons(self, corners: Floats, faces: list[Face]) -> None:
+        """Paint polygons, one over the other; corners (n, 2) are columns and rows of all of them."""
         height, width = self.words.shape
         left, top = (max(int(edge), 0) for edge in corners.min(0))
         right, bottom = (min(int(edge) + 2, limit) for edge, limit in zip(corners.max(0), (width, height), strict=True))
@@ -167,9 +121,7 @@ class Canvas:
         for start, end, fill in faces:
             draw.polygon(flat[2 * start : 2 * end], fill=fill)
         words = np.frombuffer(patch.tobytes(), np.uint32).reshape(bottom - top, right - left)
-        below = self.words[top:bottom, left:right]
-        blend_sheer(below, words)
-        np.copyto(below, words, where=words < SHEER)
+        blend(self.words[top:bottom, left:right], words)
 
     def labels(self) -> Bytes:
         """The classes painted so far, uint8 (H, W)."""
@@ -178,3 +130,9 @@ class Canvas:
     def colours(self) -> Words:
         """The colours painted so far, words without labels."""
         return self.words & RGB
+
+
+def _cells(low: float, high: float, limit: int) -> slice:
+    """The pixels below `limit` whose middles lie between two edges; thin things keep one."""
+    first = max(0, math.ceil(low - 0.5))
+    return slice(first, min(limit, max(math.ceil(high - 0.5), first + 1)))

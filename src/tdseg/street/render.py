@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 from tdseg.errors import ConfigError
-from tdseg.street.camera import Ego, Sensor, panorama
-from tdseg.street.plan import draw_light, draw_plan
+from tdseg.street.backdrop import Ground, Sky
+from tdseg.street.camera import Ego, Sensor
+from tdseg.street.draws import Draws
+from tdseg.street.plan import Light, Plan
 from tdseg.street.raster import Canvas
-from tdseg.street.road import Ground
-from tdseg.street.street import Street
+from tdseg.street.scene import Scene
 from tdseg.street.texture import Bytes
 
 MIN_SIDE, MAX_SIDE = 32, 4096
@@ -68,17 +69,15 @@ def _check(seed: int, num_frames: int, size: tuple[int, int], fps: float) -> Non
 
 
 def _render(seed: int, num_frames: int, size: tuple[int, int], fps: float) -> Iterator[StreetFrame]:
-    layout, motion, noise = np.random.default_rng(seed).spawn(3)
-    light, plan = draw_light(layout), draw_plan(layout)
-    ground, street = Ground(layout, plan, light), Street(layout, plan, light)
-    sky, anchor, haze = panorama(motion, light, size)
+    layout, motion, noise = Draws(np.random.PCG64(seed)).streams(3)
+    light, plan = Light(layout), Plan(layout)
+    ground, scene = Ground(layout, plan, light), Scene(layout, plan, light)
+    sky = Sky(motion, light, size)
     ego, sensor = Ego(motion, plan, size), Sensor(noise, light, size)
     canvas = Canvas(size)
     for index in range(num_frames):
-        time = index / fps
-        view = ego.look(time, 1 / fps)
-        canvas.backdrop(sky, anchor, view)
-        canvas.ground(ground, view)
-        street.paint(canvas, view, time, haze)
-        image = sensor.expose(canvas.colours(), view, time, ego.step, ego.turn)
-        yield StreetFrame(image, canvas.labels())
+        view = ego.look(index / fps, 1 / fps)
+        sky.paint(canvas.words, view)
+        ground.paint(canvas.words, view)
+        scene.paint(canvas, view, sky.haze)
+        yield StreetFrame(sensor.expose(canvas.colours(), view), canvas.labels())

@@ -6,8 +6,9 @@ nibble and an `Ink` in the high nibble. Byte views of words assume a little-endi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,10 @@ from PIL import Image
 Words: TypeAlias = npt.NDArray[np.uint32]
 Floats: TypeAlias = npt.NDArray[np.float32]
 Bytes: TypeAlias = npt.NDArray[np.uint8]
+Flags: TypeAlias = npt.NDArray[np.bool_]
 Colour: TypeAlias = tuple[int, int, int]
+Palette: TypeAlias = tuple[Colour, ...]
+Span: TypeAlias = tuple[float, float]
 
 RGB = np.uint32(0x00FFFFFF)
 CLASS = np.uint32(0x0F000000)
@@ -49,44 +53,49 @@ class Ink(IntEnum):
     SHADE = 3  # mixes the colour half and half, keeps the label: shadows
 
 
-class Texture:
-    """A picture with labels and its mip pyramid, stored as one flat array of words.
+class Pyramid:
+    """The levels of a picture, from fine to coarse: their words in one flat array, where each starts, and its size."""
+
+    def __init__(self, levels: list[Words]) -> None:
+        self.texels: Words = np.concatenate([level.ravel() for level in levels])
+        self.starts = np.cumsum([0] + [level.size for level in levels[:-1]]).astype(np.int32)
+        self.heights, self.widths = np.array([level.shape for level in levels], np.float32).T.copy()
+
+
+class Texture(Pyramid):
+    """A picture with labels and its mip pyramid.
 
     Args:
-        rgb: (h, w, 3), 0..255.
-        label: uint8 (h, w), a class or `NOTHING`.
+        rgb: (h, w, 3), clipped to 0..255.
+        label: (h, w), a class or `NOTHING`; or the class of all texels.
         opacity: (h, w), 0..1, of the colour where there is a label; 1 where not given.
     """
 
-    def __init__(self, rgb: npt.NDArray[np.generic], label: Bytes, opacity: Floats | None = None) -> None:
-        colour = rgb.astype(np.float32)
-        weight = np.ones(label.shape, np.float32) if opacity is None else opacity.astype(np.float32)
-        weight = np.where(label == NOTHING, np.float32(0), weight)
-        levels = [_encode(colour, label, weight)]
-        while min(label.shape) >= 4:
-            colour, label, weight = _halve(colour, label, weight)
-            levels.append(_encode(colour, label, weight))
-        self.texels: Words = np.concatenate([level.ravel() for level in levels])
-        self.heights = np.array([level.shape[0] for level in levels], np.float32)
-        self.widths = np.array([level.shape[1] for level in levels], np.float32)
-        self.starts = np.cumsum([0] + [level.size for level in levels[:-1]]).astype(np.int32)
+    def __init__(
+        self, rgb: npt.NDArray[Any], label: npt.NDArray[np.integer] | Label, opacity: Floats | None = None
+    ) -> None:
+        colour = np.clip(rgb, 0, 255).astype(np.float32)
+        classes: Bytes = np.broadcast_to(np.asarray(label, np.uint8), colour.shape[:2])
+        weight = np.where(classes == NOTHING, np.float32(0), np.float32(1) if opacity is None else opacity)
+        levels = [_encode(colour, classes, weight)]
+        while min(classes.shape) >= 4:
+            colour, classes, weight = _halve(colour, classes, weight)
+            levels.append(_encode(colour, classes, weight))
+        super().__init__(levels)
         self.solid = bool((self.texels < SHEER).all())
         self.sheer = bool(((self.texels >= SHEER) & (self.texels < _EMPTY)).any())
 
     @classmethod
-    def from_image(cls, image: Image.Image, grain: Floats | None = None) -> Texture:
-        """From an RGBA image whose alpha channel holds labels; `grain` (h, w) multiplies the colour."""
+    def drawn(cls, image: Image.Image, label: Label, grain: Floats | None = None) -> Texture:
+        """From an RGBA image, of one class where its alpha is not 0; `grain` (h, w) multiplies the colour."""
         pixels = np.asarray(image)
-        rgb = pixels[..., :3].astype(np.float32)
-        if grain is not None:
-            rgb = np.clip(rgb * grain[..., None], 0, 255)
-        return cls(rgb, pixels[..., 3])
+        rgb = pixels[..., :3] if grain is None else pixels[..., :3] * grain[..., None]
+        return cls(rgb, np.where(pixels[..., 3] > 0, label, NOTHING))
 
     @classmethod
     def plain(cls, colour: Colour, label: Label) -> Texture:
         """One colour, slightly lit from the left."""
-        rgb = np.clip(np.array(colour, np.float32) * np.array([1.15, 1.0, 0.8], np.float32)[None, :, None], 0, 255)
-        return cls(rgb, np.full((1, 3), label, np.uint8))
+        return cls(np.array(colour, np.float32) * np.array([1.15, 1.0, 0.8], np.float32)[None, :, None], label)
 
 
 def pack(rgb: npt.NDArray[np.generic], label: npt.NDArray[np.generic] | int) -> Words:
@@ -97,21 +106,20 @@ def pack(rgb: npt.NDArray[np.generic], label: npt.NDArray[np.generic] | int) -> 
     return words.view(np.uint32)[..., 0]
 
 
-def blend(below: Words, above: Words, texture: Texture, where: npt.NDArray[np.bool_] | None = None) -> None:
-    """Paint words of a texture on a view of the canvas, in place, each by its ink."""
-    if texture.solid:
+def blend(below: Words, above: Words, where: Flags | None = None, *, solid: bool = False, sheer: bool = True) -> None:
+    """Paint words on a view of the canvas, in place, each by its ink; `solid` if all are, not `sheer` if none is."""
+    if solid:
         np.copyto(below, above, where=True if where is None else where)
         return
     opaque = above < SHEER
-    if texture.sheer:
-        blend_sheer(below, above, where)
+    if sheer:
+        _blend_sheer(below, above, where)
     if where is not None:
         opaque &= where
     np.copyto(below, above, where=opaque)
 
 
-def blend_sheer(below: Words, above: Words, where: npt.NDArray[np.bool_] | None = None) -> None:
-    """Paint the words that are neither solid nor nothing, in place."""
+def _blend_sheer(below: Words, above: Words, where: Flags | None) -> None:
     sheer = (above >= SHEER) & (above < _EMPTY)
     if where is not None:
         sheer &= where
@@ -127,28 +135,8 @@ def mix(a: Words, b: Words | np.uint32) -> Words:
     return (a & b) + (((a ^ b) >> np.uint32(1)) & np.uint32(0x7F7F7F7F))
 
 
-def noise(rng: np.random.Generator, shape: tuple[int, int], cell: float, *, octaves: int = 1) -> Floats:
-    """Smooth noise (h, w) of about unit variance; `cell` is the size of the coarsest blobs in pixels."""
-    height, width = shape
-    total = np.zeros(shape, np.float32)
-    weight = 1.0
-    for _ in range(octaves):
-        grid = (max(2, round(height / cell) + 1), max(2, round(width / cell) + 1))
-        coarse = Image.fromarray(rng.standard_normal(grid, np.float32))
-        total += weight * np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC))
-        weight, cell = weight * 0.55, max(1.0, cell / 2)
-    return total
-
-
-def vary(rng: np.random.Generator, colour: Colour, spread: float = 18.0, light: float = 1.0) -> Colour:
-    """The colour with a random tint and brightness, times `light`."""
-    tint = np.array(colour) * light + rng.normal(0, spread) + rng.normal(0, spread * 0.3, 3)
-    r, g, b = (int(c) for c in np.clip(tint, 4, 250))
-    return r, g, b
-
-
-def scale(colour: Colour, factor: float) -> Colour:
-    """The colour, brighter or darker."""
+def scale(colour: Iterable[float], factor: float = 1.0) -> Colour:
+    """The colour, brighter or darker, in whole numbers from 0 to 255."""
     r, g, b = (min(255, max(0, int(c * factor))) for c in colour)
     return r, g, b
 

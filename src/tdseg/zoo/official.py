@@ -40,9 +40,9 @@ def convert(
     Args:
         source: a released file, or a checkpoint of the training code (`model_state`, `module.` before every key,
             teacher and auxiliary heads in it), or the teacher itself, cut into groups: a psp101 like any other.
-        target: ends in .safetensors.
-        model: one of CONVERTIBLE.
-        num_classes: of the checkpoint; 19 are taken to be those of Cityscapes.
+        target: the .safetensors file to write, which `--model` of every other command takes.
+        model: which model it holds, such as td4-psp18; psp101 for a teacher.
+        num_classes: classes of the checkpoint; 19 are taken to be those of Cityscapes.
         memory_stride: of a model with memory; None: 4, that of the official testing code. Its training code has 3.
         overwrite: replace the target.
 

@@ -53,11 +53,12 @@ def bench(
     longer latency. Before measuring, every path runs twice and with a full memory: one-time costs are figures apart.
 
     Args:
-        model: packaged weights, a file of weights, an exported folder, or an architecture, which gets random weights.
+        model: name of packaged weights or of an architecture (see `tdseg models`), which gets random weights, a file of
+            weights, or an exported folder.
         execution: where it runs, by what, and in which form; runtime "auto" is torch for an architecture and for
             several streams.
         size: (height, width) of the network's input, pixels; None: the model's own.
-        source: a video, decoded and its overlay encoded; None: made-up pictures of the network's size.
+        source: video to decode, segment and encode; None: made-up pictures of the network's size.
         streams: videos at once, as one batch on one model, each with its own state.
         frames: frames of each stream to measure, at most: a video may have fewer.
         on_progress: called after each frame with the number done and the number to do.

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tdseg.masks.reading import Mask, Palette
+from tdseg.masks.palette import Palette
 from tdseg.measure.compare.film import Film
-from tdseg.metrics.basic import flip_share
+from tdseg.metrics.basic import Mask, flip_share
 from tdseg.metrics.figures import temporal
 from tdseg.metrics.iou import VOID, ConfusionMatrix
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tdseg.masks import draw
-from tdseg.masks.reading import Mask
+from tdseg.masks.palette import Colors
 from tdseg.measure.pairing import RGB
+from tdseg.metrics.basic import Mask
 from tdseg.video import VideoWriter, open_video
 
 PANEL = 480
@@ -46,7 +47,7 @@ class Film:
         OutputError: it cannot be written (here, and in every method).
     """
 
-    def __init__(self, size: tuple[int, int], *, frames: int, fps: float, colors: draw.Colors) -> None:
+    def __init__(self, size: tuple[int, int], *, frames: int, fps: float, colors: Colors) -> None:
         scale = min(1.0, PANEL / max(size))
         self._panel = max(2, round(size[0] * scale / 2) * 2), max(2, round(size[1] * scale / 2) * 2)
         self.size = 2 * self._panel[0], 2 * self._panel[1]

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tdseg.errors import ConfigError
-from tdseg.masks import draw
-from tdseg.masks.reading import Mask, Masks, Palette, open_masks, read_palette
+from tdseg.masks.palette import Palette, color_table, read_palette
+from tdseg.masks.reading import Masks, open_masks
 from tdseg.measure.compare.difference import Comparison, SideFigures
 from tdseg.measure.compare.film import Film, moments
 from tdseg.measure.compare.sides import Side, open_sides
 from tdseg.measure.pairing import RGB, frames_with_masks
+from tdseg.metrics.basic import Mask
 from tdseg.metrics.iou import VOID
 from tdseg.runtime.network import Execution
 from tdseg.video import VideoReader, open_video
@@ -40,12 +41,15 @@ def compare(
     Figures along optical flow need the extra `metrics`, and are left out without it.
 
     Args:
-        a, b: each the name of packaged weights, a .safetensors file, an exported folder, or masks, as in `open_masks`.
-        video: as in `open_video`, of known length unless `frames` is given.
-        size, execution: of models, as in `tdseg.segment`.
-        palette: file of classes, see `read_palette`; coloured masks without a model beside them need it.
+        a: name of packaged weights (see `tdseg models`), a file of weights, an exported folder, or masks: a folder of
+            PNGs, an .npz file.
+        b: likewise; models and masks may be mixed.
+        video: video file or folder of frames, of the size of the masks; of known length, unless `frames` is given.
+        size: (height, width) of the input of models, pixels; None: each model's own.
+        execution: where models run, and by what.
+        palette: file with a line "R G B name" for each class; coloured masks without a model beside them need it.
         labels: ground truth, in the forms of masks.
-        frames: compare so many at most.
+        frames: compare so many frames at most.
         on_progress: called after each frame with the number done and the number to do.
 
     Raises:
@@ -65,7 +69,7 @@ def compare(
             kinds.append(open_masks(labels, given or known))
         classes = known or _unnamed()
         frame_size = reader.info.height, reader.info.width
-        colors = draw.color_table([tuple(color) for color in classes.colors.tolist()])
+        colors = color_table([tuple(color) for color in classes.colors.tolist()])
         film = stack.enter_context(Film(frame_size, frames=total, fps=reader.info.fps, colors=colors))
         fps = None if Path(video).is_dir() else reader.info.fps
         flow, along = _flow_metrics(fps)
@@ -126,4 +130,4 @@ def _short(a: str, b: str) -> tuple[str, str]:
 
 def _unnamed() -> Palette:
     """Classes of masks of which nothing is known."""
-    return Palette("", tuple(f"class {index}" for index in range(VOID)), draw.color_table()[:VOID])
+    return Palette("", tuple(f"class {index}" for index in range(VOID)), color_table()[:VOID])

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from tdseg.errors import ConfigError
 from tdseg.inference.pipeline import warm_up
 from tdseg.inference.stream import Stream
-from tdseg.masks import draw
 from tdseg.masks.classes import class_difference
-from tdseg.masks.reading import Masks, Palette, open_masks, size_text
+from tdseg.masks.palette import Palette, color_table
+from tdseg.masks.reading import Masks, open_masks, size_text
 from tdseg.runtime.manifest import is_exported
 from tdseg.runtime.network import Execution
 from tdseg.zoo import catalog
@@ -78,7 +78,7 @@ def _open_model(given: str, size: tuple[int, int] | None, execution: Execution) 
     stream, config = Stream(model, size), model.config
     warm_up(stream)
     names = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
-    colors = draw.color_table(config.palette)[: config.num_classes]
+    colors = color_table(config.palette)[: config.num_classes]
     what = f"{given}: model, {size_text(stream.size)} in {model.runtime} {model.precision} on {model.device}"
     return Side(what, stream), Palette(given, names, colors)
 

@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tdseg.street import cars, sprites
-from tdseg.street.frontage import Panel, Span, build_panels
-from tdseg.street.plan import LENGTH, Light, Plan
+from tdseg.street.camera import FAR, NEAR, View
+from tdseg.street.draws import Draws
+from tdseg.street.frontage import Frontage, Panel
+from tdseg.street.plan import Light, Plan
 from tdseg.street.raster import Canvas
-from tdseg.street.traffic import Driver, Walker, draw_drivers, draw_walkers
-from tdseg.street.view import FAR, NEAR, View
+from tdseg.street.texture import Span
+from tdseg.street.traffic import draw_movers
 
 MOVERS_FAR = 115.0  # metres; people and cars beyond are a few pixels that hardly show
 SHEETS = (120.0, 80.0, 52.0)  # depths of the sheets of mist, metres
@@ -31,31 +32,28 @@ class _Thing(NamedTuple):
     eaves: Span | None = None  # rows, left and right, down from which it hides all behind it
 
 
-class Street:
+class Scene:
     """What stands and moves along a plan's street."""
 
-    def __init__(self, rng: np.random.Generator, plan: Plan, light: Light) -> None:
-        self._light = light
-        self._panels = build_panels(rng, plan, light)
-        self._drivers = draw_drivers(rng, plan, light)
-        self._walkers = draw_walkers(rng, plan, light)
-        self._along = np.array([panel.along for panel in self._panels], np.float32).T
-        self._across = np.array([panel.across for panel in self._panels], np.float32).T
-        self._order = np.array([panel.order for panel in self._panels], np.float32)
-        self._top = np.array([panel.height[1] for panel in self._panels], np.float32)
-        self._eaves = np.array([panel.eaves for panel in self._panels], np.float32)
+    def __init__(self, rng: Draws, plan: Plan, light: Light) -> None:
+        self._sheets = SHEETS[: light.sheets]
+        self._panels = Frontage(rng, plan, light).panels
+        self._movers = draw_movers(rng, plan, light)
+        rows = [(*panel.along, *panel.across, panel.order, panel.height[1], panel.eaves) for panel in self._panels]
+        columns = np.array(rows, np.float32).T.copy()
+        self._along, self._across, (self._order, self._top, self._eaves) = columns[:2], columns[2:4], columns[4:]
 
-    def paint(self, canvas: Canvas, view: View, time: float, haze: np.uint32) -> None:
+    def paint(self, canvas: Canvas, view: View, haze: np.uint32) -> None:
         """Paint all that is in sight, from far to near, with sheets of mist between."""
-        sheets = list(SHEETS[: self._light.haze])
-        for thing in reversed(self._in_sight(canvas, view, time)):
+        sheets = list(self._sheets)
+        for thing in reversed(self._in_sight(canvas, view)):
             while sheets and thing.order[0] < sheets[0]:
                 canvas.haze(haze, view, sheets.pop(0))
             thing.paint()
 
-    def _in_sight(self, canvas: Canvas, view: View, time: float) -> list[_Thing]:
+    def _in_sight(self, canvas: Canvas, view: View) -> list[_Thing]:
         """Things from near to far, without those that houses hide."""
-        things = [*self._standing(canvas, view), *self._moving(canvas, view, time)]
+        things = [*self._standing(canvas, view), *self._moving(canvas, view)]
         cover = np.full(canvas.words.shape[1], np.inf, np.float32)  # the row down from which each column is built up
         seen = []
         for thing in sorted(things, key=lambda thing: thing.order):
@@ -72,7 +70,7 @@ class Street:
 
     def _standing(self, canvas: Canvas, view: View) -> Iterator[_Thing]:
         start = self._along.min(0)
-        depth = view.ahead(start, LENGTH)
+        depth = view.ahead(start)
         z = depth + self._along - start
         x = self._across + view.centre_line(z)
         u, top = view.project(x, self._top, z)
@@ -90,37 +88,19 @@ class Street:
             paint = partial(_paint_panel, canvas, panel, (x0, x1), (z0, z1), view)
             yield _Thing((order, aside), first, last, above, paint, (eaves0, eaves1) if panel.eaves else None)
 
-    def _moving(self, canvas: Canvas, view: View, time: float) -> Iterator[_Thing]:
-        movers: list[Driver | Walker] = [*self._drivers, *self._walkers]
-        along, across, moved = np.array([mover.place(time, view.along) for mover in movers], np.float32).T
-        z = view.ahead(along, LENGTH)
-        x = across + view.centre_line(z)
-        for i in np.flatnonzero((z > -6) & (z < MOVERS_FAR)).tolist():
-            mover, depth, middle = movers[i], float(z[i]), float(x[i])
-            if isinstance(mover, Driver):
-                if depth + mover.car.length / 2 > NEAR:
-                    reach, near = mover.car.width + mover.car.length / 2, depth - mover.car.length / 2
-                    paint = partial(
-                        cars.paint, canvas, mover.car, (depth, mover.across), mover.heading, view, self._light
-                    )
-                    yield _thing(view, middle, reach, near, mover.car.height, depth, paint)
-            elif depth > 1.5:
-                paint = partial(_paint_walker, canvas, mover, float(moved[i]), middle, depth, view)
-                yield _thing(view, middle, mover.width / 2, depth, sprites.TALL, depth, paint)
-
-
-def _thing(
-    view: View, x: float, reach: float, near: float, tall: float, depth: float, paint: Callable[[], None]
-) -> _Thing:
-    u, v = view.project(np.array([x - reach, x + reach], np.float32), np.float32(tall), np.full(2, near, np.float32))
-    return _Thing((depth, abs(x)), float(u[0]), float(u[1]), float(v[0]), paint)
+    def _moving(self, canvas: Canvas, view: View) -> Iterator[_Thing]:
+        along, across, moved = np.array([mover.place(view.time, view.along) for mover in self._movers], np.float32).T
+        depth = view.ahead(along)
+        middle = across + view.centre_line(depth)
+        for i in np.flatnonzero((depth > -6) & (depth < MOVERS_FAR)).tolist():
+            mover, x, z = self._movers[i], float(middle[i]), float(depth[i])
+            look, near = mover.look, z - mover.look.half_length
+            if z + look.half_length > look.nearest:
+                sides = np.array([x - look.reach, x + look.reach], np.float32)
+                u, v = view.project(sides, np.float32(look.height), np.full(2, near, np.float32))
+                paint = partial(mover.paint, canvas, view, z, x, float(moved[i]))
+                yield _Thing((z, abs(x)), float(u[0]), float(u[1]), float(v[0]), paint)
 
 
 def _paint_panel(canvas: Canvas, panel: Panel, x: Span, z: Span, view: View) -> None:
     canvas.quad(panel.picture(), x, z, panel.height, view)
-
-
-def _paint_walker(canvas: Canvas, walker: Walker, moved: float, x: float, depth: float, view: View) -> None:
-    half = walker.width / 2 * (-1 if walker.crossing < 0 else 1)  # crossing to the left: mirrored
-    texture = walker.figure(int(moved / walker.stride * sprites.PHASES) % sprites.PHASES)
-    canvas.quad(texture, (x - half, x + half), (depth, depth), (0.0, sprites.TALL), view)

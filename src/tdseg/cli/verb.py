@@ -1,0 +1,108 @@
+"""A verb of the command from the function that it runs, whose signature and docstring say what its options are."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, is_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from cyclopts import Parameter, Token
+
+from tdseg.cli.terminal import DONE, parse_size, progress_bar
+
+T = TypeVar("T")
+Present = Callable[..., int | None]
+_SHORT = {"output": "-o"}
+"""Short names; an option that has one is never positional."""
+_TYPED = (NoneType, bool, int, float, Path)
+
+
+@dataclass
+class Call(Generic[T]):
+    """The function of a verb with its arguments, as they are on the command line."""
+
+    function: Callable[..., T]
+    arguments: dict[str, Any]
+    quiet: bool
+
+    def __call__(self, **changes: Any) -> T:
+        """Run the function, some arguments changed, under a progress bar where it tells of its progress."""
+        arguments = self.arguments | changes
+        if "on_progress" not in inspect.signature(self.function).parameters:
+            return self.function(**arguments)
+        with progress_bar(self.quiet) as on_progress:
+            return self.function(**arguments, on_progress=on_progress)
+
+
+def verb(function: Callable[..., T], *, hide: Collection[str] = ()) -> Callable[[Present], Callable[..., int]]:
+    """Make a verb of what presents the result of a function.
+
+    Its options are the parameters of the function, with the annotations and the docstring of these; those without a
+    default are positional. The presentation takes a `Call` and the options that it adds. Where it names one that the
+    function has, its kind, type and default hold, and both get the value.
+
+    Args:
+        function: of the library.
+        hide: those of its parameters that are no options, `on_progress` beside.
+    """
+
+    def decorate(present: Present) -> Callable[..., int]:
+        shown = inspect.signature(present, eval_str=True)
+        (first, _), *added = shown.parameters.items()
+        own, library = dict(added), _options(function, {*hide, "on_progress"})
+        signature = inspect.Signature(sorted((library | own).values(), key=lambda option: option.kind))
+
+        def command(*args: Any, **kwargs: Any) -> int:
+            given = signature.bind(*args, **kwargs)
+            given.apply_defaults()
+            values = given.arguments
+            call: Call[T] = Call(function, {name: values[name] for name in library}, values.get("quiet", False))
+            bound = inspect.BoundArguments(shown, {first: call} | {name: values[name] for name in own})
+            return present(*bound.args, **bound.kwargs) or DONE
+
+        command.__signature__ = signature  # type: ignore[attr-defined]
+        command.__annotations__ = {}  # else they are taken for those of the signature
+        command.__doc__ = _help(inspect.getdoc(function) or "")
+        return command
+
+    return decorate
+
+
+def _options(function: Callable[..., object], hide: Collection[str]) -> dict[str, inspect.Parameter]:
+    """The parameters of a function, but for some, as they are on a command line."""
+    hints, options = get_type_hints(function), {}
+    for name, one in inspect.signature(function).parameters.items():
+        if name not in hide:
+            positional = one.kind is one.POSITIONAL_OR_KEYWORD and one.default is one.empty and name not in _SHORT
+            options[name] = one.replace(
+                kind=one.POSITIONAL_ONLY if positional else one.KEYWORD_ONLY,
+                annotation=Annotated[_typed(hints[name]), Parameter(alias=_SHORT.get(name))],
+            )
+    return options
+
+
+def _typed(hint: Any) -> Any:
+    """What of a type is typed: a size as HxW, a dataclass as an option for each field, what has a name as text."""
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if is_dataclass(hint):
+        return Annotated[hint, Parameter(name="*")]
+    if tuple[int, int] in kinds:
+        return Annotated[hint, Parameter(n_tokens=1, converter=_size, metavar="HxW", negative=())]
+    video = str in kinds and int in kinds  # "-" is stdin
+    known = [kind for kind in kinds if kind in ((str, NoneType) if str in kinds else _TYPED)]
+    choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
+    return Annotated[Union[*known, *([Literal[*choices]] if choices else [])], Parameter(allow_leading_hyphen=video)]
+
+
+def _size(_: Any, tokens: Sequence[Token]) -> tuple[int, int]:
+    return parse_size(tokens[0].value)
+
+
+def _help(docstring: str) -> str:
+    """The docstring in the words of a command line: an argument that is None is one that is not given."""
+    text = re.sub(r"\bNone:\s+", "by default ", docstring)
+    return re.sub(r"(?m)^( +\w+: )(\w)", lambda match: match[1] + match[2].upper(), text)
