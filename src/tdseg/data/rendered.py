@@ -7,7 +7,7 @@ from typing import NamedTuple
 from tdseg.data.tracks import Track, TrackClips
 from tdseg.errors import DataError
 from tdseg.masks.classes import CAMVID_CLASSES, CAMVID_PALETTE
-from tdseg.masks.classmap import Mask
+from tdseg.metrics.basic import Mask
 from tdseg.street import StreetFrame, render_street
 from tdseg.video.pictures import RGB
 

@@ -13,8 +13,8 @@ from torch import Generator
 
 from tdseg.data.clip import Clip, ClipDataset
 from tdseg.errors import DataError, TdsegError
-from tdseg.masks.classmap import Mask
 from tdseg.masks.labels import ClassTable, LabelError, read_pixels
+from tdseg.metrics.basic import Mask
 from tdseg.metrics.iou import VOID
 from tdseg.video.pictures import RGB, read_image
 

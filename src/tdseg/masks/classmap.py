@@ -8,8 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tdseg.metrics.basic import Mask
+
 Indices = NDArray[np.intp]
-Mask = NDArray[np.uint8]
+
 Values = NDArray[np.float32]
 
 

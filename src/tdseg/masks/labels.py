@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdseg.errors import DataError
-from tdseg.masks.classmap import Mask
 from tdseg.masks.palette import Color, Palette
+from tdseg.metrics.basic import Mask
 from tdseg.metrics.iou import VOID
 from tdseg.video.pictures import open_image
 

@@ -16,8 +16,8 @@ from typing import IO, Any
 import numpy as np
 
 from tdseg.errors import DataError
-from tdseg.masks.classmap import Mask
 from tdseg.masks.palette import unreadable
+from tdseg.metrics.basic import Mask
 from tdseg.metrics.iou import VOID
 
 NPZ_ERRORS = (

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tdseg.errors import DataError
-from tdseg.masks.classmap import Mask
 from tdseg.masks.labels import ClassTable, not_indexed, read_pixels
 from tdseg.masks.npz import npz_names, read_npz
 from tdseg.masks.numbering import numbers_of
 from tdseg.masks.palette import Palette, unreadable
+from tdseg.metrics.basic import Mask
 from tdseg.video.pictures import is_image, natural_order
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from tdseg.errors import ConfigError
-from tdseg.masks.classmap import Mask, class_map
-from tdseg.metrics.basic import flip_share
+from tdseg.masks.classmap import class_map
+from tdseg.metrics.basic import Mask, flip_share
 from tdseg.metrics.iou import VOID, ConfusionMatrix
 from tdseg.models.propagation import TDNetState
 

@@ -18,8 +18,9 @@ from tdseg.errors import ConfigError
 from tdseg.inference.pipeline import DEFAULT_MODEL
 from tdseg.inference.stream import resized
 from tdseg.masks.classes import class_difference
-from tdseg.masks.classmap import Mask, class_map
+from tdseg.masks.classmap import class_map
 from tdseg.measure.pairing import RGB
+from tdseg.metrics.basic import Mask
 from tdseg.metrics.figures import FLOW, accuracy, temporal
 from tdseg.metrics.flow import DISFlow
 from tdseg.metrics.iou import ConfusionMatrix

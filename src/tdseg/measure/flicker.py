@@ -10,9 +10,10 @@ from typing import Any
 
 from tdseg.errors import ConfigError
 from tdseg.masks.palette import read_palette
-from tdseg.masks.reading import Mask, open_masks
+from tdseg.masks.reading import open_masks
 from tdseg.measure.instability import MapWriter, map_files
 from tdseg.measure.pairing import RGB, check_labels, frames_with_masks
+from tdseg.metrics.basic import Mask
 from tdseg.metrics.figures import FLOW, accuracy, temporal
 from tdseg.metrics.flow import DISFlow
 from tdseg.metrics.iou import VOID, ConfusionMatrix

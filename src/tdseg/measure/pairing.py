@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdseg.errors import DataError
-from tdseg.masks.reading import Mask, Masks, size_text
+from tdseg.masks.reading import Masks, size_text
+from tdseg.metrics.basic import Mask
 from tdseg.video import VideoReader
 
 RGB = NDArray[np.uint8]

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from tdseg.inference.stream import resized
-from tdseg.masks.classmap import Mask, class_map
+from tdseg.masks.classmap import class_map
 from tdseg.measure.pairing import RGB
+from tdseg.metrics.basic import Mask
 from tdseg.models.propagation import TDNetState
 from tdseg.runtime.network import Network
 

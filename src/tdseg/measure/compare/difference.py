@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdseg.masks.palette import Palette
-from tdseg.masks.reading import Mask
 from tdseg.measure.compare.film import Film
-from tdseg.metrics.basic import flip_share
+from tdseg.metrics.basic import Mask, flip_share
 from tdseg.metrics.figures import temporal
 from tdseg.metrics.iou import VOID, ConfusionMatrix
 

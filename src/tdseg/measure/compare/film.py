@@ -14,8 +14,8 @@ from PIL import Image
 
 from tdseg.masks import draw
 from tdseg.masks.palette import Colors
-from tdseg.masks.reading import Mask
 from tdseg.measure.pairing import RGB
+from tdseg.metrics.basic import Mask
 from tdseg.video import VideoWriter, open_video
 
 PANEL = 480

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from tdseg.errors import ConfigError
 from tdseg.masks.palette import Palette, color_table, read_palette
-from tdseg.masks.reading import Mask, Masks, open_masks
+from tdseg.masks.reading import Masks, open_masks
 from tdseg.measure.compare.difference import Comparison, SideFigures
 from tdseg.measure.compare.film import Film, moments
 from tdseg.measure.compare.sides import Side, open_sides
 from tdseg.measure.pairing import RGB, frames_with_masks
+from tdseg.metrics.basic import Mask
 from tdseg.metrics.iou import VOID
 from tdseg.runtime.network import Execution
 from tdseg.video import VideoReader, open_video
