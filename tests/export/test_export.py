@@ -23,6 +23,7 @@ from tdseg.models.tdnet import TDNet
 from tdseg.runtime.exported import READERS, open_exported
 from tdseg.runtime.manifest import MANIFEST, Manifest, checksums
 from tdseg.runtime.network import Execution, Network, RuntimeName
+from tdseg.video import Frame
 
 require_extra()
 
@@ -80,7 +81,7 @@ def test_frames_encoded_ahead(target: str, model: TDNet, folders: dict[str, Path
     assert exported.concurrent == model.config.shared_paths
     stream = Stream(exported)
     frames = moving_frames(9)
-    found = torch.cat([result.logits for result in stream.ahead(((frame, 0.0) for frame in frames), 2)])
+    found = torch.cat([result.logits for result in stream.ahead((Frame(0, 0.0, frame) for frame in frames), 2)])
     expected = logits(model, frames)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
 
@@ -100,7 +101,10 @@ def test_any_size(make: Callable[[], TDNet], tmp_path: Path, capsys: pytest.Capt
                 expected = [Stream(model, size).step(frame).logits for frame in frames[:1]]
                 found = Stream(exported, size).step(frames[0]).logits
                 torch.testing.assert_close(found, expected[0], rtol=0, atol=1e-4 * float(expected[0].abs().max()))
-                ahead, steps = Stream(exported, size).ahead(((frame, 0.0) for frame in frames), 2), Stream(model, size)
+                ahead, steps = (
+                    Stream(exported, size).ahead((Frame(0, 0.0, frame) for frame in frames), 2),
+                    Stream(model, size),
+                )
                 assert min((next(ahead).mask == steps.step(frame).mask).mean() for frame in frames) > 0.999
     with pytest.raises(ConfigError, match="multiples of 8"):
         Stream(open_exported(tmp_path / "any"), (100, 100))

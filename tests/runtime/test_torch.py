@@ -19,6 +19,7 @@ from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.network import Execution, Network
 from tdseg.runtime.torch import TorchNetwork
+from tdseg.video import Frame
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU: CUDA graphs run nowhere else")
 
@@ -79,7 +80,7 @@ def test_interface(model: TDNet) -> None:
     assert other.form == "fused, channels-last, bf16"
     frames = moving_frames(6)
     stream = Stream(other)
-    ahead = [result.mask for result in Stream(other).ahead(((frame, 0.0) for frame in frames), workers=2)]
+    ahead = [result.mask for result in Stream(other).ahead((Frame(0, 0.0, frame) for frame in frames), workers=2)]
     np.testing.assert_array_equal([stream.step(frame).mask for frame in frames], ahead)
     expected = [result.mask for result in map(Stream(model).step, frames)]
     assert np.mean(np.equal(ahead, expected)) > 0.9

@@ -18,6 +18,7 @@ from PIL import Image
 from tdseg.errors import OutputError
 from tdseg.files import unwritable
 from tdseg.inference.stream import Result
+from tdseg.metrics.basic import flip_share, percentiles
 
 
 class OutputFolder:
@@ -163,7 +164,7 @@ class RunStatistics:
         self._pixels += np.array(Image.fromarray(result.mask).histogram())  # half the time of bincount
         previous, self._previous = self._previous, result.mask
         if previous is not None and previous.shape == result.mask.shape:
-            self._flips.append(np.count_nonzero(result.mask != previous) / result.mask.size)
+            self._flips.append(flip_share(previous, result.mask))
 
     def figures(self, classes: Sequence[str]) -> dict[str, Any]:
         """Those of a `Summary`, by their names there."""
@@ -177,9 +178,3 @@ class RunStatistics:
             "flip_rate": round(fmean(self._flips), 6) if self._flips else None,
             "class_share": dict(zip(classes, shares, strict=False)),
         }
-
-
-def percentiles(values: Sequence[float]) -> dict[str, float]:
-    """p50, p95, p99 and max, in the unit of the values, rounded to 0.001."""
-    p50, p95, p99, most = np.percentile(values, (50, 95, 99, 100)).round(3)
-    return {"p50": float(p50), "p95": float(p95), "p99": float(p99), "max": float(most)}

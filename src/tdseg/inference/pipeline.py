@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -53,8 +53,8 @@ def segment(
     Warns:
         UserWarning: the source gave fewer frames than it declares.
     """
-    with _opened(source, model, size, execution) as run, closing(run.results()) as results:
-        yield from results
+    with _opened(source, model, size, execution) as run:
+        yield from run.results
     if run.reader.problem:
         warnings.warn(run.reader.problem, stacklevel=2)
 
@@ -96,15 +96,12 @@ def segment_to(
     folder_path = default_output(source) if output is None else Path(output)
     _keep_source(source, folder_path)
     interrupt: KeyboardInterrupt | None = None
-    with (
-        _opened(source, model, size, execution) as run,
-        OutputFolder(folder_path, overwrite=overwrite) as folder,
-    ):
+    with _opened(source, model, size, execution) as run, OutputFolder(folder_path, overwrite=overwrite) as folder:
         info, colors = run.reader.info, color_table(run.stream.model.config.palette)
         recorder = Recorder(folder, source, info, colors, masks=masks == "png", overlay=overlay)
         try:
-            with recorder, closing(run.results()) as results:
-                for result in results:
+            with recorder:
+                for result in run.results:
                     recorder.put(result)
                     if on_progress:
                         on_progress(result.index + 1, info.num_frames)
@@ -144,45 +141,40 @@ def _keep_source(source: str | Path | int, output: Path) -> None:
 
 
 class _Run(NamedTuple):
-    """A network that is ready for the frames of an open source."""
+    """A network on its way through a source."""
 
     stream: Stream
     reader: VideoReader
-    workers: int
-    """Frames encoded at once."""
+    results: Iterator[Result]
+    """Of each frame, in order."""
     startup_s: float
     """Loading the network and running it for the first time, seconds."""
     started: float
     """When the first frame was asked, `time.perf_counter()`."""
-
-    def results(self) -> Generator[Result, None, None]:
-        """Of each frame, in order."""
-        return self.stream.ahead(self.reader, self.workers)
 
 
 @contextmanager
 def _opened(
     source: str | Path | int, model: str | Path | TDNet | Network, size: tuple[int, int] | None, execution: Execution
 ) -> Iterator[_Run]:
-    """What a video goes through, whatever becomes of its results. Threads are as before when it ends."""
+    """What a video goes through, whatever becomes of its results; at the end torch has its threads back."""
     begun = time.perf_counter()
     keep_freed_memory()
     with cpu_threads(execution.threads) as available:
         workers = min(available, MOST_WORKERS)
         network = prepare(model, replace(execution, threads=available), size=size, workers=workers)
         # Two frames on a thread each are faster than one frame on two, which wait for each other at every layer, and on
-        # busy cores wait long. Other runtimes have threads of their own; not all can encode a frame ahead of its turn.
+        # busy cores wait long. Other runtimes have threads of their own.
         torch.set_num_threads(available // workers if network.runtime == "torch" else 1)
         stream = Stream(network, size)
         warm_up(stream)
         started = time.perf_counter()
         reader = open_video(source)
         try:
-            yield _Run(stream, reader, workers, started - begun, started)
+            with closing(stream.ahead(reader, workers)) as results:
+                yield _Run(stream, reader, results, started - begun, started)
         finally:
-            with suppress(
-                ValueError
-            ):  # a source that gives nothing still holds the thread that reads, and will close, it
+            with suppress(ValueError):  # a silent source still holds the thread that reads it, which then closes it
                 reader.close()
 
 

@@ -57,7 +57,7 @@ class Stream:
     """The state of one video on its way through a model. Streams on one model, in any threads, are independent.
 
     Args:
-        model: a TDNet in eval mode, of which `fuse()` gives the fastest form; or a network in another runtime.
+        model: a TDNet in eval mode, which runs as it is (`fuse()` gives a faster one); or a network.
         size: (height, width) of the network's input, pixels; None: the model's own.
 
     Raises:
@@ -159,12 +159,10 @@ def resized(frame: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
 
 
 def _check_frame(frame: NDArray[np.uint8]) -> None:
-    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-        shown = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
+    is_array = isinstance(frame, np.ndarray)
+    if not is_array or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
         raise ConfigError(
-            f"a frame of {shown}",
-            expected="a numpy array, uint8 (H, W, 3), RGB",
-            do="convert the frame; for tensors use model.step",
+            f"a frame of {f'{frame.dtype} {frame.shape}' if is_array else type(frame).__name__}",
+            expected="a numpy array, uint8 (H, W, 3), RGB, of at least one pixel",
+            do="convert the frame, or leave it out if it is empty; for tensors use model.step",
         )
-    if frame.size == 0:
-        raise ConfigError(f"a frame of {frame.shape}", expected="at least one pixel", do="leave empty frames out")
