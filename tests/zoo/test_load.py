@@ -19,7 +19,8 @@ from tdseg.video import open_video
 from tdseg.zoo import catalog
 from tdseg.zoo import load as loading
 from tdseg.zoo.catalog import WEIGHTS, save
-from tdseg.zoo.load import fetch, load, prepare
+from tdseg.zoo.hub import fetch
+from tdseg.zoo.load import load, prepare
 
 PACKAGED = "td4-lite0-camvid"
 

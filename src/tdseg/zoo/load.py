@@ -12,7 +12,7 @@ from typing import Literal, overload
 
 import torch
 
-from tdseg.errors import ConfigError, WeightsError
+from tdseg.errors import ConfigError
 from tdseg.inference.stream import input_size
 from tdseg.models.subnets import SubNetwork
 from tdseg.models.tdnet import TDNet
@@ -21,10 +21,9 @@ from tdseg.runtime.manifest import is_exported
 from tdseg.runtime.network import Network
 from tdseg.system import __version__, installed, require, resolve_device
 from tdseg.zoo import catalog
+from tdseg.zoo.hub import HUB, fetch
 
 AnyRuntime = RuntimeName | Literal["auto"]
-HUB = "hf://"
-_FILES = ["*.safetensors", "*.json", "*.onnx", "*.xml", "*.bin"]
 _EXPORTER = ("onnx", "onnxscript")
 _log = logging.getLogger("tdseg")
 
@@ -165,30 +164,6 @@ def _compiled() -> Path | None:
     except OSError:
         return None
     return folder if os.access(folder, os.W_OK) else None
-
-
-def fetch(address: str) -> Path:
-    """The folder of a repository of the Hugging Face hub, downloaded if it is not here yet.
-
-    Args:
-        address: hf://org/name, or hf://org/name@revision.
-
-    Raises:
-        ConfigError: huggingface_hub is not installed.
-        WeightsError: there is no such repository or revision, or it cannot be reached.
-    """
-    require("huggingface_hub", extra="hub")
-    from huggingface_hub import snapshot_download
-
-    name, _, revision = address.removeprefix(HUB).partition("@")
-    try:
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=_FILES))
-    except (OSError, ValueError) as error:  # all of the hub's errors are one of these
-        raise WeightsError(
-            f"{address}: {str(error).splitlines()[0]}",
-            expected="hf://org/name or hf://org/name@revision, and a connection to the hub",
-            do="check the name, or download the files and give their folder",
-        ) from None
 
 
 def _packaged_graph(name: str, size: tuple[int, int] | None) -> tuple[Path | None, tuple[int, int] | None]:
