@@ -28,7 +28,7 @@ pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[trai
 
 from support import fabricate
 from support.fabricate import Kept, parse, paths_of, small_values, write_camvid
-from tdseg.train.loop import fit, per_frame_recipe
+from tdseg.train.loop import fit
 from tdseg.train.mixture import Mixture
 from tdseg.train.recipe import Recipe
 from tdseg.train.trainer import Trainer, make_fabric, make_network
@@ -114,14 +114,14 @@ def test_a_first_stage_takes_over_what_fits_it(values: dict[str, Any]) -> None:
             "per_frame": {"batch": 4, "optimizer": {"lr": 0.5}},
         }
     )
-    stage = per_frame_recipe(recipe)
+    stage = recipe.first_stage()
     assert (stage.model, stage.length, stage.batch, stage.distill, stage.per_frame) == ("psp18", 1, 4, None, None)
     assert stage.overrides == {"head_channels": 16}
     assert [source.length for source in stage.sources] == [1, 1]
     assert (stage.losses.agreement, stage.losses.lovasz) == (0, 0.3)
     assert (stage.optimizer.lr, stage.optimizer.warmup) == (0.5, 1)
     with pytest.raises(ConfigError, match="per_frame"):
-        per_frame_recipe(recipe.model_copy(update={"per_frame": {"speed": 1}}))
+        recipe.model_copy(update={"per_frame": {"speed": 1}}).first_stage()
 
 
 def run_until(command: list[str], sign: Path) -> None:
@@ -275,7 +275,7 @@ def test_a_full_disk_is_survived(values: dict[str, Any], tmp_path: Path) -> None
     kept = Kept()
     with small_disk(size // 2):
         fit(parse(values), tmp_path, resume=True, watchers=[kept])
-    assert "no checkpoint of step 4" in kept.warnings[0]
+    assert "cannot write the checkpoint of step 4" in kept.warnings[0]
     assert "free some space" in kept.warnings[0]
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000002.ckpt"]
     assert [step.number for step in kept.steps] == [3, 4]
@@ -311,7 +311,7 @@ def make_trainer(values: dict[str, Any]) -> tuple[Trainer, Mixture]:
 
 
 def take_step(trainer: Trainer, mixture: Mixture, step: int) -> dict[str, float]:
-    from tdseg.train.feed import supplies
+    from tdseg.train.supply import supplies
 
     recipe = trainer.recipe
     supply = next(supplies(recipe, mixture, range(recipe.batch), step, torch.device("cpu"), print))

@@ -46,17 +46,17 @@ def train(
         from tdseg.train.board import Board
         from tdseg.train.card import Card
         from tdseg.train.loop import fit
-        from tdseg.train.terminal import Terminal
+        from tdseg.train.printer import Printer
     if os.environ.get("RANK", "0") != "0":
         with cpu_threads(threads):
             fit(recipe, output, resume=resume)
         return DONE
     options = ["--output", str(output)] + ([] if threads is None else ["--threads", str(threads)])
     command = shlex.join(["tdseg", "train", str(config), *fields, *options])
-    terminal = Terminal(out, err)
+    printer = Printer(out, err)
     with cpu_threads(threads):
         try:
-            fit(recipe, output, resume=resume, watchers=(terminal, Board(terminal.warn), Card(command)))
+            fit(recipe, output, resume=resume, watchers=(printer, Board(printer.warn), Card(command)))
         except KeyboardInterrupt as interrupt:
             raise KeyboardInterrupt(f"{interrupt}\n  {command} --resume") from None
     weights, folder = shlex.quote(str(output / "model.safetensors")), shlex.quote(str(output))

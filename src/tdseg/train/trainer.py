@@ -20,18 +20,18 @@ from tdseg.models.path import NetworkPath
 from tdseg.models.propagation.state import TDNetState
 from tdseg.models.tdnet import ClipOutput, TDNet
 from tdseg.train.distill import Distiller
-from tdseg.train.feed import Supply
 from tdseg.train.losses import class_weights, clip_losses
 from tdseg.train.mixture import Mixture, seed_of
 from tdseg.train.optim import Average, lr_factor, make_optimizer, set_lr
 from tdseg.train.recipe import Recipe
+from tdseg.train.supply import Supply
 from tdseg.zoo import catalog
 
 _PATIENCE = timedelta(hours=6)
 """How long processes wait for each other: one of them evaluates and loads alone."""
 
 
-class Pending(NamedTuple):
+class PendingStep(NamedTuple):
     """A step that the device may still be computing."""
 
     names: tuple[str, ...]
@@ -84,11 +84,11 @@ class Trainer:
     """A network in training.
 
     Args:
-        recipe: what is done with it.
-        fabric: where.
+        recipe: of its training.
+        fabric: of this process.
         network: as it starts; trained in place.
         shares: (C,) of the classes among the data's labelled pixels.
-        distiller: what a teacher adds to the loss; its weights are part of no checkpoint.
+        distiller: adds the terms of a teacher; its weights are part of no checkpoint.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Trainer:
         self.fabric = fabric
         self.average = Average(network.to(memory_format=torch.channels_last), recipe.optimizer.ema)  # type: ignore[call-overload]
         self.average.model.to(fabric.device)
-        training = _Training(network)
+        training = _ClipNetwork(network)
         if fabric.world_size > 1 and fabric.device.type == "cuda":
             training = nn.SyncBatchNorm.convert_sync_batchnorm(training)  # type: ignore[no-untyped-call]
         if fabric.device.type == "cuda":
@@ -110,7 +110,7 @@ class Trainer:
         self.module, self.optimizer = fabric.setup(training, make_optimizer(self.network, recipe.optimizer))
         self.class_weights = class_weights(shares, recipe.losses.balance).to(fabric.device)
 
-    def launch(self, step: int, supply: Supply, *, stop: bool) -> Pending:
+    def launch(self, step: int, supply: Supply, *, stop: bool) -> PendingStep:
         """Train on what is supplied for a step, 0 … recipe.steps-1, without waiting for the device.
 
         Args:
@@ -141,10 +141,10 @@ class Trainer:
         self.average.update(self.network)
         facts = torch.tensor([float(stop), float(len(supply.problems))]).to(fabric.device, non_blocking=True)
         values = torch.cat([torch.stack([*totals.values(), norm]).float(), facts])
-        return Pending(tuple(totals), self._mean(values), recipe.optimizer.lr * factor)
+        return PendingStep(tuple(totals), self._mean(values), recipe.optimizer.lr * factor)
 
-    def read(self, step: int, pending: Pending) -> Outcome:
-        """What came of a step; waits for the device.
+    def read(self, step: int, pending: PendingStep) -> Outcome:
+        """The outcome of a step; waits for the device.
 
         Raises:
             ConfigError: a loss or a gradient is not finite.
@@ -163,7 +163,7 @@ class Trainer:
         return Outcome(terms, pending.lr, stop > 0, round(problems * self.fabric.world_size))
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds."""
+        """All that a checkpoint holds."""
         return {
             "recipe": self.recipe.model_dump(mode="json"),
             "version": tdseg.__version__,
@@ -217,9 +217,10 @@ class Trainer:
                 subnet.eval()
 
 
-class _Training(nn.Module):
-    """What a step computes: a clip, with a state that gradients do not flow to. No loss reads it, and DDP waits for the
-    gradient of all that is given out.
+class _ClipNetwork(nn.Module):
+    """A network run over clips, which gives a state that gradients do not flow to.
+
+    No loss reads it, and DDP waits for the gradient of all that is given out.
     """
 
     def __init__(self, network: TDNet) -> None:

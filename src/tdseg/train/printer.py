@@ -49,7 +49,7 @@ class Pace:
         )
 
 
-class Terminal(Watcher):
+class Printer(Watcher):
     """Prints what a run does.
 
     Args:
