@@ -57,7 +57,8 @@ class Card(Watcher):
         write_whole(weights.with_name("card.md"), self._text(model, weights))
 
     def _text(self, model: TDNet, weights: Path) -> str:
-        name, recipe = weights.resolve().parent.name, self._run.recipe
+        recipe, config = self._run.recipe, model.config
+        classes = f": {', '.join(config.classes)}" if config.classes else ""
         rows = {
             "architecture": _architecture(model),
             "file": _file(weights),
@@ -69,9 +70,9 @@ class Card(Watcher):
         }
         table = "\n".join(f"| {key} | {_cell(value)} |" for key, value in rows.items())
         values = recipe.model_dump(mode="json", exclude_unset=True)
-        return f"""# {name}
+        return f"""# {weights.resolve().parent.name}
 
-Segmentation in {model.config.num_classes} classes by `{recipe.model}`{_names(model.config.classes)}
+Segmentation in {config.num_classes} classes by `{recipe.model}`{classes}.
 
 | | |
 |---|---|
@@ -100,12 +101,8 @@ What it leaves out has the defaults of tdseg {tdseg.__version__}.
         if self._figures is None:
             return "Not evaluated: the recipe names no `validation`."
         number, figures = self._figures
-        known = {key: figures[key] for key in FIGURES if figures.get(key) is not None}
-        lines = [
-            f"| {name} | {', '.join(shown(key, item) for item in _listed(known[key]))} |"
-            for key, (name, _, _) in FIGURES.items()
-            if key in known and _listed(known[key])
-        ]
+        rows = [(key, name, _listed(figures.get(key))) for key, (name, _, _) in FIGURES.items()]
+        lines = [f"| {name} | {', '.join(shown(key, item) for item in items)} |" for key, name, items in rows if items]
         iou = {name: "–" if value is None else f"{value:.1f}" for name, value in figures["iou"].items()}
         return "\n".join(
             [
@@ -171,15 +168,10 @@ def _hardware() -> str:
     return f"{where}{facts['processor']} ({facts['cores']} cores)" + (f", {processes} processes" * (processes > 1))
 
 
-def _names(classes: tuple[str, ...]) -> str:
-    return f": {', '.join(classes)}." if classes else "."
-
-
 def _listed(value: Any) -> list[Any]:
     """The numbers of a figure; none of a list with one, which says what the figure of the whole says."""
-    if not isinstance(value, list):
-        return [value]
-    return [item for item in value if item is not None] if len(value) > 1 else []
+    values = value if isinstance(value, list) else [value, None]
+    return [item for item in values if item is not None] if len(values) > 1 else []
 
 
 def _cell(text: str) -> str:

@@ -6,7 +6,6 @@ What is random is a function of the seed and the step, so no generator's state i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import torch
 from tdseg.errors import ConfigError, OutputError, WeightsError
 from tdseg.files import unwritable, whole_file
 from tdseg.train.recipe import Recipe
+from tdseg.train.watch import Warn
 
 _KEEP = 2
 _MAY_CHANGE = {"steps", "checkpoint_every", "evaluate_every", "validation", "workers", "cache"}
@@ -41,7 +41,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
     return path
 
 
-def latest_checkpoint(folder: Path, warn: Callable[[str], None]) -> dict[str, Any] | None:
+def latest_checkpoint(folder: Path, warn: Warn) -> dict[str, Any] | None:
     """The newest checkpoint of a run that can be read, or None if there is none at all.
 
     Args:

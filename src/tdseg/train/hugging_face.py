@@ -20,23 +20,18 @@ class HuggingFaceTeacher:
     Args:
         model: gives logits (N, C, h', w') for normalised pixel_values (N, 3, h, w).
         mean, std: (3,), of RGB in 0..255.
+
+    Attributes:
+        classes: names by index; empty where nobody has given any.
+        num_classes: C.
     """
 
     def __init__(self, model: Any, mean: Tensor, std: Tensor) -> None:
         self.model: Any = frozen(model)
         self.mean, self.std = (x[:, None, None].to(model.device) for x in (mean, std))
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names; empty where nobody has given any."""
-        names = self.model.config.id2label
-        known = tuple(names[index] for index in range(self.num_classes))
-        return () if known == tuple(f"LABEL_{index}" for index in range(len(known))) else known
-
-    @property
-    def num_classes(self) -> int:
-        """C."""
-        return int(self.model.config.num_labels)
+        self.num_classes = int(model.config.num_labels)
+        names = tuple(model.config.id2label[index] for index in range(self.num_classes))
+        self.classes = () if names == tuple(f"LABEL_{index}" for index in range(len(names))) else names
 
     @torch.no_grad()
     def answer(self, frames: Tensor, paths: Sequence[int]) -> Answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,10 +18,10 @@ from tdseg.models.propagation.attention import Encoder
 from tdseg.models.subnets.pspnet import PSPSubNetwork
 from tdseg.models.tdnet import TDNet
 from tdseg.system import require
+from tdseg.train.watch import Warn
 from tdseg.zoo import catalog
 from tdseg.zoo.tensors import mismatches
 
-Warn = Callable[[str], None]
 Net = TypeVar("Net", bound=nn.Module)
 
 

@@ -121,8 +121,7 @@ def _train(stage: _Stage, fabric: Fabric, told: Watcher, asked: Callable[[], boo
             _save(output / "checkpoints", done, trainer, told)
         if stop:
             raise KeyboardInterrupt(f"stopped after step {done} of {recipe.steps}; --resume goes on from there")
-        due = recipe.evaluate_every is not None and done % recipe.evaluate_every == 0 and not last
-        if validation is not None and due:
+        if validation is not None and recipe.evaluate_every and done % recipe.evaluate_every == 0 and not last:
             _evaluate(trainer.average.model, validation, done, told)
     if fabric.is_global_zero:
         _finish(trainer, output, validation, told)

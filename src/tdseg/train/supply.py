@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -16,8 +16,8 @@ from tdseg.data.transforms import Batch, make_batch
 from tdseg.errors import DataError
 from tdseg.train.mixture import Draw, Mixture
 from tdseg.train.recipe import Recipe
+from tdseg.train.watch import Warn
 
-Warn = Callable[[str], None]
 _MOST_LOST = 5
 _BAD_SHARE, _BAD_COUNT = 0.01, 10
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from tdseg.models.tdnet import TDNet
 from tdseg.train.recipe import Recipe
+
+Warn = Callable[[str], None]
+"""Told of what was survived, such as an unreadable image."""
 
 
 class Run(NamedTuple):
