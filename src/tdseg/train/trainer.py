@@ -105,8 +105,7 @@ class Trainer:
         if fabric.device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # crops have one size
         self.network = training.network
-        self._subnets = [path.subnet for path in network.paths if isinstance(path, NetworkPath)]
-        self._prepare_subnets()
+        self._frozen = self._prepare()
         self.module, self.optimizer = fabric.setup(training, make_optimizer(self.network, recipe.optimizer))
         self.class_weights = class_weights(shares, recipe.losses.balance).to(fabric.device)
 
@@ -119,7 +118,9 @@ class Trainer:
             stop: this process was asked to end; Outcome.stop tells all of them.
         """
         recipe, fabric = self.recipe, self.fabric
-        self._train_mode()
+        self.network.train()
+        for module in self._frozen:
+            module.eval()
         torch.manual_seed(seed_of(recipe.seed, step, fabric.global_rank))  # dropout, the same after a resume
         factor = lr_factor(recipe.optimizer, step, recipe.steps)
         set_lr(self.optimizer, factor)
@@ -197,24 +198,19 @@ class Trainer:
         mean: Tensor = self.fabric.all_reduce(values.detach().float().clone(), reduce_op="mean")  # type: ignore[assignment]
         return mean
 
-    def _prepare_subnets(self) -> None:
+    def _prepare(self) -> list[nn.Module]:
+        """Set the sub-networks up; gives the modules that stay as in inference."""
+        recipe, frozen = self.recipe, list[nn.Module]()
+        if recipe.freeze_norm:
+            frozen += [module for module in self.network.modules() if isinstance(module, _BatchNorm)]
         for path in self.network.paths:
             assert isinstance(path, NetworkPath)
-            path.recompute = self.recipe.checkpoint_activations and not self.recipe.freeze_subnet
-            if self.recipe.freeze_subnet:
-                path.subnet.requires_grad_(False)  # so nothing of them is stored, either
-            if self.recipe.compile:
+            path.recompute = recipe.checkpoint_activations and not recipe.freeze_subnet
+            if recipe.freeze_subnet:
+                frozen.append(path.subnet.requires_grad_(False))  # so nothing of them is stored, either
+            if recipe.compile:
                 path.subnet.compile()
-
-    def _train_mode(self) -> None:
-        self.network.train()
-        if self.recipe.freeze_norm:
-            for module in self.network.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-        if self.recipe.freeze_subnet:
-            for subnet in self._subnets:
-                subnet.eval()
+        return frozen
 
 
 class _ClipNetwork(nn.Module):
