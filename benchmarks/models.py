@@ -27,7 +27,7 @@ from tdseg.errors import ConfigError, TdsegError
 from tdseg.files import check_target, write_whole
 from tdseg.inference.stream import input_size
 from tdseg.measure import cost
-from tdseg.models.propagation.state import TDNetState
+from tdseg.models.propagation import TDNetState
 from tdseg.system import cpu_threads, machine
 from tdseg.zoo import catalog
 

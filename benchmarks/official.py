@@ -34,7 +34,7 @@ from tdseg.errors import ConfigError, TdsegError
 from tdseg.export import export
 from tdseg.files import check_target, write_whole
 from tdseg.models.layers import resize
-from tdseg.models.propagation.state import TDNetState
+from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime import open_exported
 from tdseg.runtime.exported import ExportedNetwork, ExportedState

@@ -25,7 +25,7 @@ from tdseg.metrics import report
 from tdseg.metrics.flow import DISFlow
 from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.metrics.temporal import Steadiness
-from tdseg.models.propagation.state import TDNetState
+from tdseg.models.propagation import TDNetState
 
 COLUMNS = {
     "mIoU": ("miou", "{:.2f}"),

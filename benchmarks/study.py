@@ -31,11 +31,11 @@ from tdseg.files import write_whole
 from tdseg.measure.cost import parameters
 from tdseg.measure.evaluate import evaluate
 from tdseg.models.path import Encoded
-from tdseg.models.propagation.state import TDNetState
+from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import TDNet
 from tdseg.train.loop import fit
 from tdseg.train.recipe import Recipe
-from tdseg.zoo.catalog import WEIGHTS
+from tdseg.zoo.checkpoint import WEIGHTS
 
 BASE = Path(__file__).parents[1] / "configs" / "camvid-td4-lite0.yaml"
 Fields = dict[str, Any]
@@ -69,23 +69,25 @@ class ForgetfulTDNet(TDNet):
 
     def advance(self, encoded: Encoded, state: TDNetState) -> tuple[Tensor, TDNetState]:
         """See TDNet.advance."""
-        return super().advance(encoded, self.initial_state(state.path))
+        logits = self._path(state.path).classify(encoded.code.value)
+        return logits, self.initial_state((state.path + 1) % self.config.paths)
 
 
 class WholeTDNet(TDNet):
     """Runs all paths on every frame, the one whose turn it is last, and forgets the frames before."""
 
     def encode(self, x: Tensor, path: int) -> list[Encoded]:  # type: ignore[override]
-        """Of every path."""
+        """By every path."""
         m = self.config.paths
-        return [super(WholeTDNet, self).encode(x, (path + turn) % m) for turn in range(1, m + 1)]
+        return [self._path(path + turn).encode(x) for turn in range(1, m + 1)]
 
     def advance(self, encoded: list[Encoded], state: TDNetState) -> tuple[Tensor, TDNetState]:  # type: ignore[override]
         """See TDNet.advance."""
+        *others, own = encoded
         state = self.initial_state((state.path + 1) % self.config.paths)
-        for one in encoded:
-            logits, state = super().advance(one, state)
-        return logits, state
+        for other in others:
+            _, state = self._turn(other, state, scored=False)
+        return super().advance(own, state)
 
 
 ROWS: dict[str, RecipeRow | WeightsRow] = {
@@ -143,8 +145,7 @@ def recipe_of(row: RecipeRow, root: Path, start: str, seed: int, *, full: bool) 
     merged["sources"] = [
         source | {"length": min(source.get("length", 1), merged["length"])} for source in merged["sources"]
     ]
-    recipe: Recipe = Recipe.parse(merged, where=row.title)
-    return recipe
+    return Recipe.parse(merged, where=row.title)
 
 
 def model_of(row: WeightsRow, arguments: argparse.Namespace, seed: int) -> TDNet:
@@ -174,14 +175,14 @@ def measure(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, An
 
 
 def multiply_adds(model: TDNet) -> float:
-    """Of a frame, after m others; unlike `tdseg.measure.cost`, it counts what a model does that forgets."""
+    """Of a frame, after m others; unlike those of `tdseg.measure.cost`, of the kind of row that the model is."""
     with torch.device("meta"):
         twin, x = type(model)(model.config), torch.empty(1, 3, *model.config.size)
     twin.eval().requires_grad_(False)
-    state = None
+    state = twin.initial_state()
     for _ in range(model.config.paths + 1):
         with FlopCounterMode(display=False) as counter:
-            _, state = twin.advance(x, state)
+            _, state = twin.advance(twin.encode(x, state.path), state)
     return float(counter.get_total_flops()) / 2
 
 

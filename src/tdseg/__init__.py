@@ -12,47 +12,40 @@ if TYPE_CHECKING:
     from tdseg.errors import ConfigError, DataError, OutputError, TdsegError, VideoError, WeightsError
     from tdseg.inference.pipeline import segment, segment_to
     from tdseg.inference.stream import Result, Stream
-    from tdseg.models.propagation.state import FrameMemory, MotionMemory, TDNetState
+    from tdseg.models.propagation import TDNetState
     from tdseg.models.subnets import SubFeature, SubNetwork
     from tdseg.models.tdnet import ClipOutput, TDNet
+    from tdseg.runtime.network import Execution
     from tdseg.zoo.add_memory import add_memory
-    from tdseg.zoo.catalog import create_model, distribute, list_models, save
+    from tdseg.zoo.catalog import create_model, distribute, list_models
+    from tdseg.zoo.checkpoint import save
     from tdseg.zoo.load import load
 
 _HOME = {
-    "ClipOutput": "tdseg.models.tdnet",
-    "ConfigError": "tdseg.errors",
-    "DataError": "tdseg.errors",
-    "FrameMemory": "tdseg.models.propagation.state",
-    "ModelConfig": "tdseg.config",
-    "MotionMemory": "tdseg.models.propagation.state",
-    "OutputError": "tdseg.errors",
-    "Result": "tdseg.inference.stream",
-    "Stream": "tdseg.inference.stream",
-    "SubFeature": "tdseg.models.subnets",
-    "SubNetwork": "tdseg.models.subnets",
-    "TDNet": "tdseg.models.tdnet",
-    "TDNetState": "tdseg.models.propagation.state",
-    "TdsegError": "tdseg.errors",
-    "VideoError": "tdseg.errors",
-    "WeightsError": "tdseg.errors",
-    "add_memory": "tdseg.zoo.add_memory",
-    "create_model": "tdseg.zoo.catalog",
-    "distribute": "tdseg.zoo.catalog",
-    "list_models": "tdseg.zoo.catalog",
-    "load": "tdseg.zoo.load",
-    "save": "tdseg.zoo.catalog",
-    "segment": "tdseg.inference.pipeline",
-    "segment_to": "tdseg.inference.pipeline",
+    name: f"tdseg.{module}"
+    for module, names in {
+        "config": ("ModelConfig",),
+        "errors": ("ConfigError", "DataError", "OutputError", "TdsegError", "VideoError", "WeightsError"),
+        "inference.pipeline": ("segment", "segment_to"),
+        "inference.stream": ("Result", "Stream"),
+        "models.propagation": ("TDNetState",),
+        "models.subnets": ("SubFeature", "SubNetwork"),
+        "models.tdnet": ("ClipOutput", "TDNet"),
+        "runtime.network": ("Execution",),
+        "zoo.add_memory": ("add_memory",),
+        "zoo.catalog": ("create_model", "distribute", "list_models"),
+        "zoo.checkpoint": ("save",),
+        "zoo.load": ("load",),
+    }.items()
+    for name in names
 }
 
 __all__ = [
     "ClipOutput",
     "ConfigError",
     "DataError",
-    "FrameMemory",
+    "Execution",
     "ModelConfig",
-    "MotionMemory",
     "OutputError",
     "Result",
     "Stream",

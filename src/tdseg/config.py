@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from tdseg.errors import ConfigError
 
+MIN_SIZE = 64
+"""Height and width of a network's input at least, pixels."""
 MOST_CHANNELS = 4096
 Side = Annotated[int, Field(ge=1, le=16384)]
 Divisor = Annotated[FiniteFloat, Field(gt=0)]
@@ -19,7 +21,7 @@ class FrozenConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
-    def parse(cls, values: dict[str, Any], *, where: str) -> Any:
+    def parse(cls, values: dict[str, Any], *, where: str) -> Self:
         """Validate `values`; `where` names their origin in the error.
 
         Raises:
@@ -41,7 +43,7 @@ class ModelConfig(FrozenConfig):
     """Everything needed to build a TDNet again, without its weights."""
 
     name: str = Field(description="Name of the architecture, as listed by tdseg.list_models().")
-    subnet: Literal["lite0", "lite2", "psp18", "psp50", "psp101", "bise18", "bise34", "fa18", "custom"] = Field(
+    subnet: str = Field(
         description="Kind of sub-network that turns an image into a sub-feature map z; 'custom' is the user's own."
     )
     paths: int = Field(ge=1, le=16, description="Number of paths m that take turns; 1 is a per-frame model.")
@@ -74,7 +76,7 @@ class ModelConfig(FrozenConfig):
         le=4,
         description="Sub-pixel factor: the head gives logits on a grid this much finer than its features.",
     )
-    propagation: Literal["attention", "motion"] = Field(
+    propagation: str = Field(
         "attention",
         description="How frames are brought together: by the paper's attention, or by a mean along the motion between "
         "them.",
@@ -89,11 +91,6 @@ class ModelConfig(FrozenConfig):
         "as the paper, 'instance' one per channel, 'none' is the identity.",
     )
     norm_size: tuple[Side, Side] | None = Field(None, description="Stored (h, w) of the 'layer' norm's affine.")
-    warmup: Literal["independent", "partial", "full"] = Field(
-        "independent",
-        description="What a frame with fewer than m-1 predecessors uses: its own values alone, the memory there is, or "
-        "a memory filled by running the other paths on the first frame.",
-    )
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelConfig:
@@ -105,13 +102,27 @@ class ModelConfig(FrozenConfig):
             raise ValueError("norm_size belongs to norm='layer', and norm='layer' needs it")
         if self.shared_paths and self.paths == 1:
             raise ValueError("shared_paths=True needs paths of 2 or more")
-        if self.groups > 1 and not self.subnet.startswith("psp"):
-            raise ValueError(f"groups={self.groups} belongs to the psp sub-networks, not to subnet={self.subnet!r}")
         if self.groups > self.paths or (self.shared_paths and self.groups > 1):
             raise ValueError(
                 f"groups={self.groups} needs as many paths with weights of their own; paths is {self.paths}, "
                 f"shared_paths {self.shared_paths}"
             )
-        if 128 % self.groups:
-            raise ValueError(f"groups={self.groups} does not divide the channels of the pyramid; use a power of 2")
         return self
+
+    @property
+    def distinct_paths(self) -> int:
+        """Number of paths with weights of their own: m, or 1 where paths share them."""
+        return 1 if self.shared_paths else self.paths
+
+
+_RETIRED = frozenset({"warmup"})
+"""Fields that files of earlier versions name, whose meaning every model now has."""
+
+
+def without_retired(values: Any) -> Any:
+    """The fields of a stored ModelConfig that this version has."""
+    return {key: values[key] for key in values if key not in _RETIRED} if isinstance(values, dict) else values
+
+
+StoredModelConfig = Annotated[ModelConfig, BeforeValidator(without_retired)]
+"""A ModelConfig as files hold it."""

@@ -21,11 +21,14 @@ from tdseg.errors import ConfigError, OutputError, WeightsError
 from tdseg.export import export
 from tdseg.inference.stream import Stream
 from tdseg.masks.classes import CAMVID_CLASSES, CAMVID_PALETTE
+from tdseg.models.propagation import TDNetState
 from tdseg.models.subnets import SubNetwork
 from tdseg.models.tdnet import TDNet
-from tdseg.runtime import READERS, open_exported
+from tdseg.runtime.exported import READERS, open_exported
 from tdseg.runtime.manifest import MANIFEST, Manifest
-from tdseg.zoo.catalog import create_model, save
+from tdseg.runtime.network import Execution, Network, RuntimeName
+from tdseg.zoo.catalog import create_model
+from tdseg.zoo.checkpoint import save
 
 pytest.importorskip("onnxscript", reason="exports need the extra 'export'")
 pytest.importorskip("onnxruntime", reason="exports need the extra 'export'")
@@ -37,7 +40,7 @@ READS = [(target, runtime) for target, runtimes in READERS.items() for runtime i
 def independent_paths() -> TDNet:
     """Two paths with weights of their own, and attention that uses what memory there is."""
     torch.manual_seed(0)
-    fields = {"propagation": "attention", "shared_paths": False, "warmup": "partial", "size": SIZE}
+    fields = {"propagation": "attention", "shared_paths": False, "size": SIZE}
     return create_model("td2-lite0", d_k=16, d_v=16, head_channels=16, **fields)
 
 
@@ -78,14 +81,13 @@ def model(request: pytest.FixtureRequest) -> TDNet:
 def folders(model: TDNet, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     place = tmp_path_factory.mktemp("exported")
     for target in ("onnx", "openvino"):
-        inside = target == "openvino" and model.config.warmup != "full"
-        export(model, place / target, to=target, stateful=inside)
+        export(model, place / target, to=target, stateful=target == "openvino")
     return {target: place / target for target in ("onnx", "openvino")}
 
 
 @torch.inference_mode()
-def logits(model: object, frames: list[NDArray[np.uint8]], resets: tuple[int, ...] = ()) -> torch.Tensor:
-    stream = Stream(model)  # type: ignore[arg-type]
+def logits(model: TDNet | Network, frames: list[NDArray[np.uint8]], resets: tuple[int, ...] = ()) -> torch.Tensor:
+    stream = Stream(model)
     seen = []
     for index, frame in enumerate(frames):
         if index in resets:
@@ -95,8 +97,8 @@ def logits(model: object, frames: list[NDArray[np.uint8]], resets: tuple[int, ..
 
 
 @pytest.mark.parametrize(("target", "runtime"), READS)
-def test_streams_are_equal(target: str, runtime: str, model: TDNet, folders: dict[str, Path]) -> None:
-    exported = open_exported(folders[target], runtime=runtime)  # type: ignore[arg-type]
+def test_streams_are_equal(target: str, runtime: RuntimeName, model: TDNet, folders: dict[str, Path]) -> None:
+    exported = open_exported(folders[target], Execution(runtime=runtime))
     assert (exported.runtime, exported.config) == (runtime, model.config)
     frames, resets = moving_frames(14), (5, 6)
     expected = logits(model, frames, resets)
@@ -107,8 +109,8 @@ def test_streams_are_equal(target: str, runtime: str, model: TDNet, folders: dic
     image = torch.from_numpy(frames[0]).permute(2, 0, 1)[None]
     for path in range(m):  # any path may be the first
         with torch.inference_mode():
-            expected, _ = model.advance(model.normalize(image), model.initial_state(path))
-        found, state = exported.advance(image, exported.initial_state(path))
+            expected, _ = model.advance(model.encode(model.normalize(image), path), TDNetState(path))
+        found, state = exported.advance(exported.encode(image, path), TDNetState(path))
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
         assert state.path == (path + 1) % m
 
@@ -116,8 +118,8 @@ def test_streams_are_equal(target: str, runtime: str, model: TDNet, folders: dic
 @pytest.mark.parametrize("target", READERS)
 def test_frames_encoded_ahead(target: str, model: TDNet, folders: dict[str, Path]) -> None:
     """A graph in two parts is the whole one; where paths have weights of their own there are none."""
-    exported = open_exported(folders[target], runtime="openvino", threads=2, workers=2)
-    assert exported.encodes_apart == model.config.shared_paths
+    exported = open_exported(folders[target], Execution(runtime="openvino", threads=2), workers=2)
+    assert exported.concurrent == model.config.shared_paths
     stream = Stream(exported)
     frames = moving_frames(9)
     found = torch.cat([result.logits for result in stream.ahead(((frame, 0.0) for frame in frames), 2)])
@@ -136,7 +138,7 @@ def test_any_size(make: Callable[[], TDNet], tmp_path: Path, capsys: pytest.Capt
     for runtime in READERS["onnx"]:
         for workers in (1, 2):
             for size in ((64, 96), (72, 200), (160, 64)):
-                exported = open_exported(tmp_path / "any", runtime=runtime, size=size, workers=workers)
+                exported = open_exported(tmp_path / "any", Execution(runtime=runtime), size=size, workers=workers)
                 expected = [Stream(model, size).step(frame).logits for frame in frames[:1]]
                 found = Stream(exported, size).step(frames[0]).logits
                 torch.testing.assert_close(found, expected[0], rtol=0, atol=1e-4 * float(expected[0].abs().max()))
@@ -154,8 +156,9 @@ def test_any_size(make: Callable[[], TDNet], tmp_path: Path, capsys: pytest.Capt
 
 def test_a_state_is_a_value(folders: dict[str, Path]) -> None:
     exported = open_exported(folders["onnx"])
-    first, second, third = (torch.from_numpy(frame).permute(2, 0, 1)[None] for frame in moving_frames(3))
-    _, state = exported.advance(first)
+    images = (torch.from_numpy(frame).permute(2, 0, 1)[None] for frame in moving_frames(3))
+    first, second, third = (exported.encode(image, 0) for image in images)
+    _, state = exported.advance(first, TDNetState())
     kept = [tensor.clone() for tensor in state.memory]
     once, _ = exported.advance(second, state)
     exported.advance(third, state)
@@ -187,8 +190,6 @@ def test_manifest_says_all(model: TDNet, folders: dict[str, Path]) -> None:
 
 
 def test_state_inside(model: TDNet, folders: dict[str, Path]) -> None:
-    if model.config.warmup == "full":
-        pytest.skip("a graph cannot run other paths on its first frame")
     from tdseg.runtime.openvino import compile_graph
 
     request = compile_graph(folders["openvino"] / "stateful.xml").create_infer_request()
@@ -320,7 +321,7 @@ def test_damaged_folders(damage: str, folders: dict[str, Path], tmp_path: Path) 
 
         (folder / MANIFEST).write_text(json.dumps(values | {"sha256": checksums(folder)}))
     with pytest.raises(WeightsError):
-        open_exported(folder, runtime="onnxruntime")
+        open_exported(folder, Execution(runtime="onnxruntime"))
 
 
 def _raise_opset(graph: Path) -> None:

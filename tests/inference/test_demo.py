@@ -10,7 +10,7 @@ from tdseg.errors import OutputError, WeightsError
 from tdseg.inference import pipeline
 from tdseg.inference.demo import demo
 from tdseg.models.tdnet import TDNet
-from tdseg.zoo import catalog
+from tdseg.zoo import load as loading
 
 LEFT = {"clip.mp4", "preview.png", "overlay.mp4", "masks", "summary.json"}
 
@@ -20,7 +20,7 @@ def _untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(name: object, device: str = "cpu") -> TDNet:
         return small_model()
 
-    monkeypatch.setattr(catalog, "load", load)
+    monkeypatch.setattr(loading, "load", load)
 
 
 def names(folder: Path) -> set[str]:
@@ -66,7 +66,7 @@ def test_bad_weights_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def damaged(*_: object, **__: object) -> TDNet:
         raise WeightsError("weights", expected="whole ones", do="install again")
 
-    monkeypatch.setattr(catalog, "load", damaged)
+    monkeypatch.setattr(loading, "load", damaged)
     with pytest.raises(WeightsError):
         demo(tmp_path / "demo")
     assert not names(tmp_path)

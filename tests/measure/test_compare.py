@@ -15,8 +15,8 @@ from tdseg.measure.compare.film import highlight, moments
 from tdseg.measure.compare.tally import Apart
 from tdseg.measure.flicker import flicker
 from tdseg.video import open_video
-from tdseg.zoo import catalog
 from tdseg.zoo.checkpoint import write_model
+from tdseg.zoo.load import load
 
 COUNT = 24
 HOSTILE = "<script>alert(1)</script>"
@@ -84,7 +84,7 @@ def test_page_of_masks(masks: Comparison, folder: Path) -> None:
 
 def test_a_model_is_what_a_stream_gives(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tdseg.zoo.load.installed", lambda _: False)  # so that both run in torch
-    model = catalog.load("small.safetensors").fuse(winograd=True)
+    model = load("small.safetensors").fuse(winograd=True)
     stream = Stream(model)
     with open_video("clip.mp4") as video:
         saved = [stream.step(frame.image).mask for frame in video]

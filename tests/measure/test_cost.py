@@ -43,12 +43,12 @@ def test_multiply_adds_of_merging() -> None:
 def test_state_bytes() -> None:
     model = small_model()
     positions = ceil(8 / 4) * ceil(12 / 4)
-    expected = 3 * positions * (64 + 64 + 16) * 4
+    expected = 3 * positions * (64 + 64 + 16) * 4 + 4  # the last is the number of slots that are filled
     assert cost.state_bytes(model, SIZE) == expected
     state = model.initial_state()
     with torch.inference_mode():
         for _ in range(5):
-            _, state = model.advance(torch.zeros(2, 3, *SIZE), state)
+            _, state = model.step(torch.zeros(2, 3, *SIZE), state)
     assert cost.bytes_of(state) == 2 * expected
     assert cost.state_bytes(create_model("lite0"), SIZE) == 0
 

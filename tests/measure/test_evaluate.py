@@ -43,7 +43,6 @@ def unshared() -> TDNet:
         "td2-lite0",
         size=SIZE,
         propagation="attention",
-        warmup="full",
         shared_paths=False,
         d_v=16,
         head_channels=16,

@@ -11,16 +11,22 @@ from hypothesis import strategies as st
 from support.factory import SIZES, random_model
 from tdseg.errors import ConfigError
 from tdseg.models.layers import resize
-from tdseg.models.propagation.state import TDNetState
+from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import TDNet
 from tdseg.zoo import catalog
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "per-frame": ("lite0", {}),
-    "two": ("td2-lite0", {"warmup": "partial"}),
-    "four": ("td4-lite0", {"warmup": "full"}),
-    "independent": ("td4-lite0", {"warmup": "independent", "shared_paths": False}),
-    "shared": ("td4-lite0", {"shared_paths": True, "memory_stride": 2, "warmup": "full"}),
+    "two": ("td2-lite0", {}),
+    "four": ("td4-lite0", {}),
+    "independent": ("td4-lite0", {"shared_paths": False}),
+    "shared": (
+        "td4-lite0",
+        {
+            "shared_paths": True,
+            "memory_stride": 2,
+        },
+    ),
     "layer norm": ("td2-lite0", {"norm": "layer", "norm_size": (12, 17)}),
     "instance norm": ("td2-lite0", {"norm": "instance"}),
     "three": ("td3-lite0", {"shared_paths": False, "d_k": 16, "d_v": 24}),
@@ -100,18 +106,17 @@ def test_fused_gives_the_same(models: dict[str, TDNet], variant: str) -> None:
 def test_step_is_pure(td4: TDNet) -> None:
     frames = clip(6, (64, 64))
     _, state = step_through(td4, frames[:, :5], td4.initial_state())
-    kept = [tensor.clone() for slot in state.memory for tensor in slot]
+    kept = [tensor.clone() for tensor in state.memory]
     first, _ = td4.step(frames[:, 5], state)
     second, _ = td4.step(frames[:, 5], state)
     torch.testing.assert_close(first, second, atol=0, rtol=0)
-    for before, after in zip(kept, (tensor for slot in state.memory for tensor in slot), strict=True):
-        assert torch.equal(before, after)
+    assert all(map(torch.equal, kept, state.memory))
 
 
 @torch.inference_mode()
 def test_memory_reaches_back_m_minus_one_frames() -> None:
     """So a long video can be cut into chunks, each started m-1 frames early at the right path."""
-    model = random_model("td4-lite0", propagation="attention", warmup="independent")
+    model = random_model("td4-lite0", propagation="attention")
     frames = clip(9, (64, 64))
     whole = model.forward_clip(frames).logits
     chunk = model.forward_clip(frames[:, 2:], model.initial_state(path=2)).logits
@@ -124,7 +129,7 @@ def test_memory_reaches_back_m_minus_one_frames() -> None:
 def test_propagation_as_the_paper_writes_it() -> None:
     """Against a plain transcription of the recursion: softmax, then φ, for every hop, in float64."""
     paper = {"propagation": "attention", "d_k": 64, "shared_paths": False}
-    model = random_model("td4-lite0", **paper, memory_stride=3, warmup="independent").double()
+    model = random_model("td4-lite0", **paper, memory_stride=3).double()
     frames = clip(4, (72, 96)).double()
     out = model.forward_clip(frames, model.initial_state(1))
     slots = []
@@ -145,19 +150,13 @@ def test_propagation_as_the_paper_writes_it() -> None:
 
 
 @torch.inference_mode()
-def test_warmup_modes() -> None:
-    base = random_model("td4-lite0", propagation="attention", shared_paths=False)
+def test_a_frame_with_few_before_it_is_alone() -> None:
+    model = random_model("td4-lite0", propagation="attention", shared_paths=False)
     frames = clip(4, (64, 64))
-    by_mode = {}
-    for mode in ("independent", "partial", "full"):
-        model = TDNet(base.config.model_copy(update={"warmup": mode})).eval()
-        model.load_state_dict(base.state_dict())
-        by_mode[mode] = model.forward_clip(frames).logits[0]
-    assert torch.equal(by_mode["independent"][0], by_mode["partial"][0])  # nothing to propagate yet
-    assert not torch.allclose(by_mode["independent"][1], by_mode["partial"][1], atol=1e-4)
-    assert not torch.allclose(by_mode["partial"][0], by_mode["full"][0], atol=1e-4)
-    torch.testing.assert_close(by_mode["independent"][3], by_mode["partial"][3])  # the memory is full
-    torch.testing.assert_close(by_mode["independent"][3], by_mode["full"][3])
+    out = model.forward_clip(frames).logits
+    for t in range(3):
+        torch.testing.assert_close(out[:, t], model.step(frames[:, t], model.initial_state(t))[0], atol=1e-5, rtol=1e-5)
+    assert (out[:, 3] - model.step(frames[:, 3], model.initial_state(3))[0]).abs().max() > 1e-4
 
 
 @torch.inference_mode()
@@ -214,9 +213,8 @@ def test_bad_frames(td4: TDNet, frames: torch.Tensor) -> None:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("warmup", ["independent", "partial", "full"])
-def test_state_of_another_size(warmup: str) -> None:
-    model = random_model("td4-lite0", warmup=warmup)
+def test_state_of_another_size() -> None:
+    model = random_model("td4-lite0", propagation="attention")
     _, state = model.step(torch.zeros(1, 3, 64, 64))
     with pytest.raises(ConfigError, match="state=None"):
         model.step(torch.zeros(1, 3, 128, 128), state)

@@ -18,7 +18,9 @@ from tdseg.models.tdnet import TDNet
 from tdseg.train.distill import Distiller, divergence, load_teacher, paths_of
 from tdseg.train.recipe import Distillation
 from tdseg.train.teacher import Answer, AveragedTeacher, PerFrameTeacher, group_masks, groups_of
-from tdseg.zoo.catalog import create_model, load, model_config, save
+from tdseg.zoo.catalog import create_model, model_config
+from tdseg.zoo.checkpoint import save
+from tdseg.zoo.load import load
 
 SIZE = (64, 96)
 STUDENT = model_config("td4-lite0", d_v=16, head_channels=16, classes=CAMVID_CLASSES, size=SIZE)
@@ -111,7 +113,7 @@ def test_per_frame_teachers_answer_as_the_model_does(name: str) -> None:
     frames = random_frames(3, 1, (64, 128))
     answer = PerFrameTeacher(model, (0, 1)).answer(frames, [1, 0])
     with torch.inference_mode():
-        expected, _ = model.advance(model.normalize(frames[0, 1:]))
+        expected, _ = model.advance(model.encode(model.normalize(frames[0, 1:]), 0), model.initial_state())
     torch.testing.assert_close(answer.full[0], expected)
     assert answer.group is not None
     assert answer.group.isfinite().all()

@@ -9,10 +9,16 @@ import torch
 
 pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
 
+from support.fabricate import write_camvid
 from tdseg.data.source import Source
 from tdseg.errors import DataError
 from tdseg.train.mixture import Mixture
 from tdseg.train.supply import Problems
+
+
+@pytest.fixture(scope="module")
+def camvid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_camvid(tmp_path_factory.mktemp("camvid"))
 
 
 def mixture(camvid: Path, seed: int = 0, cache: Any = "memory", weights: tuple[float, float] = (3, 1)) -> Mixture:

@@ -10,8 +10,13 @@ from tdseg.errors import ConfigError
 
 pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
 
-from support.fabricate import parse
+from support.fabricate import parse, small_values
 from tdseg.train.recipe import Recipe
+
+
+@pytest.fixture
+def values() -> dict[str, Any]:
+    return small_values(Path("camvid"))
 
 
 def test_a_first_stage_takes_over_what_fits_it(values: dict[str, Any]) -> None:

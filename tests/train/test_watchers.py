@@ -49,7 +49,7 @@ def figures(root: Path) -> dict[str, Any]:
 
 
 def make_run(root: Path, output: Path, start: int = 0, **values: Any) -> Run:
-    recipe: Recipe = Recipe.parse(
+    recipe = Recipe.parse(
         {
             "model": "td4-lite0",
             "sources": [

@@ -13,14 +13,15 @@ from support.small import SIZE, moving_frames, small_model
 from tdseg.errors import ConfigError, WeightsError
 from tdseg.inference.stream import Stream
 from tdseg.models.tdnet import TDNet
-from tdseg.runtime import open_exported
+from tdseg.runtime.exported import open_exported
 from tdseg.runtime.manifest import read_manifest
+from tdseg.runtime.network import Execution
 from tdseg.video import open_video
 from tdseg.zoo import catalog
 from tdseg.zoo import load as loading
-from tdseg.zoo.catalog import WEIGHTS, save
+from tdseg.zoo.checkpoint import WEIGHTS, save
 from tdseg.zoo.hub import fetch
-from tdseg.zoo.load import load, prepare
+from tdseg.zoo.load import load, prepare, resolve
 
 PACKAGED = "td4-lite0-camvid"
 
@@ -61,13 +62,11 @@ def test_auto_is_torch_without_the_extra(run: Path, monkeypatch: pytest.MonkeyPa
 def test_auto_takes_the_graph_that_is_packaged(cache: Path) -> None:
     before = list(cache.glob("*x*"))
     network = prepare(PACKAGED, size=(96, 128), workers=2)
-    assert (network.runtime, network.precision, network.encodes_apart) == ("openvino", "int8", True)
+    assert (network.runtime, network.precision, network.concurrent) == ("openvino", "int8", True)
     assert list(cache.glob("*x*")) == before  # nothing was exported
-    assert prepare(PACKAGED, runtime="torch").precision == "fp32"
+    assert prepare(PACKAGED, Execution(runtime="torch")).precision == "fp32"
     with pytest.raises(ConfigError, match="8·h, 8·w"):
-        open_exported(catalog.PACKAGED[PACKAGED].graph or Path()).advance(
-            torch.zeros(1, 3, 100, 100, dtype=torch.uint8)
-        )
+        open_exported(resolve(PACKAGED).graph or Path()).encode(torch.zeros(1, 3, 100, 100, dtype=torch.uint8), 0)
     for size in ((64, 64), (88, 200)):
         network = prepare(PACKAGED, size=size)
         assert Stream(network, size).step(moving_frames(1)[0]).logits.shape[-2:] == (size[0] // 4, size[1] // 4)
@@ -99,7 +98,7 @@ def test_auto_falls_back_to_torch(run: Path, caplog: pytest.LogCaptureFixture) -
 def test_a_model_stays_in_its_runtime(run: Path) -> None:
     assert prepare(small_model()).runtime == "torch"
     with pytest.raises(ConfigError, match="runtime openvino for a network of torch"):
-        prepare(small_model(), runtime="openvino")
+        prepare(small_model(), Execution(runtime="openvino"))
 
 
 def test_one_network_serves_many_streams_from_many_threads(run: Path) -> None:
@@ -140,14 +139,14 @@ def test_a_provider_without_its_libraries(run: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: listed)
     with pytest.raises(ConfigError, match="device cuda:1, on which ONNX Runtime"):
         load(run, "cuda:1", runtime="onnxruntime")
-    assert load(run, "auto", runtime="onnxruntime").computes_on == "cpu"
+    assert load(run, "auto", runtime="onnxruntime").device == "cpu"
 
 
 def test_images_of_another_shape(run: Path) -> None:
     network = load(run, runtime="onnxruntime")
     for x in (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), torch.zeros(2, 3, *SIZE, dtype=torch.uint8)):
         with pytest.raises(ConfigError, match="uint8 \\(1, 3, 64, 96\\)"):
-            network.advance(x)
+            network.encode(x, 0)
 
 
 def test_hugging_face_hub(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,9 +169,11 @@ def test_hugging_face_hub(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_what_is_exported_does_not_run_in_torch(run: Path, cache: Path) -> None:
     load(run, runtime="openvino")
     (folder,) = cache.glob("model-*-64x96-*")
-    assert load(folder).runtime == "openvino"
-    with pytest.raises(ConfigError, match="runtime torch for a network of openvino"):
-        prepare(folder, runtime="torch")
+    assert load(folder, runtime="auto").runtime == "openvino"
+    with pytest.raises(ConfigError, match="an exported folder, as a model of torch"):
+        load(folder)
+    with pytest.raises(ConfigError, match="runtime torch for .*, which holds onnx graphs"):
+        prepare(folder, Execution(runtime="torch"))
 
 
 def test_signals_after_a_network_is_gone(run: Path) -> None:

@@ -107,7 +107,7 @@ def test_checkpoint_of_the_training_code(tmp_path: Path) -> None:
 def test_configuration_travels_inside(tmp_path: Path) -> None:
     config = converted(drawn("td4-psp18"), tmp_path, "td4-psp18", memory_stride=3).config
     assert (config.norm, config.norm_size, config.memory_stride, config.groups) == ("layer", SMALL_NORM, 3, 2)
-    assert (config.warmup, config.classes) == ("independent", classes.CITYSCAPES_CLASSES)
+    assert config.classes == classes.CITYSCAPES_CLASSES
 
 
 def test_other_numbers_of_classes(tmp_path: Path) -> None:

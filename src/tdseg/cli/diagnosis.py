@@ -85,9 +85,10 @@ def _check_weights(name: str) -> Finding:
     from tdseg.errors import TdsegError
     from tdseg.runtime.manifest import read_manifest
     from tdseg.zoo import catalog
+    from tdseg.zoo.load import load
 
     try:
-        catalog.load(name)
+        load(name)
         if graph := catalog.PACKAGED[name].graph:
             read_manifest(graph)
     except TdsegError as error:

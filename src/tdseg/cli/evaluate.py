@@ -51,6 +51,7 @@ def evaluate(
     from tdseg.data.source import Source
     from tdseg.files import check_target, write_whole
     from tdseg.report.evaluation import evaluation_page
+    from tdseg.runtime.network import Execution
     from tdseg.zoo.load import prepare
 
     for target in (json, report):
@@ -61,8 +62,8 @@ def evaluate(
         source = Source.parse(values, where="tdseg eval")
     else:
         source = _validation(config, root)
-    network = prepare(model, device, runtime)
-    frames = open_evaluation(source, network)
+    network = prepare(model, Execution(device, runtime))
+    frames = open_evaluation(source, network.config)
     with progress_bar(quiet) as on_progress:
         ran = {"model": model, "runtime": network.runtime, "precision": network.precision}
         figures = {**ran, **evaluate(network, frames, on_progress=on_progress)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tdseg.runtime.layout import PATH, past, present
+from tdseg.runtime.manifest import PATH, past, present
 
 
 def join(models: Sequence[Any]) -> Any:

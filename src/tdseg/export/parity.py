@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tdseg.export.clip import Clip, Image
+from tdseg.export.footage import Footage, Image
 from tdseg.inference.stream import resized
 from tdseg.masks.classmap import class_map
 from tdseg.metrics.iou import ConfusionMatrix
+from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.exported import ExportedNetwork
 from tdseg.runtime.manifest import Parity
@@ -40,11 +41,12 @@ class Explicit:
 
     def reset(self) -> None:
         """See `Candidate`."""
-        self._state = self.network.initial_state()
+        self._state = TDNetState()
 
     def step(self, image: Image) -> Tensor:
         """See `Candidate`."""
-        logits, self._state = self.network.advance(torch.from_numpy(image).permute(2, 0, 1)[None], self._state)
+        images = torch.from_numpy(image).permute(2, 0, 1)[None]
+        logits, self._state = self.network.advance(self.network.encode(images, self._state.path), self._state)
         return logits
 
 
@@ -52,7 +54,7 @@ class Explicit:
 def compare(
     model: TDNet,
     candidate: Candidate,
-    clip: Clip,
+    clip: Footage,
     size: tuple[int, int],
     on_frame: Callable[[], None] = lambda: None,
 ) -> Parity:
@@ -65,15 +67,15 @@ def compare(
         size: (height, width) of the networks' input, pixels.
         on_frame: called after each frame.
     """
-    state, errors, largest, agreements = None, [], [], []
+    state, errors, largest, agreements = TDNetState(), [], [], []
     scores = [ConfusionMatrix(model.config.num_classes) for _ in range(2)]
     candidate.reset()
     for index, frame in enumerate(clip.frames):
         if index == len(clip.frames) // 2:
-            state = None
+            state = TDNetState()
             candidate.reset()
         image = resized(frame, size)
-        expected, state = model.advance(model.normalize(image), state)
+        expected, state = model.advance(model.encode(model.normalize(image), state.path), state)
         logits = candidate.step(np.ascontiguousarray(image[0].permute(1, 2, 0).numpy()))
         errors.append((logits - expected).abs().max().item())
         largest.append(expected.abs().max().item())

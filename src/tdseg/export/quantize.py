@@ -12,14 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tdseg.export.clip import Clip
+from tdseg.export.footage import Footage
 from tdseg.export.graph import StepGraph
 from tdseg.export.quiet import quiet
 from tdseg.export.write import save_onnx
 from tdseg.inference.stream import resized
 from tdseg.runtime.exported import Engine
-from tdseg.runtime.layout import past
-from tdseg.runtime.manifest import TensorSpec
+from tdseg.runtime.manifest import TensorSpec, past
 from tdseg.runtime.onnxruntime import OnnxRuntimeEngine
 from tdseg.system import installed
 
@@ -33,8 +32,8 @@ _FIRST = 3
 _KEPT = ["GridSample", "ReduceSum", "ReduceL2", "Softmax", "Mul", "Div"]
 
 
-class Met(NamedTuple):
-    """A frame as a path's graph meets it."""
+class GraphInput(NamedTuple):
+    """What a path's graph is given for a frame, and says."""
 
     inputs: dict[str, NDArray[np.generic]]
     """The image, and the memory of the frames before it; in the graph's order."""
@@ -44,8 +43,8 @@ class Met(NamedTuple):
 
 @torch.inference_mode()
 def calibration(
-    graphs: Sequence[StepGraph], clip: Clip, size: tuple[int, int], memory: Sequence[TensorSpec]
-) -> list[list[Met]]:
+    graphs: Sequence[StepGraph], clip: Footage, size: tuple[int, int], memory: Sequence[TensorSpec]
+) -> list[list[GraphInput]]:
     """What each path's graph meets when a clip is shown in order.
 
     Args:
@@ -54,18 +53,18 @@ def calibration(
         size: (height, width) of the networks' input, pixels.
         memory: of the graphs.
     """
-    met: list[list[Met]] = [[] for _ in graphs]
+    met: list[list[GraphInput]] = [[] for _ in graphs]
     state = [torch.zeros(spec.shape) for spec in memory]
     for index, frame in enumerate(clip.frames):
         image = resized(frame, size).permute(0, 2, 3, 1).contiguous()
         named = zip(("image", *(past(spec.name) for spec in memory)), (image, *state), strict=True)
         inputs = {name: tensor.numpy() for name, tensor in named}
         logits, *state = graphs[index % len(graphs)](image, *state)[: 1 + len(state)]
-        met[index % len(graphs)].append(Met(inputs, logits.argmax(1).numpy()))
+        met[index % len(graphs)].append(GraphInput(inputs, logits.argmax(1).numpy()))
     return met
 
 
-def quantize(model: Any, met: Sequence[Met], *, alone: bool, agreement: float) -> Any:
+def quantize(model: Any, met: Sequence[GraphInput], *, alone: bool, agreement: float) -> Any:
     """An onnx.ModelProto with its convolutions and matrix products in int8, but where that hurts.
 
     The first convolutions stay in float: they see the picture itself, and cost more masks than the rest together. So
@@ -103,7 +102,7 @@ def quantize(model: Any, met: Sequence[Met], *, alone: bool, agreement: float) -
         )
 
 
-def _agreement(model: Any, runs: Iterable[Sequence[Met]], *, alone: bool) -> tuple[float, list[float]]:
+def _agreement(model: Any, runs: Iterable[Sequence[GraphInput]], *, alone: bool) -> tuple[float, list[float]]:
     """Share of cells that have the class that float gives them: of all runs, and of each."""
     engine = _engine(model)
     shares = []

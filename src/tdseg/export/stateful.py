@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tdseg.export.clip import Image
+from tdseg.export.footage import Image
 from tdseg.runtime.openvino import compile_graph
 
 

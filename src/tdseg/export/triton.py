@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tdseg.runtime.layout import past, present
-from tdseg.runtime.manifest import Manifest, TensorSpec
+from tdseg.runtime.manifest import Manifest, TensorSpec, past, present
 
 CONFIG = "config.pbtxt"
 _KINDS = {"uint8": "TYPE_UINT8", "float16": "TYPE_FP16", "float32": "TYPE_FP32", "int64": "TYPE_INT64"}

@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 import torch
 from torch.export import Dim
 
+from tdseg.config import MIN_SIZE
 from tdseg.export.graph import StepGraph
 from tdseg.export.quiet import quiet
 from tdseg.export.same import translations
-from tdseg.models.tdnet import MIN_SIZE
-from tdseg.runtime.layout import past, present
-from tdseg.runtime.manifest import TensorSpec
+from tdseg.runtime.manifest import TensorSpec, memory_layout, past, present
 
 OPSET = 18
 _MOST_CELLS = 2048
@@ -47,7 +46,7 @@ def trace(
             inputs,
             dynamo=True,
             opset_version=OPSET,
-            dynamic_shapes=_dynamic_shapes(graph, memory) if dynamic else None,
+            dynamic_shapes=_dynamic_shapes(graph) if dynamic else None,
             custom_translation_table=translations(),
             input_names=[image.name, *(past(spec.name) for spec in memory)],
             output_names=[logits.name, *(present(spec.name) for spec in memory)],
@@ -71,12 +70,20 @@ def _take_off(model: Any, count: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(same[name].input[0] if name in same else name for name in extra))
 
 
-def _dynamic_shapes(graph: StepGraph, memory: Sequence[TensorSpec]) -> dict[str, Any]:
+def _dynamic_shapes(graph: StepGraph) -> dict[str, Any]:
     """Which dimensions may differ from call to call, and how they hang together."""
     stride = graph.path.subnet.stride
     height, width = (Dim(name, min=MIN_SIZE // stride, max=_MOST_CELLS) for name in ("h", "w"))
-    cells = {2: height, 3: width} if graph.config.propagation == "motion" else {2: Dim.AUTO}  # else positions
-    past = tuple(cells if len(spec.shape) == 4 else {} for spec in memory)
+    some, others = ((29, 37), (31, 41))  # cells: what differs between the two is free
+    layouts = (memory_layout(graph.config, stride, (stride * h, stride * w)) for h, w in (some, others))
+    past = tuple(
+        {
+            axis: {(some[0], others[0]): height, (some[1], others[1]): width}.get(sizes, Dim.AUTO)
+            for axis, sizes in enumerate(zip(one.shape, other.shape, strict=True))
+            if sizes[0] != sizes[1]
+        }
+        for one, other in zip(*layouts, strict=True)
+    )
     return {"image": {1: stride * height, 2: stride * width}, "past": past}
 
 

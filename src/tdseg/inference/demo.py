@@ -22,7 +22,7 @@ from tdseg.masks.classes import CAMVID_CLASSES, CAMVID_PALETTE
 from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.street import render_street
 from tdseg.video import VideoWriter, open_video
-from tdseg.zoo import catalog
+from tdseg.zoo import load
 
 FPS = 15.0
 
@@ -57,7 +57,7 @@ def demo(
     clip = folder / "clip.mp4"
     try:
         _check_own(folder, clip)
-        catalog.load(DEFAULT_MODEL)  # weights that cannot be used are told before anything is written
+        load.load(DEFAULT_MODEL)  # weights that cannot be used are told before anything is written
         with _named_when_whole(clip) as path:
             labels = _render(path, num_frames)
         try:

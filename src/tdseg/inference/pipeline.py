@@ -21,10 +21,11 @@ from tdseg.inference.folder import OutputFolder, Summary
 from tdseg.inference.recorder import AHEAD, Recorder
 from tdseg.inference.stream import Result, Stream
 from tdseg.masks import draw
-from tdseg.runtime.network import Network
+from tdseg.models.tdnet import TDNet
+from tdseg.runtime.network import AnyRuntime, Execution, Network
 from tdseg.system import cpu_threads
 from tdseg.video import Frame, VideoReader, open_video
-from tdseg.zoo.load import AnyRuntime, prepare
+from tdseg.zoo.load import prepare
 
 DEFAULT_MODEL = "td4-lite0-camvid"
 MOST_WORKERS = 4
@@ -35,7 +36,7 @@ T = TypeVar("T")
 
 def segment(
     source: str | Path | int,
-    model: str | Path | Network = DEFAULT_MODEL,
+    model: str | Path | TDNet | Network = DEFAULT_MODEL,
     *,
     size: tuple[int, int] | None = None,
     device: str = "auto",
@@ -61,7 +62,7 @@ def segment(
     Warns:
         UserWarning: the source gave fewer frames than it declares.
     """
-    stream = Stream(prepare(model, device, runtime, size=size), size)
+    stream = Stream(prepare(model, Execution(device, runtime), size=size), size)
     reader = open_video(source)  # last, so that nothing fails before the thread that closes it
     for frame in _ahead(_frames(reader)):
         yield stream.step(frame.image, time_s=frame.time_s)
@@ -73,7 +74,7 @@ def segment_to(
     source: str | Path | int,
     output: str | Path | None = None,
     *,
-    model: str | Path | Network = DEFAULT_MODEL,
+    model: str | Path | TDNet | Network = DEFAULT_MODEL,
     size: tuple[int, int] | None = None,
     device: str = "auto",
     runtime: AnyRuntime = "auto",
@@ -106,7 +107,7 @@ def segment_to(
     _keep_source(source, folder_path)
     with cpu_threads(threads) as available:
         workers = min(available, MOST_WORKERS)
-        network = prepare(model, device, runtime, size=size, threads=available, workers=workers)
+        network = prepare(model, Execution(device, runtime, available), size=size, workers=workers)
         workers = _share(network, available, workers)
         stream = Stream(network, size)
         warm_up(stream)
@@ -172,7 +173,7 @@ def _share(network: Network, threads: int, workers: int) -> int:
     busy cores wait long. Other runtimes have threads of their own; not all can encode a frame apart from its turn.
     """
     torch.set_num_threads(threads // workers if network.runtime == "torch" else 1)
-    return workers if network.encodes_apart else 1
+    return workers if network.concurrent else 1
 
 
 def warm_up(stream: Stream) -> None:
@@ -246,7 +247,7 @@ def _summarize(
     return Summary(
         model=model,
         source=reader.info.source,
-        device=stream.model.computes_on,
+        device=stream.model.device,
         runtime=stream.model.runtime,
         precision=stream.model.precision,
         frames=figures.frames,

@@ -19,8 +19,10 @@ from torch import Tensor
 from tdseg.errors import ConfigError
 from tdseg.masks.classmap import class_map
 from tdseg.models.layers import resize
-from tdseg.runtime.layout import fit_size
+from tdseg.models.propagation import TDNetState
+from tdseg.models.tdnet import TDNet
 from tdseg.runtime.network import Network
+from tdseg.runtime.torch import as_network
 
 _READY = 2
 """Frames encoded ahead that wait for their turn, or for a worker: so that none idles while another frame is merged."""
@@ -58,8 +60,6 @@ class Prepared(NamedTuple):
     frame: NDArray[np.uint8]
     start: float
     """When it was handed over, `time.perf_counter()`."""
-    x: Tensor
-    """Network input, (1, 3, h, w)."""
     encoded: Any
     """As the network's `encode` gives it."""
 
@@ -75,21 +75,19 @@ class Stream:
         ConfigError: a size below 64 pixels, or one that an exported model does not take; or a model in training mode.
     """
 
-    def __init__(self, model: Network, size: tuple[int, int] | None = None) -> None:
-        if model.training:
-            raise ConfigError("a model in training mode", expected="a model in eval mode", do="call model.eval() first")
-        self.model = model
-        self.size = input_size(model, size)
+    def __init__(self, model: TDNet | Network, size: tuple[int, int] | None = None) -> None:
+        self.model: Network = as_network(model)
+        self.size = self.model.fit_size(size)
         self.resets = 0
         """How many times the frame size changed in mid-stream, which resets the state."""
         self._index = 0
         self._frame_size: tuple[int, int] | None = None
-        self._state: Any = None
+        self._state = TDNetState()
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of another video."""
         self._index = self.resets = 0
-        self._frame_size = self._state = None
+        self._frame_size, self._state = None, TDNetState()
 
     def step(self, frame: NDArray[np.uint8], *, time_s: float | None = None) -> Result:
         """Segment the next frame.
@@ -113,8 +111,8 @@ class Stream:
         paths = self.model.config.paths
         waiting: deque[tuple[Future[Prepared], float]] = deque()
         pool = ThreadPoolExecutor(workers, "tdseg-encode")
-        most = workers + (_READY if self.model.encodes_apart else 0)
-        size, path = self._frame_size, self._state.path if self._state else 0
+        most = workers + (_READY if self.model.concurrent else 0)
+        size, path = self._frame_size, self._state.path
         try:
             for frame, time_s in frames:
                 _check_frame(frame)
@@ -135,43 +133,28 @@ class Stream:
 
     def _next_path(self, frame: NDArray[np.uint8]) -> int:
         same_size = self._frame_size in (None, frame.shape[:2])
-        return self._state.path if self._state and same_size else 0
+        return self._state.path if same_size else 0
 
     def _encode(self, frame: NDArray[np.uint8], path: int, start: float) -> Prepared:
         """What can be done of a frame before its turn. Changes nothing, so any thread may do it."""
         with torch.inference_mode():
-            x = network_input(self.model, frame, self.size)
-            return Prepared(frame, start, x, self.model.encode(x, path))
+            return Prepared(frame, start, self.model.encode(resized(frame, self.size), path))
 
     def _finish(self, prepared: Prepared, *, time_s: float | None) -> Result:
         """What must be done in turn: read the memory, classify, remember."""
-        frame, start, x, encoded = prepared
+        frame, start, encoded = prepared
         height, width = frame.shape[:2]
         if self._frame_size not in (None, (height, width)):
-            self._state = None
+            self._state = TDNetState()
             self.resets += 1
         self._frame_size = (height, width)
         with torch.inference_mode():
-            logits, self._state = self.model.advance(x, self._state, encoded)
+            logits, self._state = self.model.advance(encoded, self._state)
             mask = class_map(logits[0].float().cpu().numpy(), (height, width))
         latency_ms = (time.perf_counter() - start) * 1e3
         result = Result(self._index, time_s, frame, mask, latency_ms, logits)
         self._index += 1
         return result
-
-
-def input_size(model: Network, size: tuple[int, int] | None) -> tuple[int, int]:
-    """The (height, width) given, pixels, or the model's own for None.
-
-    Raises:
-        ConfigError: below 64 pixels, or not what the model was exported for.
-    """
-    return fit_size(size, own=model.config.size, fixed=model.fixed_size, multiple_of=model.multiple_of)
-
-
-def network_input(model: Network, frame: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
-    """(H, W, 3) -> (1, 3, h, w) network input."""
-    return model.normalize(resized(frame, size))
 
 
 def resized(frame: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from tdseg.models.path import NetworkPath
-from tdseg.models.propagation.state import TDNetState
+from tdseg.models.propagation.base import PathView, TDNetState
 from tdseg.models.subnets import SubFeature
 from tdseg.models.tdnet import TDNet
 
@@ -39,11 +37,11 @@ def multiply_adds(model: TDNet, size: tuple[int, int]) -> tuple[int, ...]:
     Raises:
         ConfigError: the model does not take this size.
     """
-    twin, x, state = _in_full_swing(model, size)
+    twin, x, state = _twin(model, size)
     counts = []
     for _ in range(model.config.paths):
         with FlopCounterMode(display=False) as counter:
-            _, state = twin.advance(x, state)
+            _, state = twin.advance(twin.encode(x, state.path), state)
         counts.append(_multiply_adds(counter))
     return tuple(counts)
 
@@ -52,41 +50,36 @@ def merging_multiply_adds(model: TDNet, size: tuple[int, int]) -> int:
     """Those multiply-adds of a frame, mean of the paths, that bring it together with the memory: queries, keys, values
     and propagation. 0 for a per-frame model. Arguments and errors: as `multiply_adds`.
     """
-    twin, x, state = _in_full_swing(model, size)
+    twin, x, state = _twin(model, size)
     total = 0
     for path in twin.paths if model.config.paths > 1 else ():
         assert isinstance(path, NetworkPath)
         feature = path.subnet(x)
         z = feature.z if isinstance(feature, SubFeature) else feature
         with FlopCounterMode(display=False) as counter:
-            query, value, slot = path.encoder(z)
-            path.propagation.merge(query, value, state.memory, path.propagation.remember(slot, state.memory))
+            code = path.encoder(PathView(x, z))
+            path.propagation.merge(code, path.propagation.align(code, state.memory))
         total += _multiply_adds(counter)
     return total // len(twin.paths)
 
 
 def state_bytes(model: TDNet, size: tuple[int, int]) -> int:
-    """Bytes of the state of one video with a full memory, float32. Arguments and errors: as `multiply_adds`."""
-    _, _, state = _in_full_swing(model, size)
-    return bytes_of(state)
+    """Bytes of the state of one video, float32. Arguments and errors: as `multiply_adds`."""
+    return bytes_of(_twin(model, size)[2])
 
 
-def bytes_of(state: Any) -> int:
-    """Bytes of the tensors of a state as it is, whatever network it is of."""
-    tensors = (leaf for leaf in tree_leaves(state) if isinstance(leaf, Tensor))
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+def bytes_of(state: TDNetState) -> int:
+    """Bytes of the tensors of a state as it is."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in state.memory)
 
 
-def _in_full_swing(model: TDNet, size: tuple[int, int]) -> tuple[TDNet, Tensor, TDNetState]:
-    """The model on the meta device, where nothing is computed or stored, a frame, and the state after m frames."""
+def _twin(model: TDNet, size: tuple[int, int]) -> tuple[TDNet, Tensor, TDNetState]:
+    """The model on the meta device, where nothing is computed or stored, a frame, and the state after it."""
     custom = model.config.subnet == "custom"  # only copies know it; of the others, folded or not, all are counted alike
     with torch.device("meta"):
         twin, x = copy.deepcopy(model).to("meta") if custom else TDNet(model.config), torch.empty(1, 3, *size)
     twin.eval().requires_grad_(False)
-    state = twin.initial_state()
-    for _ in range(model.config.paths):
-        _, state = twin.advance(x, state)
-    return twin, x, state
+    return twin, x, twin.step(x)[1]
 
 
 def _multiply_adds(counter: FlopCounterMode) -> int:

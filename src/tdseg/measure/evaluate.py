@@ -10,16 +10,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tdseg.config import ModelConfig
 from tdseg.data.clip import Clip, ClipDataset
 from tdseg.data.source import Source, open_source
 from tdseg.errors import ConfigError
-from tdseg.inference.stream import input_size, network_input
+from tdseg.inference.stream import resized
 from tdseg.metrics import report
 from tdseg.metrics.flow import DISFlow
 from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.metrics.temporal import Steadiness
 from tdseg.models.layers import resize
+from tdseg.models.propagation import TDNetState
+from tdseg.models.tdnet import TDNet
 from tdseg.runtime.network import Network
+from tdseg.runtime.torch import as_network
 
 OnProgress = Callable[[int, int | None], None]
 Showing = Literal["stream", "still", "clip"]
@@ -42,7 +46,7 @@ class Scored(NamedTuple):
     """Of each stream: the path that ran, and its mask."""
 
 
-def open_evaluation(source: Source, model: Network) -> ClipDataset:
+def open_evaluation(source: Source, model: ModelConfig) -> ClipDataset:
     """The data of a source as `evaluate` wants it: where labelled frames have a past without labels, with m-1 of it.
 
     A source that says a length of its own keeps it.
@@ -51,18 +55,19 @@ def open_evaluation(source: Source, model: Network) -> ClipDataset:
         DataError: see `open_source`.
     """
     data = open_source(source)
-    if source.length > 1 or not data.has_past or model.config.paths == 1:
+    if source.length > 1 or not data.has_past or model.paths == 1:
         return data
-    return open_source(source.model_copy(update={"length": model.config.paths}))
+    return open_source(source.model_copy(update={"length": model.paths}))
 
 
-def evaluate(model: Network, data: ClipDataset, *, on_progress: OnProgress | None = None) -> dict[str, Any]:
+def evaluate(model: TDNet | Network, data: ClipDataset, *, on_progress: OnProgress | None = None) -> dict[str, Any]:
     """Accuracy and steadiness of a model by the protocol for its data.
 
     Clips of several frames are shown as they are; video is streamed; other frames are shown as stills. Where these are
     of one video, too far apart to be one, miou_streamed says what streaming them would give.
     Arguments, result and errors are those of `score`.
     """
+    model = as_network(model)
     if data.length > 1:
         return score(model, data, "clip", on_progress=on_progress)
     if data.fps is not None:
@@ -74,7 +79,7 @@ def evaluate(model: Network, data: ClipDataset, *, on_progress: OnProgress | Non
 
 
 def score(
-    model: Network, data: ClipDataset, protocol: Showing, *, on_progress: OnProgress | None = None
+    model: TDNet | Network, data: ClipDataset, protocol: Showing, *, on_progress: OnProgress | None = None
 ) -> dict[str, Any]:
     """Accuracy and steadiness of a model, every path on every frame.
 
@@ -97,8 +102,9 @@ def score(
         ConfigError: the model has another number of classes than the data.
         DataError: a file that cannot be read.
     """
+    model = as_network(model)
     _check_classes(model, data)
-    phases = model.distinct_paths
+    phases = model.config.distinct_paths
     matrices = [ConfusionMatrix(model.config.num_classes) for _ in range(phases)]
     streams = [Steadiness(fps=data.fps, phases=model.config.paths) for _ in range(phases)]
     is_video = protocol == "stream" and data.fps is not None
@@ -137,17 +143,17 @@ def _beside(data: ClipDataset, is_video: bool) -> str:
 @torch.inference_mode()
 def _streamed(model: Network, data: ClipDataset) -> Iterator[Scored]:
     """Each frame once, through a stream for every phase."""
-    phases, sequence, size = range(model.distinct_paths), None, input_size(model, None)
-    states = [model.initial_state(phase) for phase in phases]
+    phases, sequence, size = range(model.config.distinct_paths), None, model.fit_size(None)
+    states = [TDNetState(phase) for phase in phases]
     for index in range(len(data)):
         clip, name = data[index], data.sequence(index)
         if first := name != sequence:
-            states, sequence = [model.initial_state(phase) for phase in phases], name
+            states, sequence = [TDNetState(phase) for phase in phases], name
         (frame,), masks = _frames(clip), []
-        x = network_input(model, frame, size)
+        x = resized(frame, size)
         for phase in phases:
             path = states[phase].path
-            logits, states[phase] = model.advance(x, states[phase])
+            logits, states[phase] = model.advance(model.encode(x, path), states[phase])
             masks.append((path, _mask(logits, frame)))
         yield Scored(frame, clip.labels[-1].cpu().numpy(), first, masks)
 
@@ -155,21 +161,21 @@ def _streamed(model: Network, data: ClipDataset) -> Iterator[Scored]:
 @torch.inference_mode()
 def _shown(model: Network, data: ClipDataset, *, still: bool) -> Iterator[Scored]:
     """The newest frame of each clip by every path, after the frames before it, or after itself m-1 times."""
-    m, paths, size = model.config.paths, model.distinct_paths, input_size(model, None)
+    m, paths, size = model.config.paths, model.config.distinct_paths, model.fit_size(None)
     for index in range(len(data)):
         clip = data[index]
         frames = _frames(clip)[-1 if still else -m :]
-        inputs = [network_input(model, frame, size) for frame in frames]
+        inputs = [resized(frame, size) for frame in frames]
         order = [0] * m if still else range(len(frames))
         encoded: dict[tuple[int, int], Any] = {}
         masks = []
         for path in range(paths):
-            state = model.initial_state((path - len(order) + 1) % m)
+            state = TDNetState((path - len(order) + 1) % m)
             for at in order:
                 key = (at, state.path % paths)
                 if key not in encoded:
                     encoded[key] = model.encode(inputs[at], state.path)
-                logits, state = model.advance(inputs[at], state, encoded[key])
+                logits, state = model.advance(encoded[key], state)
             masks.append((path, _mask(logits, frames[-1])))
         yield Scored(frames[-1], clip.labels[-1].cpu().numpy(), True, masks)
 

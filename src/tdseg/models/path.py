@@ -15,52 +15,40 @@ from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
 from tdseg.models.head import Head
 from tdseg.models.norm import make_norm
-from tdseg.models.propagation.attention import Encoder, Propagation
-from tdseg.models.propagation.motion import MotionEncoder, MotionPropagation
-from tdseg.models.propagation.state import FrameMemory, Memory, MotionMemory
+from tdseg.models.propagation import PROPAGATIONS, PerFrame, Propagation
+from tdseg.models.propagation.base import Code, Memory, PathView
 from tdseg.models.subnets.base import SubFeature, SubNetwork
 
 _AUX_HIDDEN = 64
 
 
 class Encoded(NamedTuple):
-    """One frame as its own path sees it."""
+    """One frame as its own path sees it, before it meets the memory."""
 
-    query: Tensor | None
-    """Q, (B, d_k, h, w), of attention; None without."""
-    value: Tensor
-    """V, (B, d_v, h, w)."""
-    memory: FrameMemory | MotionMemory | None
-    """What later frames need of it; None in a per-frame model."""
+    code: Code
     aux: Tensor | None
     """(B, aux_channels, h', w'), for the auxiliary head in training; None where the sub-network has none."""
 
 
 class NetworkPath(nn.Module):
-    """One path: its sub-network, its query/key/value encoder, its propagation hops, its norm and head.
+    """One path: its sub-network, the encoder and the merging of its propagation, its norm and head.
 
     In a per-frame model (m = 1) there is nothing to propagate, and the head reads the sub-feature itself.
     """
 
-    encoder: Encoder | MotionEncoder
-    propagation: Any
-    """Propagation or MotionPropagation: each remembers and merges what the encoder beside it makes."""
+    encoder: nn.Module
+    propagation: Propagation[Any]
     recompute = False
     """In training, compute the sub-network once more in the backward pass instead of storing what it passed through."""
 
     def __init__(self, config: ModelConfig, subnet: SubNetwork, *, aux: bool, dropout: float) -> None:
         super().__init__()
         self.subnet = subnet
-        self.temporal = config.paths > 1
-        width = config.d_v if self.temporal else subnet.channels
-        if self.temporal and config.propagation == "motion":
-            self.encoder = MotionEncoder(subnet.channels, config.d_k, config.d_v)
-            self.propagation = MotionPropagation(config.paths, config.reach)
-        elif self.temporal:
-            self.encoder = Encoder(subnet.channels, config.d_k, config.d_v, config.memory_stride)
-            self.propagation = Propagation(
-                config.d_v, config.paths - 1, dropout=dropout, partial=config.warmup != "independent"
-            )
+        kind = _propagation(config)
+        merges_features = config.paths > 1 and not kind.after_head
+        self.encoder = kind.make_encoder(config, config.num_classes if kind.after_head else subnet.channels)
+        self.propagation = kind(config, dropout)
+        width = config.d_v if merges_features else subnet.channels
         self.norm = make_norm(config.norm, width, config.norm_size)
         self.head = Head(config.head, width, config.head_channels, config.num_classes, config.head_upscale, dropout)
         aux_channels = getattr(subnet, "aux_channels", 0) if aux else 0
@@ -69,34 +57,26 @@ class NetworkPath(nn.Module):
         )
 
     def encode(self, x: Tensor) -> Encoded:
-        """(B, 3, H, W), normalised -> Encoded."""
+        """(B, 3, H, W), normalised -> Encoded: most of the work of a turn, and without memory."""
         if self.recompute and torch.is_grad_enabled():
             feature = checkpoint(self.subnet, x, use_reentrant=False, context_fn=self._recomputation)
         else:
             feature = self.subnet(x)
         z, aux = feature if isinstance(feature, SubFeature) else (feature, None)
         self._check_feature(x, z)
-        if not self.temporal:
-            return Encoded(None, z, None, aux)
-        query, value, memory = self.encoder(z)
-        return Encoded(query, value, memory, aux)
+        return Encoded(self.encoder(PathView(x, self._scores(z) if self.propagation.after_head else z)), aux)
 
-    def remember(self, encoded: Encoded, memory: Memory) -> Memory:
-        """The memory after a frame."""
-        if encoded.memory is None:
-            return ()
-        remembered: Memory = self.propagation.remember(encoded.memory, memory)
-        return remembered
+    def turn(self, code: Code, memory: Memory, *, scored: bool = True) -> tuple[Tensor | None, Memory]:
+        """The rest of a turn: logits (B, C, u·h, u·w), None unless `scored`, and the memory after the frame."""
+        aligned = self.propagation.align(code, memory)
+        logits = self.classify(self.propagation.merge(code, aligned)) if scored else None
+        return logits, self.propagation.remember(code, aligned)
 
-    def merge(self, encoded: Encoded, memory: Memory, remembered: Memory) -> Tensor:
-        """(B, d_v, h, w): a frame brought together with the memory before it; `remembered` is the memory after it."""
-        if encoded.memory is None:
-            return encoded.value
-        merged: Tensor = self.propagation.merge(encoded.query, encoded.value, memory, remembered)
-        return merged
+    def classify(self, merged: Tensor) -> Tensor:
+        """Logits (B, C, u·h, u·w) of merged features, or of a frame's own values: (B, width, h, w)."""
+        return merged if self.propagation.after_head else self._scores(merged)
 
-    def classify(self, feature: Tensor) -> Tensor:
-        """Merged features, or a frame's own values, to logits: (B, width, h, w) -> (B, C, u·h, u·w)."""
+    def _scores(self, feature: Tensor) -> Tensor:
         logits: Tensor = self.head(self.norm(feature))
         return logits
 
@@ -113,6 +93,16 @@ class NetworkPath(nn.Module):
                 f"{height}, {width}",
                 do="correct the sub-network's channels and stride, or resize its output",
             )
+
+
+def _propagation(config: ModelConfig) -> type[Propagation[Any]]:
+    if config.propagation not in PROPAGATIONS:
+        raise ConfigError(
+            f"propagation={config.propagation!r} for {config.name}",
+            expected=" or ".join(PROPAGATIONS),
+            do="choose one of them",
+        )
+    return PROPAGATIONS[config.propagation] if config.paths > 1 else PerFrame
 
 
 @contextmanager

@@ -1,8 +1,9 @@
-"""An exported network as Streams take it: its state, its turns, and the engine that runs its graphs."""
+"""An exported network as Streams take it, and the engine that runs its graphs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tdseg.errors import ConfigError
-from tdseg.runtime.layout import PATH, memory_layout
-from tdseg.runtime.manifest import Manifest
+from tdseg.models.propagation import TDNetState
+from tdseg.runtime.manifest import Manifest, read_manifest
+from tdseg.runtime.network import Execution, RuntimeName
+from tdseg.system import installed, require
 
 Arrays = list[NDArray[np.generic]]
 
@@ -20,8 +23,7 @@ Arrays = list[NDArray[np.generic]]
 class Engine(Protocol):
     """The graph of a folder, loaded in a runtime. Any thread may run it."""
 
-    name: str
-    """Of the runtime."""
+    name: RuntimeName
     where: str
     """Of what it computes on, as it calls it."""
 
@@ -38,17 +40,8 @@ class Parts(NamedTuple):
     """From those and the state to the outputs of the graph."""
 
 
-class ExportedState(NamedTuple):
-    """State between two frames of one video."""
-
-    path: int
-    """Path that runs on the next frame, 0 … m-1."""
-    memory: tuple[Tensor, ...]
-    """As the manifest lists it; () when empty."""
-
-
 class ExportedNetwork:
-    """A network of an exported folder, with the interface of a TDNet as far as Streams need it. See `Network`.
+    """The network of an exported folder. See `Network`.
 
     Args:
         manifest: of the folder.
@@ -56,82 +49,108 @@ class ExportedNetwork:
         size: (height, width) of the input, pixels, where the engine takes no other.
     """
 
-    training = False
-    device = torch.device("cpu")
-
     def __init__(self, manifest: Manifest, engine: Engine | Parts, size: tuple[int, int] | None = None) -> None:
         self.manifest, self.config = manifest, manifest.model
-        self._parts = engine if isinstance(engine, Parts) else None
-        self.engine = engine.merge if isinstance(engine, Parts) else engine
-        self.encodes_apart = self._parts is not None
-        self.runtime, self.computes_on, self.precision = self.engine.name, self.engine.where, manifest.precision
-        self.fixed_size = manifest.size or size
-        self.multiple_of = 1 if self.fixed_size else manifest.stride
-        self._turns = any(spec.name == PATH for spec in manifest.memory)
-        self.distinct_paths = self.config.paths if self._turns else 1
+        self._encoder = engine.encode if isinstance(engine, Parts) else None
+        self._engine = engine.merge if isinstance(engine, Parts) else engine
+        self.concurrent = self._encoder is not None
+        self.runtime, self.device = self._engine.name, self._engine.where
+        self.precision: str = manifest.precision
+        self._size = manifest.size or size
 
-    def normalize(self, images: Tensor) -> Tensor:
-        """uint8 RGB images (B, 3, h, w), as they are: the graphs normalise them."""
-        return images
+    def fit_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
+        """See Network."""
+        return self.manifest.fit_size(size, fixed=self._size)
 
-    def initial_state(self, path: int | None = None) -> ExportedState:
-        """An empty memory whose first frame runs `path` (0 … m-1; None: 0)."""
-        return ExportedState((path or 0) % self.config.paths, ())
+    def encode(self, images: Tensor, path: int) -> Arrays:
+        """See Network: one frame; where the graph does all of a step at once, the image as it takes it."""
+        image = self._image(images)
+        return self._encoder.run([image]) if self._encoder else [image]
 
-    def encode(self, x: Tensor, path: int) -> Arrays:
-        """What a frame is by itself; where the graph does all of a step at once, the image as it takes it."""
-        image = self._image(x)
-        return self._parts.encode.run([image]) if self._parts else [image]
+    def advance(self, encoded: Arrays, state: TDNetState) -> tuple[Tensor, TDNetState]:
+        """See Network."""
+        path, memory = state
+        past: list[NDArray[np.generic]] = [tensor.numpy() for tensor in memory] if memory else self._empty(encoded)
+        turn = [np.array([[path]])] if self.manifest.has_turns else []
+        logits, *present = map(torch.from_numpy, self._engine.run([*encoded, *past, *turn]))
+        return logits, TDNetState((path + 1) % self.config.paths, tuple(present[: len(past)]))
 
-    def advance(
-        self, x: Tensor, state: ExportedState | None = None, encoded: Arrays | None = None
-    ) -> tuple[Tensor, ExportedState]:
-        """One frame, at the resolution of the features.
+    def _empty(self, encoded: Arrays) -> Arrays:
+        """Zeros for the memory before the first frame."""
+        size = self._size or (encoded[0].shape[1], encoded[0].shape[2])  # a graph without a size is whole
+        layout = self.manifest.layout(size)
+        return [np.zeros(shape, spec.dtype) for (_, shape), spec in zip(layout, self.manifest.memory, strict=False)]
 
-        Args:
-            x: uint8 RGB image (1, 3, h, w), 0..255.
-            state: what the previous call returned; None starts anew.
-            encoded: `encode(x, state.path)`, where it was done ahead.
-
-        Returns:
-            Logits (1, C, u·h, u·w), float32, as of `TDNet.advance`; and the state for the next frame.
-
-        Raises:
-            ConfigError: x has another shape or dtype, or the state is of another size.
-        """
-        path, memory = state or self.initial_state()
-        seen = encoded or self.encode(x, path)
-        memory = memory or self._warm((x.shape[-2], x.shape[-1]), seen, path)
-        logits, memory = self._run(path, seen, memory)
-        return logits, ExportedState((path + 1) % self.config.paths, memory)
-
-    def _warm(self, size: tuple[int, int], seen: Arrays, path: int) -> tuple[Tensor, ...]:
-        """The memory that the first frame after a reset meets."""
-        layout = memory_layout(self.config, self.manifest.stride, size)
-        memory = tuple(
-            torch.zeros(tensor.shape, dtype=getattr(torch, spec.dtype))
-            for tensor, spec in zip(layout, self.manifest.memory, strict=False)
-        )
-        if self.config.warmup == "full":
-            for other in range(path + 1, path + self.config.paths):
-                _, memory = self._run(other % self.config.paths, seen, memory)
-        return memory
-
-    def _run(self, path: int, seen: Arrays, memory: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        inputs = [*seen, *(tensor.numpy() for tensor in memory)]
-        if self._turns:
-            inputs.append(np.array([[path]]))
-        logits, *remembered = map(torch.from_numpy, self.engine.run(inputs))
-        return logits, tuple(remembered[: len(memory)])
-
-    def _image(self, x: Tensor) -> NDArray[np.uint8]:
-        size = (x.shape[-2], x.shape[-1])
-        fits = size == self.fixed_size if self.fixed_size else not any(side % self.multiple_of for side in size)
-        if x.ndim != 4 or x.shape[:2] != (1, 3) or x.dtype != torch.uint8 or not fits:
-            height, width = self.fixed_size or (f"{self.multiple_of}·h", f"{self.multiple_of}·w")
+    def _image(self, images: Tensor) -> NDArray[np.uint8]:
+        stride, size = self.manifest.stride, (images.shape[-2], images.shape[-1])
+        fits = size == self._size if self._size else not any(side % stride for side in size)
+        if images.ndim != 4 or images.shape[:2] != (1, 3) or images.dtype != torch.uint8 or not fits:
+            height, width = self._size or (f"{stride}·h", f"{stride}·w")
             raise ConfigError(
-                f"an image of shape {tuple(x.shape)} and {x.dtype}",
+                f"an image of shape {tuple(images.shape)} and {images.dtype}",
                 expected=f"uint8 (1, 3, {height}, {width})",
                 do="give one frame at a time, at the size that the model was exported for; a Stream resizes frames",
             )
-        return x.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        return images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+READERS: dict[str, tuple[RuntimeName, ...]] = {"onnx": ("openvino", "onnxruntime"), "openvino": ("openvino",)}
+"""What runs the graphs of a target, the fastest on a CPU first."""
+
+
+def open_exported(
+    folder: Path,
+    execution: Execution = Execution(),  # noqa: B008 - immutable
+    *,
+    size: tuple[int, int] | None = None,
+    workers: int = 1,
+    cache: Path | None = None,
+) -> ExportedNetwork:
+    """The network in a folder that `tdseg export` wrote. Nothing in it is executed but the graphs themselves.
+
+    Args:
+        folder: with its tdseg.json.
+        execution: device, runtime and threads; runtime "auto" is the fastest of those installed that read it.
+        size: (height, width) of the input, pixels: OpenVINO runs a graph of any size faster where it takes one alone.
+        workers: frames that are encoded at once, on a share of the threads each, where runtime and graph can do so.
+        cache: folder where a runtime may keep what it compiles.
+
+    Raises:
+        ConfigError: the runtime does not read these graphs, is not installed, or lacks the device; or the size is none
+            that the graph takes.
+        WeightsError: the folder is incomplete, changed, or of another version.
+    """
+    manifest = read_manifest(folder)
+    runtime = _choose(folder, manifest, execution)
+    graph, workers = folder / manifest.graph, workers if manifest.encoded else 1
+    if size or workers > 1:
+        size = manifest.fit_size(size)
+    if runtime == "onnxruntime":
+        from tdseg.runtime.onnxruntime import OnnxRuntimeEngine
+
+        return ExportedNetwork(
+            manifest, OnnxRuntimeEngine(graph, device=execution.device, threads=execution.threads), size
+        )
+    from tdseg.runtime.openvino import open_graph
+
+    engine = open_graph(
+        graph, manifest, size, device=execution.device, threads=execution.threads, workers=workers, cache=cache
+    )
+    return ExportedNetwork(manifest, engine, size)
+
+
+def _choose(folder: Path, manifest: Manifest, execution: Execution) -> RuntimeName:
+    readers = READERS[manifest.target]
+    if execution.runtime != "auto":
+        chosen: RuntimeName = execution.runtime
+    else:  # on a GPU ONNX Runtime goes first: OpenVINO has only CPUs here
+        order = readers if execution.device in ("cpu", "auto") else readers[::-1]
+        chosen = next(filter(installed, order), readers[0])
+    if chosen not in readers:
+        raise ConfigError(
+            f"runtime {chosen} for {folder}, which holds {manifest.target} graphs",
+            expected=" or ".join(readers),
+            do="leave --runtime out, or export the model to another target",
+        )
+    require(chosen, extra="openvino" if chosen == "openvino" else "export")
+    return chosen

@@ -9,10 +9,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from tdseg.config import FrozenConfig, ModelConfig
+from tdseg.config import FrozenConfig, ModelConfig, StoredModelConfig
 from tdseg.errors import ConfigError, WeightsError
+from tdseg.models.propagation import PROPAGATIONS, StateTensor
+from tdseg.runtime.network import check_size
 
 MANIFEST = "tdseg.json"
+PATH = "path"
+"""State tensor of a graph that holds several paths: the one whose turn it is."""
 _EXPECTED = "a folder as `tdseg export` left it"
 
 
@@ -63,7 +67,64 @@ class Manifest(FrozenConfig):
     versions: dict[str, str] = Field(description="Of the packages that wrote it.")
     weights: str | None = Field(None, description="sha256 of the file of weights that it was made of, if of one.")
     sha256: dict[str, str] = Field(description="Of every file beside this one, by its path in the folder.")
-    model: ModelConfig = Field(description="The model: classes, palette, normalisation, paths, warm-up.")
+    model: StoredModelConfig = Field(description="The model: classes, palette, normalisation, paths.")
+
+    @property
+    def has_turns(self) -> bool:
+        """Whether the graph holds several paths, and is told whose turn it is."""
+        return any(spec.name == PATH for spec in self.memory)
+
+    def layout(self, size: tuple[int, int]) -> tuple[StateTensor, ...]:
+        """The tensors of the memory for an input of (height, width) pixels."""
+        return memory_layout(self.model, self.stride, size)
+
+    def fit_size(self, size: tuple[int, int] | None, *, fixed: tuple[int, int] | None = None) -> tuple[int, int]:
+        """The (height, width) of the input that was asked for, pixels, or the model's own for None.
+
+        Args:
+            size: what is asked for.
+            fixed: the only one that the graph, as it was loaded, takes.
+
+        Raises:
+            ConfigError: below 64 pixels, or none that the graph takes.
+        """
+        fixed = self.size or fixed
+        own = fixed or self.model.size
+        size = size or own
+        if fixed and size != own:
+            raise ConfigError(
+                f"size {size[0]}x{size[1]} for a model exported or loaded for {own[0]}x{own[1]}",
+                expected=f"{own[0]}x{own[1]}, to which frames of any size are resized",
+                do=f"leave --size out, or export or load the model for {size[0]}x{size[1]}",
+            )
+        if not fixed and any(side % self.stride for side in size):
+            height, width = (round(side / self.stride) * self.stride for side in size)
+            raise ConfigError(
+                f"size {size[0]}x{size[1]} for a graph of any size",
+                expected=f"multiples of {self.stride} pixels",
+                do=f"use --size {height}x{width}, to which frames of any size are resized",
+            )
+        return check_size(size, own)
+
+
+def past(name: str) -> str:
+    """Name of a state tensor that goes into a graph."""
+    return f"past_{name}"
+
+
+def present(name: str) -> str:
+    """Name of a state tensor that comes out of a graph."""
+    return f"present_{name}"
+
+
+def cells(size: tuple[int, int], stride: int) -> tuple[int, int]:
+    """(h, w) of the feature map for an input of (height, width) pixels."""
+    return -(-size[0] // stride), -(-size[1] // stride)
+
+
+def memory_layout(config: ModelConfig, stride: int, size: tuple[int, int]) -> tuple[StateTensor, ...]:
+    """The tensors of a model's memory for an input of (height, width) pixels; () for a per-frame model."""
+    return PROPAGATIONS[config.propagation].layout(config, cells(size, stride)) if config.paths > 1 else ()
 
 
 def is_exported(path: Path) -> bool:
@@ -79,7 +140,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     try:
         values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        manifest: Manifest = Manifest.parse(values, where=MANIFEST)
+        manifest = Manifest.parse(values, where=MANIFEST)
     except OSError as error:
         raise WeightsError(f"{folder / MANIFEST}: {error.strerror}", expected=_EXPECTED, do="check the path") from None
     except (ValueError, TypeError, ConfigError) as error:

@@ -1,69 +1,106 @@
-"""What a Stream, `segment`, `bench` and `evaluate` need of a network, whatever runs it."""
+"""The networks that Streams run, whatever runs them, and how that is chosen."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
-import torch
-from torch import Tensor
+from tdseg.config import MIN_SIZE, ModelConfig
+from tdseg.errors import ConfigError
 
-from tdseg.config import ModelConfig
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tdseg.models.propagation import TDNetState
+
+RuntimeName = Literal["torch", "onnxruntime", "openvino"]
+AnyRuntime = Literal["auto", "torch", "onnxruntime", "openvino"]
+RUNTIMES: tuple[AnyRuntime, ...] = get_args(AnyRuntime)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where a network runs, by what, and in which form. The forms are of torch, and change results by rounding only.
+
+    Attributes:
+        device: cpu, cuda, cuda:1 …; auto is cuda if there is one, and for a model given as such, where it is.
+        runtime: What runs the model; auto is the fastest one installed: on a CPU with OpenVINO, for td4-lite0-camvid,
+            its int8 graph. A model given as such stays in its own.
+        threads: Threads of the network on the CPU; by default all cores.
+        fuse: Fold batch norms into convolutions.
+        winograd: Large 3x3 convolutions by Winograd's method; by default on a CPU in float32.
+        channels_last: Lay weights out with channels last.
+        compile: Compile with torch.compile. It takes up to minutes when a size is first met.
+        autocast: Run in this precision what gains by it.
+        cuda_graphs: Record the kernels of a frame once, and launch them all at once from then on.
+    """
+
+    device: str = "auto"
+    runtime: AnyRuntime = "auto"
+    threads: int | None = None
+    fuse: bool = True
+    winograd: bool | None = None
+    channels_last: bool = True
+    compile: bool = False
+    autocast: Literal["bf16", "fp16"] | None = None
+    cuda_graphs: bool = False
+
+    def __post_init__(self) -> None:
+        if self.winograd and (self.autocast or not self.fuse):
+            raise ConfigError(
+                f"winograd with {f'autocast={self.autocast}' if self.autocast else 'fuse=False'}",
+                expected="winograd in float32, as part of fuse",
+                do="leave one of them out",
+            )
+
+    @property
+    def form(self) -> tuple[object, ...]:
+        """What of it is a form of torch; () for the usual one."""
+        form = (self.fuse, self.winograd, self.channels_last, self.compile, self.autocast, self.cuda_graphs)
+        return () if form == (True, None, True, False, None, False) else form
 
 
 class Network(Protocol):
-    """A network that keeps no state: `TDNet` itself, or an exported one in another runtime.
+    """A network that keeps no state. One may serve any number of videos, from any number of threads."""
 
-    One may serve any number of videos, from any number of threads.
+    config: ModelConfig
+    runtime: RuntimeName
+    """What runs it."""
+    precision: str
+    """Of its weights: fp32, fp16, bf16 or int8."""
+    device: str
+    """What computes: cpu, cuda:0, or the execution provider of its runtime, such as tensorrt."""
+    concurrent: bool
+    """Whether most of a step's work can be done before its turn, by `encode`, for several frames at once."""
+
+    def fit_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
+        """The (height, width) of its input that was asked for, pixels, or its own for None.
+
+        Raises:
+            ConfigError: below 64 pixels, or one that it does not take.
+        """
+
+    def encode(self, images: Tensor, path: int) -> Any:
+        """What can be done of frames, uint8 RGB (B, 3, h, w), before the turn of the path."""
+
+    def advance(self, encoded: Any, state: TDNetState) -> tuple[Tensor, TDNetState]:
+        """The rest of a step, in turn: logits (B, C, u·h, u·w) as of `TDNet.advance`, and the state for the next frame.
+
+        Raises:
+            ConfigError: the frames are of another size or number than those before.
+        """
+
+
+def check_size(size: tuple[int, int], own: tuple[int, int]) -> tuple[int, int]:
+    """The size, if a network can have it.
+
+    Raises:
+        ConfigError: below 64 pixels.
     """
-
-    @property
-    def config(self) -> ModelConfig:
-        """What it is."""
-
-    @property
-    def training(self) -> bool:
-        """Whether it is in training mode, in which it is of no use here."""
-
-    @property
-    def runtime(self) -> str:
-        """Name of what runs it: torch, onnxruntime or openvino."""
-
-    @property
-    def precision(self) -> str:
-        """Of its weights: fp32, fp16, bf16 or int8."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where it takes its input and leaves its logits."""
-
-    @property
-    def computes_on(self) -> str:
-        """What computes: cpu, cuda:0, or the execution provider of its runtime, such as tensorrt."""
-
-    @property
-    def distinct_paths(self) -> int:
-        """Number of paths with weights of their own: m, or 1 where paths share them."""
-
-    @property
-    def fixed_size(self) -> tuple[int, int] | None:
-        """The only (height, width) of the input that it takes, pixels; None where it takes any."""
-
-    @property
-    def multiple_of(self) -> int:
-        """What the height and the width of the input must be multiples of, pixels."""
-
-    @property
-    def encodes_apart(self) -> bool:
-        """Whether most of a step's work can be done before its turn, by `encode`."""
-
-    def normalize(self, images: Tensor) -> Tensor:
-        """uint8 RGB images (B, 3, h, w) -> what `encode` and `advance` take as x."""
-
-    def initial_state(self, path: int | None = None) -> Any:
-        """An empty memory whose first frame runs `path`; it has that as an attribute."""
-
-    def encode(self, x: Tensor, path: int) -> Any:
-        """What can be done of a frame before its turn."""
-
-    def advance(self, x: Tensor, state: Any = None, encoded: Any = None) -> tuple[Tensor, Any]:
-        """One frame: logits (B, C, u·h, u·w) as of `TDNet.advance`, and the state for the next frame."""
+    if min(size) < MIN_SIZE:
+        raise ConfigError(
+            f"size {size[0]}x{size[1]}",
+            expected=f"height and width of at least {MIN_SIZE} pixels",
+            do=f"choose a larger size; the model's own is {own[0]}x{own[1]}",
+        )
+    return size

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tdseg.errors import ConfigError, WeightsError
 from tdseg.runtime.exported import Arrays
+from tdseg.runtime.network import RuntimeName
 from tdseg.system import split_device
 
 _CPU = "CPUExecutionProvider"
@@ -33,7 +34,7 @@ class OnnxRuntimeEngine:
         WeightsError: the graph cannot be loaded.
     """
 
-    name = "onnxruntime"
+    name: RuntimeName = "onnxruntime"
 
     def __init__(self, graph: Path, *, device: str, threads: int | None) -> None:
         import onnxruntime

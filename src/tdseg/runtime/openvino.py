@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from tdseg.errors import ConfigError, WeightsError
 from tdseg.runtime.exported import Arrays, Parts
-from tdseg.runtime.layout import memory_layout, past
-from tdseg.runtime.manifest import Manifest
+from tdseg.runtime.manifest import Manifest, past
+from tdseg.runtime.network import RuntimeName
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class OpenVinoEngine:
         compiled: an openvino.CompiledModel.
     """
 
-    name = "openvino"
+    name: RuntimeName = "openvino"
     where = "cpu"
 
     def __init__(self, compiled: Any) -> None:
@@ -128,7 +128,7 @@ def _read(graph: Path, manifest: Manifest, size: tuple[int, int] | None) -> Any:
     model.set_friendly_name(str(graph))
     if size is None or manifest.size:
         return model
-    memory = memory_layout(manifest.model, manifest.stride, size)
+    memory = manifest.layout(size)
     model.reshape({manifest.image.name: [1, *size, 3], **{past(one.name): list(one.shape) for one in memory}})
     for node in model.get_ordered_ops():  # sizes are known now: what asks the state for one shall not
         if node.get_type_name() == "ShapeOf":

@@ -1,24 +1,23 @@
-"""A TDNet in the form that its hardware runs fastest: channels-last, torch.compile, lower precision, CUDA graphs.
-
-Each is optional, and changes results by rounding only: `deviation` measures by how much.
-"""
+"""A TDNet made ready for inference: fused, channels-last, compiled, in lower precision, as CUDA graphs."""
 
 from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from tdseg.errors import ConfigError
 from tdseg.models.path import Encoded
-from tdseg.models.propagation.state import TDNetState
-from tdseg.models.tdnet import ClipOutput, TDNet
+from tdseg.models.propagation import TDNetState
+from tdseg.models.tdnet import TDNet
+from tdseg.runtime.network import Execution, Network, RuntimeName, check_size
+from tdseg.system import resolve_device
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 WARM_UP = 3
@@ -27,123 +26,85 @@ WARM_UP = 3
 T = TypeVar("T")
 
 
-def accelerate(
-    model: TDNet,
-    *,
-    channels_last: bool = True,
-    compile: bool = False,
-    autocast: Literal["bf16", "fp16"] | None = None,
-    cuda_graphs: bool = False,
-) -> TDNet:
-    """A copy of a model in another form, for inference; the model given is unchanged.
+class TorchNetwork:
+    """A TDNet as a Network: as it is, or a copy of it in the form that its hardware runs fastest.
+
+    Compiled, torch runs more than 8 sizes in one process eagerly, and warns. Under autocast the state is kept in the
+    lower precision; logits are float32. With CUDA graphs there is a graph for each path and shape of input.
 
     Args:
-        model: in eval mode, on its device already; `model.fuse()` gives the fastest.
-        channels_last: lay the convolutions' weights out with channels last, else as torch does by default.
-        compile: compile the parts of each path with torch.compile. This takes up to minutes, when a size is first met;
-            after 8 sizes in one process torch runs further ones eagerly, and warns.
-        autocast: run what gains by it in this precision. The state is then kept in it too; logits are float32.
-        cuda_graphs: record the kernels of a frame once, and launch them all at once from then on. There is a graph for
-            each path, number of frames in memory and shape of input, recorded when first met.
-
-    Returns:
-        A TDNet with the same step, advance, encode and forward_clip, as pure and as thread-safe. `forward_clip` is not
-        sped up by graphs. With graphs, its weights must stay where they are.
+        model: in eval mode; unchanged.
+        execution: its device, auto being where the model is, and its form; None: the model itself, as it is.
 
     Raises:
         ConfigError: the model is in training mode, or the device lacks what is asked for.
     """
-    if model.training:
-        raise ConfigError("a model in training mode", expected="a model in eval mode", do="call model.eval() first")
-    device = next(model.parameters()).device
-    _check_device(device, autocast, cuda_graphs)
-    model = copy.deepcopy(model).requires_grad_(False)
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    model = model.to(memory_format=layout)  # type: ignore[call-overload]
-    if compile:
-        _compile(model)
-    return _Accelerated(model, autocast, _Graphs(device) if cuda_graphs else None)
 
+    runtime: RuntimeName = "torch"
+    concurrent = True
 
-class Deviation(NamedTuple):
-    """How far the outputs of one form of a model are from those of another."""
+    def __init__(self, model: TDNet, execution: Execution | None = None) -> None:
+        if model.training:
+            raise ConfigError("a model in training mode", expected="a model in eval mode", do="call model.eval() first")
+        self.model, self.form = (model, "as it is") if execution is None else _made_ready(model, execution)
+        self.config, self.device = self.model.config, str(self.model.device)
+        dtype = self.model.mean.dtype
+        self.precision = {torch.float16: "fp16", torch.bfloat16: "bf16"}.get(dtype, f"fp{8 * dtype.itemsize}")
+        self._autocast = execution.autocast if execution else None
+        self._graphs = _Graphs(self.model.device) if execution and execution.cuda_graphs else None
 
-    max_relative_error: float
-    """Largest difference of a logit over the largest logit."""
-    agreement: float
-    """Share of pixels whose most likely class is the same, 0..1."""
+    def fit_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
+        """See Network."""
+        return check_size(size or self.config.size, self.config.size)
 
+    def encode(self, images: Tensor, path: int) -> Encoded:
+        """See Network."""
+        return self._run(self.model.encode, self.model.normalize(images), path)
 
-@torch.inference_mode()
-def deviation(reference: TDNet, candidate: TDNet, frames: Iterable[Tensor]) -> Deviation:
-    """Step both models through a clip, each with its own state, and compare their logits at full size.
-
-    Args:
-        reference: what is right: the plain model.
-        candidate: the other form of it, on the same device.
-        frames: (B, 3, H, W) each, normalised.
-
-    Raises:
-        ConfigError: no frame.
-    """
-    expected_state = state = None
-    errors, largest, agreements = [], [], []
-    for x in frames:
-        expected, expected_state = reference.step(x, expected_state)
-        logits, state = candidate.step(x, state)
-        errors.append((logits - expected).abs().amax())
-        largest.append(expected.abs().amax())
-        agreements.append((logits.argmax(1) == expected.argmax(1)).float().mean())
-    if not errors:
-        raise ConfigError("a clip of no frames", expected="one frame or more", do="give the frames to compare on")
-    error = torch.stack(errors).amax() / torch.stack(largest).amax()
-    return Deviation(float(error), float(torch.stack(agreements).mean()))
-
-
-class _Accelerated(TDNet):
-    """A TDNet that runs the encode and advance of another under autocast and as CUDA graphs."""
-
-    def __init__(self, model: TDNet, autocast: str | None, graphs: _Graphs | None) -> None:
-        nn.Module.__init__(self)  # not TDNet's, which would build the paths anew
-        self.config, self.paths = model.config, model.paths
-        self.eval()
-        self._encode, self._advance, self._forward_clip = model.encode, model.advance, model.forward_clip
-        self._autocast, self._graphs = autocast, graphs
-
-    def encode(self, x: Tensor, path: int) -> Encoded:
-        return self._run(self._encode, x, path)
-
-    def advance(
-        self, x: Tensor, state: TDNetState | None = None, encoded: Encoded | None = None
-    ) -> tuple[Tensor, TDNetState]:
-        logits, state = self._run(self._advance, x, self.initial_state() if state is None else state, encoded)
+    def advance(self, encoded: Encoded, state: TDNetState) -> tuple[Tensor, TDNetState]:
+        """See Network."""
+        logits, state = self._run(self.model.advance, encoded, state)
         return logits.float(), state
 
-    def forward_clip(
-        self,
-        frames: Tensor,
-        state: TDNetState | None = None,
-        score: Literal["all", "last"] = "all",
-        *,
-        batch_paths: bool = False,
-    ) -> ClipOutput:
-        with self._precision(frames.device):
-            out = self._forward_clip(frames, state, score, batch_paths=batch_paths)
-        return out._replace(logits=out.logits.float())
+    def _run(self, call: Callable[..., T], *arguments: Any) -> T:
+        with self._precision():
+            return self._graphs(call, *arguments) if self._graphs else call(*arguments)
 
-    def fuse(self, *, winograd: bool = False) -> TDNet:
-        """This model: fuse what `accelerate` is given."""
-        return self
-
-    def _run(self, call: Callable[..., T], x: Tensor, *arguments: Any) -> T:
-        with self._precision(x.device):
-            return self._graphs(call, x, *arguments) if self._graphs else call(x, *arguments)
-
-    def _precision(self, device: torch.device) -> AbstractContextManager[object]:
+    def _precision(self) -> AbstractContextManager[object]:
         if self._autocast is None:
             return nullcontext()
         # The cache is for weights used twice under gradients. In a graph, what it kept would be of another replay.
-        return torch.autocast(device.type, PRECISIONS[self._autocast], cache_enabled=False)
+        return torch.autocast(self.model.device.type, PRECISIONS[self._autocast], cache_enabled=False)
+
+
+def as_network(model: TDNet | Network) -> Network:
+    """A model as a Network, as it is; a Network itself."""
+    return TorchNetwork(model) if isinstance(model, TDNet) else model
+
+
+def _made_ready(model: TDNet, execution: Execution) -> tuple[TDNet, str]:
+    """A copy of a model in a form, on its device, and the form in words, such as "fused, channels-last, bf16"."""
+    place = model.device if execution.device == "auto" else resolve_device(execution.device)
+    _check_device(place, execution.autocast, execution.cuda_graphs)
+    winograd = execution.winograd
+    if winograd is None:
+        winograd = place.type == "cpu" and execution.fuse and not (execution.autocast or execution.compile)
+    ready = model.fuse(winograd=winograd) if execution.fuse else copy.deepcopy(model).requires_grad_(False)
+    layout = torch.channels_last if execution.channels_last else torch.contiguous_format
+    ready = ready.to(place, memory_format=layout)  # type: ignore[call-overload]
+    if execution.compile:
+        for path in ready.paths:  # paths of one structure share the compiled code
+            for part in path.children():
+                part.compile(dynamic=False)  # code for any size is slower
+    names = (
+        (execution.fuse, "fused"),
+        (winograd, "Winograd"),
+        (execution.channels_last, "channels-last"),
+        (execution.compile, "compiled"),
+        (execution.autocast, str(execution.autocast)),
+        (execution.cuda_graphs, "CUDA graphs"),
+    )
+    return ready, ", ".join(name for chosen, name in names if chosen) or "plain"
 
 
 def _check_device(device: torch.device, autocast: str | None, cuda_graphs: bool) -> None:
@@ -161,13 +122,6 @@ def _check_device(device: torch.device, autocast: str | None, cuda_graphs: bool)
             expected="a GPU that computes in it, compute capability 8.0 or higher",
             do="choose fp16, which it does have",
         )
-
-
-def _compile(model: TDNet) -> None:
-    """Compile the parts of each path in place: paths of one structure share the compiled code, so it is made once."""
-    for path in model.paths:
-        for part in path.children():
-            part.compile(dynamic=False)  # code for any size is slower
 
 
 _one_at_a_time = threading.Lock()

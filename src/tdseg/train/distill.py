@@ -18,8 +18,8 @@ from tdseg.models.tdnet import ClipOutput
 from tdseg.train.hugging_face import load_hugging_face
 from tdseg.train.recipe import Distillation
 from tdseg.train.teacher import AveragedTeacher, ClipTeacher, PerFrameTeacher, Teacher, groups_of, resize_frames
-from tdseg.zoo import catalog
 from tdseg.zoo.hub import HUB
+from tdseg.zoo.load import load
 
 _EPSILON = 1e-8
 
@@ -82,7 +82,7 @@ def load_teacher(
         teacher = theirs = load_hugging_face(name, device)
         _check_classes(name, student, theirs.classes, theirs.num_classes)
     else:
-        model = catalog.load(name).to(device)
+        model = load(name).to(device)
         _check_classes(name, student, model.config.classes, model.config.num_classes)
         if model.config.paths > 1:
             teacher = ClipTeacher(model)

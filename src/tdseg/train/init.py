@@ -14,12 +14,12 @@ from tdseg.errors import ConfigError, WeightsError
 from tdseg.models.backbones.efficientnet_lite import EfficientNetLite
 from tdseg.models.backbones.resnet import ResNet
 from tdseg.models.path import NetworkPath
-from tdseg.models.propagation.attention import Encoder
+from tdseg.models.propagation.attention import AttentionEncoder, AttentionPropagation
 from tdseg.models.subnets.pspnet import PSPSubNetwork
 from tdseg.models.tdnet import TDNet
 from tdseg.system import require
 from tdseg.train.watch import Warn
-from tdseg.zoo import catalog
+from tdseg.zoo.load import load
 from tdseg.zoo.tensors import mismatches
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -48,7 +48,7 @@ def initialise(model: TDNet, source: str, warn: Warn) -> None:
         for path in _paths(model):
             _load_resnet(_backbone(path, ResNet, source), weights, source)
     else:
-        trained = catalog.load(source)
+        trained = load(source)
         if trained.config.subnet != model.config.subnet or trained.config.paths not in (1, model.config.paths):
             raise ConfigError(
                 f"init {source}: weights of {trained.config.name}",
@@ -97,6 +97,7 @@ def _from_per_frame(path: NetworkPath, source: NetworkPath, name: str, warn: War
     rows = {key: _rows(theirs[key], mine, group) for key, mine in path.subnet.state_dict().items()}
     path.subnet.load_state_dict(rows)
     encoder, value = path.encoder, path.encoder.value
+    assert isinstance(value, nn.Conv2d)
     hidden = source.head.hidden.state_dict()
     if value.in_channels != value.out_channels or mismatches(hidden, path.head.hidden.state_dict()):
         return
@@ -106,11 +107,11 @@ def _from_per_frame(path: NetworkPath, source: NetworkPath, name: str, warn: War
         mine.load_state_dict(known.state_dict())
     else:
         warn(_new_classes(name, mine.out_channels, known.out_channels))
-    assert isinstance(value, nn.Conv2d)
     nn.init.dirac_(value.weight)
     nn.init.zeros_(value.bias)  # type: ignore[arg-type]
-    if not isinstance(encoder, Encoder):
+    if not isinstance(encoder, AttentionEncoder):
         return  # a mean of values has their size
+    assert isinstance(path.propagation, AttentionPropagation)
     hops = path.propagation.phi
     value.weight /= 1 + 0.5 * (1 - 0.5 ** len(hops))
     encoder.key.load_state_dict(encoder.query.state_dict())

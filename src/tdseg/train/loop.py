@@ -28,8 +28,7 @@ from tdseg.train.recipe import Recipe
 from tdseg.train.supply import Problems, Supply, supplies
 from tdseg.train.trainer import Trainer, make_fabric, make_network
 from tdseg.train.watch import Example, RankWarnings, Run, Step, Watcher, Watchers
-from tdseg.zoo.catalog import WEIGHTS
-from tdseg.zoo.checkpoint import write_model
+from tdseg.zoo.checkpoint import WEIGHTS, write_model
 
 PER_FRAME = "per-frame"
 """Folder of the first stage in that of the run."""
@@ -198,7 +197,7 @@ def _validation(recipe: Recipe, network: TDNet) -> ClipDataset | None:
     """The data to evaluate on; refused now rather than after hours where it does not fit."""
     if recipe.validation is None:
         return None
-    data = open_evaluation(recipe.validation, network)
+    data = open_evaluation(recipe.validation, network.config)
     ours, theirs = network.config.classes, data.classes
     if difference := class_difference(ours, theirs, ours_count=len(ours), theirs_count=len(theirs)):
         raise ConfigError(

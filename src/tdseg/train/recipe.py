@@ -14,18 +14,7 @@ from tdseg.data.source import Source
 from tdseg.data.transforms import Augmentation
 from tdseg.train.values import assign, merge, read_values
 
-_TEMPORAL = (
-    "shared_paths",
-    "groups",
-    "propagation",
-    "reach",
-    "d_k",
-    "d_v",
-    "memory_stride",
-    "warmup",
-    "norm",
-    "norm_size",
-)
+_TEMPORAL = ("shared_paths", "groups", "propagation", "reach", "d_k", "d_v", "memory_stride", "norm", "norm_size")
 """Overrides of a TDNet that its per-frame model does not take."""
 
 
@@ -162,9 +151,7 @@ class Recipe(FrozenConfig):
         """
         values = read_values(path)
         assign(values, flags, cls)
-        where = f"{path} with {shlex.join(flags)}" if flags else str(path)
-        recipe: Recipe = cls.parse(values, where=where)
-        return recipe
+        return cls.parse(values, where=f"{path} with {shlex.join(flags)}" if flags else str(path))
 
     def first_stage(self) -> Recipe:
         """The recipe of the first stage: `per_frame` over those fields of this recipe that a per-frame model has.
@@ -179,5 +166,4 @@ class Recipe(FrozenConfig):
         values["overrides"] = {name: value for name, value in self.overrides.items() if name not in _TEMPORAL}
         values["sources"] = [source | {"length": 1} for source in values["sources"]]
         values["losses"] = values.get("losses", {}) | {"agreement": 0}
-        stage: Recipe = Recipe.parse(merge(values, self.per_frame), where="per_frame")
-        return stage
+        return Recipe.parse(merge(values, self.per_frame), where="per_frame")

@@ -67,7 +67,7 @@ class PerFrameTeacher:
         """See `Teacher`."""
         scored = len(paths)
         x = self.model.normalize(frames[:, -scored:].flatten(0, 1))
-        z = self.path.norm(self.model.encode(x, 0).value)
+        z = self.path.norm(self.model.encode(x, 0).code.value)
         full = self.path.head(z).unflatten(0, (-1, scored))
         if self.masks is None:
             return Answer(full)
@@ -88,7 +88,7 @@ class ClipTeacher:
         state = self.model.initial_state((paths[-1] + 1 - count) % self.model.config.paths)
         logits = []
         for x in self.model.normalize(frames).unbind(1):
-            out, state = self.model.advance(x, state)
+            out, state = self.model.advance(self.model.encode(x, state.path), state)
             logits.append(out)
         return Answer(torch.stack(logits[-len(paths) :], 1))
 

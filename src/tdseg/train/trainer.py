@@ -17,7 +17,7 @@ import tdseg
 from tdseg.data.transforms import Batch
 from tdseg.errors import ConfigError
 from tdseg.models.path import NetworkPath
-from tdseg.models.propagation.state import TDNetState
+from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import ClipOutput, TDNet
 from tdseg.train.distill import Distiller
 from tdseg.train.losses import class_weights, clip_losses
@@ -227,5 +227,5 @@ class _ClipNetwork(nn.Module):
         """Frames (B, T, 3, H, W) in 0..255, the path of the first of them -> their ClipOutput."""
         start = self.network.initial_state(first)
         output = self.network.forward_clip(self.network.normalize(frames), start, score, batch_paths=True)
-        memory: Any = tuple(type(slot)(*(x.detach() for x in slot)) for slot in output.state.memory)
-        return output._replace(state=TDNetState(output.state.path, memory))
+        path, memory = output.state
+        return output._replace(state=TDNetState(path, tuple(x.detach() for x in memory)))

@@ -37,7 +37,7 @@ def add_memory(model: TDNet, *, frames: int = 4) -> TDNet:
         )
     source = model.paths[0]
     assert isinstance(source, NetworkPath)
-    config: ModelConfig = ModelConfig.parse(
+    config = ModelConfig.parse(
         known.model_dump()
         | {
             "name": f"td{frames}-{known.name}",

@@ -8,55 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
-from tdseg.masks.classes import CAMVID_CLASSES, CITYSCAPES_CLASSES
-from tdseg.models.backbones import efficientnet_lite, resnet
-from tdseg.models.subnets import SubNetwork
+from tdseg.models.backbones import resnet
+from tdseg.models.subnets import FAMILIES, SubNetwork
 from tdseg.models.tdnet import TDNet
-from tdseg.system import resolve_device
-from tdseg.zoo.checkpoint import WEIGHTS_DIR, read_model, write_model
 
-WEIGHTS = "model.safetensors"
-"""The file of the trained model in the folder of a run."""
-
-
-class Family(NamedTuple):
-    """A sub-network with what goes with it in a ModelConfig."""
-
-    both: dict[str, Any]
-    """Fields of the per-frame model that its TDNets have too."""
-    temporal: dict[str, Any]
-    """Fields that a TDNet adds or changes."""
-
-
-_RESNET = {"mean": resnet.MEAN, "std": resnet.STD, "num_classes": len(CITYSCAPES_CLASSES)}
-_PSP = {**_RESNET, "size": (769, 1537), "head": "conv"}
-_PSP_TEMPORAL = {"groups": 2, "d_v": 512, "norm": "instance"}
-_BISE = {**_RESNET, "size": (769, 1537), "head": "conv", "head_channels": 64}
-_BISE_TEMPORAL = {"d_v": 256, "norm": "instance"}
-_LITE = {
-    "mean": efficientnet_lite.MEAN,
-    "std": efficientnet_lite.STD,
-    "num_classes": len(CAMVID_CLASSES),
-    "size": (360, 480),
-    "head_upscale": 2,
-}
-_LITE_TEMPORAL = {"d_k": 32, "d_v": 128, "shared_paths": True, "propagation": "motion"}
-_FAMILIES: dict[str, Family] = {
-    "psp18": Family({**_PSP, "head_channels": 128}, _PSP_TEMPORAL),
-    "psp50": Family({**_PSP, "head_channels": 512}, {**_PSP_TEMPORAL, "head_channels": 256}),
-    "psp101": Family({**_PSP, "head_channels": 512}, {**_PSP_TEMPORAL, "head_channels": 256}),
-    "bise18": Family(_BISE, _BISE_TEMPORAL),
-    "bise34": Family(_BISE, _BISE_TEMPORAL),
-    "fa18": Family(
-        {**_RESNET, "size": (768, 1536), "head": "leaky", "head_channels": 256}, {"d_v": 256, "norm": "instance"}
-    ),
-    "lite0": Family(_LITE, _LITE_TEMPORAL),
-    "lite2": Family(_LITE, _LITE_TEMPORAL),
-}
+WEIGHTS_DIR = Path(__file__).parents[1] / "weights"
 _PUBLISHED = ("td4-psp18", "td2-psp50", "td2-fa18", "td4-bise18", "td2-bise34", "td4-lite0", "td2-lite0")
 """The TDNets that are listed; td2 … td16 of any family can be had."""
 
@@ -111,7 +69,7 @@ PACKAGED: dict[str, Packaged] = {
 
 def architectures() -> list[str]:
     """Names of the models that `create_model` lists; m of a name tdM-FAMILY may be any of 2 … 16."""
-    return sorted((*_FAMILIES, *_PUBLISHED))
+    return sorted((*FAMILIES, *_PUBLISHED))
 
 
 def list_models() -> list[str]:
@@ -119,19 +77,9 @@ def list_models() -> list[str]:
     return architectures() + sorted(PACKAGED)
 
 
-def save(model: TDNet, path: str | Path) -> None:
-    """Write a model as one .safetensors file, float32, that `load` opens. Auxiliary heads are left out.
-
-    Raises:
-        ConfigError: a fused model.
-        OutputError: the file cannot be written.
-    """
-    write_model(model, Path(path), dtype=torch.float32, about={})
-
-
 def is_architecture(name: str) -> bool:
     """Whether `create_model` knows the name."""
-    return _split(name)[1] in _FAMILIES
+    return _split(name)[1] in FAMILIES
 
 
 def model_config(name: str, **overrides: Any) -> ModelConfig:
@@ -152,12 +100,9 @@ def model_config(name: str, **overrides: Any) -> ModelConfig:
             do="name the model you want, such as td2-psp18 for two paths of psp18",
         )
     paths, kind = _split(name)
-    family = _FAMILIES[kind]
+    family = FAMILIES[kind]
     values = {"name": name, "subnet": kind, "paths": paths, **family.both}
-    config: ModelConfig = ModelConfig.parse(
-        {**values, **(family.temporal if paths > 1 else {}), **overrides}, where=f"model {name!r}"
-    )
-    return config
+    return ModelConfig.parse({**values, **(family.temporal if paths > 1 else {}), **overrides}, where=f"model {name!r}")
 
 
 def create_model(name: str, **overrides: Any) -> TDNet:
@@ -198,44 +143,8 @@ def distribute(
         "norm": "instance",
         **overrides,
     }
-    config: ModelConfig = ModelConfig.parse(values, where="distribute")
+    config = ModelConfig.parse(values, where="distribute")
     return TDNet(config, make=make_subnetwork).eval()
-
-
-def load(
-    name_or_path: str | Path, device: str = "cpu", *, make_subnetwork: Callable[[], SubNetwork] | None = None
-) -> TDNet:
-    """A trained model in eval mode.
-
-    Args:
-        name_or_path: a packaged name of `list_models()`, a .safetensors file that tdseg wrote, or a folder that holds
-            model.safetensors.
-        device: "cpu", "cuda", "cuda:1", … or "auto": cuda if there is one.
-        make_subnetwork: for a model of `distribute`, the function given to it: files hold no code.
-
-    Raises:
-        ConfigError: an unknown name or device, or make_subnetwork for a model that needs none.
-        WeightsError: a file that is damaged, of another program, or not safe to open.
-    """
-    entry = PACKAGED.get(str(name_or_path))
-    path, sha256 = find(name_or_path), entry.sha256 if entry else None
-    return read_model(path, sha256=sha256, make=make_subnetwork).to(resolve_device(device))
-
-
-def find(name_or_path: str | Path) -> Path:
-    """The file of packaged weights, of a folder that holds model.safetensors, or the file that is given.
-
-    Raises:
-        ConfigError: an unknown name.
-    """
-    if entry := PACKAGED.get(str(name_or_path)):
-        return entry.path
-    path = Path(name_or_path)
-    if (path / WEIGHTS).is_file():
-        return path / WEIGHTS
-    if not path.suffix and not path.is_file():
-        raise unknown_model(str(name_or_path), sorted(PACKAGED), "packaged weights, or a file or folder of weights")
-    return path
 
 
 def _split(name: str) -> tuple[int, str]:

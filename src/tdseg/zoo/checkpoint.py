@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,29 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tdseg.config import ModelConfig
-from tdseg.errors import ConfigError, OutputError, WeightsError
+from tdseg.config import ModelConfig, without_retired
+from tdseg.errors import ConfigError, WeightsError
+from tdseg.files import unwritable, whole_file
 from tdseg.models.layers import ConvNorm
-from tdseg.models.subnets import SubNetwork
+from tdseg.models.propagation import PROPAGATIONS
+from tdseg.models.subnets import FAMILIES, SubNetwork
 from tdseg.models.tdnet import TDNet
 from tdseg.zoo.tensors import mismatches
 
-WEIGHTS_DIR = Path(__file__).parents[1] / "weights"
+WEIGHTS = "model.safetensors"
+"""The file of the trained model in the folder of a run."""
 _KEY = "tdseg"
 _PICKLES = (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # zip archive, or a bare pickle
+
+
+def save(model: TDNet, path: str | Path) -> None:
+    """Write a model as one .safetensors file, float32, that `load` opens. Auxiliary heads are left out.
+
+    Raises:
+        ConfigError: a fused model.
+        OutputError: the file cannot be written.
+    """
+    write_model(model, Path(path), dtype=torch.float32, about={})
 
 
 def write_model(model: TDNet, path: Path, *, dtype: torch.dtype = torch.float16, about: dict[str, Any]) -> None:
@@ -46,18 +59,11 @@ def write_model(model: TDNet, path: Path, *, dtype: torch.dtype = torch.float16,
         if ".aux_head." not in key
     }
     metadata = {_KEY: json.dumps({"config": model.config.model_dump(), "about": about})}
-    partial = path.with_name(path.name + ".partial")
     try:
-        save_file(tensors, partial, metadata)
-        partial.replace(path)
-    except (OSError, SafetensorError, ValueError) as error:
-        with suppress(OSError, ValueError):
-            partial.unlink()
-        raise OutputError(
-            f"{path} cannot be written ({error})",
-            expected="a file that can be written, on a disk with free space",
-            do="choose another name or place",
-        ) from None
+        with whole_file(path) as staged:
+            save_file(tensors, staged, metadata)
+    except (SafetensorError, ValueError) as error:
+        raise unwritable(path, error) from None
 
 
 def read_model(path: Path, *, sha256: str | None = None, make: Callable[[], SubNetwork] | None = None) -> TDNet:
@@ -104,7 +110,9 @@ def _read(path: Path, sha256: str | None) -> tuple[ModelConfig, dict[str, Tensor
             f"{path}: not a readable safetensors file ({error})", expected=expected, do="copy or download it again"
         ) from None
     try:
-        config: ModelConfig = ModelConfig.parse(json.loads(metadata[_KEY])["config"], where=str(path))
+        config = ModelConfig.parse(without_retired(json.loads(metadata[_KEY])["config"]), where=str(path))
+        if config.subnet not in {*FAMILIES, "custom"} or config.propagation not in PROPAGATIONS:
+            raise ValueError(f"subnet {config.subnet}, propagation {config.propagation}")
     except (ValueError, KeyError, TypeError, ConfigError) as error:
         raise WeightsError(
             f"{path}: a safetensors file without a configuration that this tdseg knows ({error!r})",

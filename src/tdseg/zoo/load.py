@@ -1,31 +1,58 @@
-"""Networks, loaded in the runtime that is to run them."""
+"""Networks, loaded in the runtime that is to run them: resolve a name, choose what runs it, open it."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal, NamedTuple, overload
 
 import torch
 
 from tdseg.errors import ConfigError
-from tdseg.inference.stream import input_size
 from tdseg.models.subnets import SubNetwork
 from tdseg.models.tdnet import TDNet
-from tdseg.runtime import RUNTIMES, RuntimeName, open_exported
-from tdseg.runtime.manifest import is_exported
-from tdseg.runtime.network import Network
+from tdseg.runtime.exported import open_exported
+from tdseg.runtime.manifest import is_exported, read_manifest
+from tdseg.runtime.network import RUNTIMES, AnyRuntime, Execution, Network, RuntimeName, check_size
+from tdseg.runtime.torch import TorchNetwork
 from tdseg.system import __version__, installed, require, resolve_device
-from tdseg.zoo import catalog
+from tdseg.zoo.catalog import PACKAGED, unknown_model
+from tdseg.zoo.checkpoint import WEIGHTS, read_model
 from tdseg.zoo.hub import HUB, fetch
 
-AnyRuntime = RuntimeName | Literal["auto"]
 _EXPORTER = ("onnx", "onnxscript")
 _log = logging.getLogger("tdseg")
+
+
+class Artifact(NamedTuple):
+    """The files that a name stands for: weights, a graph, or both."""
+
+    name: str
+    """As it was given."""
+    weights: Path | None
+    """A file of weights."""
+    graph: Path | None
+    """An exported folder."""
+    sha256: str | None = None
+    """Of the weights, where it is known."""
+
+    def load(self, make_subnetwork: Callable[[], SubNetwork] | None = None) -> TDNet:
+        """The model of the weights, in eval mode, on the CPU.
+
+        Raises:
+            ConfigError: there are none, but a graph.
+            WeightsError: the file is damaged, of another program, or not safe to open.
+        """
+        if self.weights is None:
+            raise ConfigError(
+                f"{self.name}, an exported folder, as a model of torch",
+                expected="weights; a graph runs in ONNX Runtime or OpenVINO",
+                do='load it with runtime="auto", or give the weights it was exported from',
+            )
+        return read_model(self.weights, sha256=self.sha256, make=make_subnetwork)
 
 
 @overload
@@ -41,7 +68,7 @@ def load(
     name_or_path: str | Path,
     device: str = "cpu",
     *,
-    runtime: AnyRuntime,
+    runtime: Literal["auto", "onnxruntime", "openvino"],
     size: tuple[int, int] | None = None,
     threads: int | None = None,
     workers: int = 1,
@@ -63,90 +90,131 @@ def load(
             of `tdseg train`; a folder of `tdseg export`; or "hf://org/name@revision", a repository of the Hugging
             Face hub that holds such files.
         device: "cpu", "cuda", "cuda:1", … or "auto": cuda if there is one.
-        runtime: "torch" gives a TDNet, which can be trained, fused and looked into. "onnxruntime" and "openvino" give a
-            network for Streams; weights are exported for it once, checked, and kept in a cache. "auto": the fastest one
-            installed; so it is, too, for what is exported already. On a CPU with OpenVINO that is, for
-            "td4-lite0-camvid", the int8 graph in the package.
+        runtime: "torch" gives a TDNet, which can be trained, fused and looked into. The others give a network for
+            Streams: "onnxruntime" and "openvino", for which weights are exported once, checked, and kept in a cache,
+            and "auto", the fastest one installed. On a CPU with OpenVINO that is, for "td4-lite0-camvid", the int8
+            graph in the package.
         size: (height, width) of the network's input, pixels, for other runtimes than torch: what is loaded then takes
             no other. None: the model's own; an exported graph of any size stays one.
         threads: of the CPU, for other runtimes than torch; None: all cores.
-        workers: frames that `Stream.ahead` is to encode at once in OpenVINO, on a share of the threads each: more
-            frames a second for a higher latency, of `Stream.step` too. It fixes the size. (torch always can do so.)
+        workers: frames that a pipeline is to encode at once in OpenVINO, on a share of the threads each: more frames a
+            second for a higher latency, of `Stream.step` too. It fixes the size. (torch always can do so.)
         make_subnetwork: for a model of `distribute`, the function given to it: files hold no code.
 
     Raises:
         ConfigError: an unknown name or device, an option that does not fit, or a runtime that is not installed.
         WeightsError: a file that is damaged, of another program, or not safe to open.
     """
-    found = fetch(str(name_or_path)) if str(name_or_path).startswith(HUB) else name_or_path
-    if is_exported(Path(found)):
-        chosen: AnyRuntime = "auto" if runtime == "torch" else runtime
-        return open_exported(Path(found), runtime=chosen, device=device, size=size, threads=threads, workers=workers)
-    chosen = fastest(device) if runtime == "auto" else runtime
-    if chosen not in RUNTIMES:
-        raise ConfigError(f"runtime {runtime!r}", expected=", ".join(("auto", *RUNTIMES)), do="choose one of them")
-    if make_subnetwork is not None and runtime not in ("auto", "torch"):
+    artifact = resolve(name_or_path)
+    if runtime == "torch":
+        return artifact.load(make_subnetwork).to(resolve_device(device))
+    if make_subnetwork is not None:
         raise ConfigError(
             f"runtime {runtime} with make_subnetwork", expected="runtime torch", do="leave one of them out"
         )
-    if chosen == "torch" or make_subnetwork is not None:
-        return catalog.load(found, device, make_subnetwork=make_subnetwork)
-    path = catalog.find(found)
-    folder, size = _packaged_graph(str(found), size) if runtime == "auto" else (None, size)
-    if folder is None:
-        model = catalog.load(found)
-        size = input_size(model, size)  # one that no runtime takes is refused
+    execution = Execution(device=device, runtime=runtime, threads=threads)
+    return open_network(artifact, execution, size=size, workers=workers)
+
+
+def prepare(
+    model: str | Path | TDNet | Network,
+    execution: Execution = Execution(),  # noqa: B008 - immutable
+    *,
+    size: tuple[int, int] | None = None,
+    workers: int = 1,
+) -> Network:
+    """A network in the fastest form that its runtime has, on its device.
+
+    Args:
+        model: as `load` takes it; or a model or network, which stays in its runtime, and where it is if that is "auto".
+        execution: where and how it is to run.
+        size, workers: as of `load`.
+
+    Raises:
+        ConfigError: a network of another runtime than asked for; and as `load`.
+    """
+    if isinstance(model, str | Path):
+        return open_network(resolve(model), execution, size=size, workers=workers)
+    runtime = "torch" if isinstance(model, TDNet) else model.runtime
+    if execution.runtime not in ("auto", runtime):
+        raise ConfigError(
+            f"runtime {execution.runtime} for a network of {runtime}",
+            expected=f"{runtime}, or auto",
+            do="give the weights by name or file, which are exported for it",
+        )
+    return TorchNetwork(model, execution) if isinstance(model, TDNet) else model
+
+
+def resolve(name_or_path: str | Path) -> Artifact:
+    """The files that a packaged name, a path or an address of the Hugging Face hub stands for.
+
+    Raises:
+        ConfigError: an unknown name.
+        WeightsError: the hub has no such repository or revision, or cannot be reached.
+    """
+    name = str(name_or_path)
+    if entry := PACKAGED.get(name):
+        return Artifact(name, entry.path, entry.graph, entry.sha256)
+    path = fetch(name) if name.startswith(HUB) else Path(name)
+    if is_exported(path):
+        return Artifact(name, None, path)
+    if (path / WEIGHTS).is_file():
+        return Artifact(name, path / WEIGHTS, None)
+    if not path.suffix and not path.is_file():
+        raise unknown_model(name, sorted(PACKAGED), "packaged weights, or a file or folder of weights")
+    return Artifact(name, path, None)
+
+
+def choose(artifact: Artifact, execution: Execution) -> RuntimeName:
+    """The runtime for weights: the one asked for, or for "auto" the fastest one that has what is asked for.
+
+    Raises:
+        ConfigError: a form of torch asked of another runtime.
+    """
+    chosen = execution.runtime
+    if chosen not in RUNTIMES:
+        raise ConfigError(f"runtime {chosen!r}", expected=", ".join(RUNTIMES), do="choose one of them")
+    if chosen == "auto":
+        chosen = "torch" if execution.form and artifact.weights else fastest(execution.device)
+    if execution.form and (chosen != "torch" or artifact.weights is None):
+        raise ConfigError(
+            f"{artifact.name} in {chosen} with a form of torch",
+            expected="weights in torch, or another runtime as it is",
+            do="use --runtime torch, or leave the other options out",
+        )
+    return chosen
+
+
+def open_network(
+    artifact: Artifact, execution: Execution, *, size: tuple[int, int] | None = None, workers: int = 1
+) -> Network:
+    """The network of an artifact in the runtime chosen; see `load`."""
+    runtime = choose(artifact, execution)
+    weights, graph = artifact.weights, artifact.graph
+    if weights is None:
+        assert graph is not None, "an artifact has one of them"
+        return open_exported(graph, execution, size=size, workers=workers)
+    if runtime == "torch":
+        return TorchNetwork(artifact.load(), execution)
+    if graph is None or execution.runtime != "auto" or any(side % SubNetwork.stride for side in size or ()):
+        model = artifact.load()
+        size = check_size(size or model.config.size, model.config.size)  # one that no runtime takes is refused
         try:
-            folder = _exported(model, path, size, chosen)
+            graph = _exported(model, weights, size, runtime)
         except ConfigError as error:
-            if runtime != "auto":
+            if execution.runtime != "auto":
                 raise
-            _log.warning("%s runs in torch: %s; for %s: %s", found, error.got, chosen, error.do)
-            return model.to(resolve_device(device))
-    return open_exported(
-        folder, runtime=chosen, device=device, size=size, threads=threads, workers=workers, cache=_compiled()
-    )
+            _log.warning("%s runs in torch: %s; for %s: %s", artifact.name, error.got, runtime, error.do)
+            return TorchNetwork(model, execution)
+    elif size is None:
+        size = read_manifest(graph).model.size
+    return open_exported(graph, execution, size=size, workers=workers, cache=_compiled())
 
 
 def fastest(device: str) -> RuntimeName:
     """The fastest runtime installed for a device, by the figures of docs/runtimes.md."""
     on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
     return "openvino" if on_cpu and installed("openvino") else "torch"
-
-
-def prepare(
-    model: str | Path | Network,
-    device: str = "auto",
-    runtime: AnyRuntime = "auto",
-    *,
-    size: tuple[int, int] | None = None,
-    threads: int | None = None,
-    workers: int = 1,
-) -> Network:
-    """A network in the fastest form that its runtime has, on its device: fused, in torch.
-
-    Args:
-        model: as `load` takes it; or a network, which stays in its runtime, and on its device where that is "auto".
-        device, runtime, size, threads, workers: as of `load`.
-
-    Raises:
-        ConfigError: a network of another runtime than asked for; and as `load`.
-    """
-    network: Network
-    if isinstance(model, str | Path):
-        network = load(model, device, runtime=runtime, size=size, threads=threads, workers=workers)
-    else:
-        network = model
-    if runtime not in ("auto", network.runtime):
-        raise ConfigError(
-            f"runtime {runtime} for a network of {network.runtime}",
-            expected=f"{network.runtime}, or auto",
-            do="give the weights by name or file, which are exported for it",
-        )
-    if not isinstance(network, TDNet):
-        return network
-    place = network.device if device == "auto" else resolve_device(device)
-    return network.fuse(winograd=place.type == "cpu").to(place)
 
 
 def cache_folder() -> Path:
@@ -166,29 +234,15 @@ def _compiled() -> Path | None:
     return folder if os.access(folder, os.W_OK) else None
 
 
-def _packaged_graph(name: str, size: tuple[int, int] | None) -> tuple[Path | None, tuple[int, int] | None]:
-    """The folder of a graph that goes with packaged weights, if there is one that takes the size; and the size."""
-    entry = catalog.PACKAGED.get(name)
-    if entry is None or entry.graph is None:
-        return None, size
-    fitting = size or catalog.model_config(entry.architecture).size
-    return (None, size) if any(side % SubNetwork.stride for side in fitting) else (entry.graph, fitting)
-
-
-def _exported(model: TDNet, path: Path, size: tuple[int, int], runtime: RuntimeName) -> Path:
+def _exported(model: TDNet, weights: Path, size: tuple[int, int], runtime: RuntimeName) -> Path:
     """The export of the weights in a file, from the cache or made now."""
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    folder = cache_folder() / f"{path.stem}-{digest}-{size[0]}x{size[1]}-{__version__}"
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
+    folder = cache_folder() / f"{weights.stem}-{digest}-{size[0]}x{size[1]}-{__version__}"
     if is_exported(folder):
         return folder
     require(*_EXPORTER, runtime)
     from tdseg.export import export
 
-    _log.info("exporting %s at %dx%d; this is done once", path.stem, *size)
-    made = folder.with_name(f"{folder.name}.{os.getpid()}")
-    export(model, made, to="onnx", size=size, overwrite=True)
-    try:
-        made.rename(folder)
-    except OSError:  # another process was faster
-        shutil.rmtree(made)
+    _log.info("exporting %s at %dx%d; this is done once", weights.stem, *size)
+    export(model, folder, to="onnx", size=size, overwrite=True)
     return folder

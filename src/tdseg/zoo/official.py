@@ -122,7 +122,7 @@ def _config(
     path: Path, model: str, state: dict[str, Tensor], num_classes: int, memory_stride: int | None
 ) -> ModelConfig:
     known = num_classes == len(classes.CITYSCAPES_CLASSES)
-    temporal: dict[str, Any] = {"memory_stride": memory_stride, "warmup": "independent"}
+    temporal: dict[str, Any] = {"memory_stride": memory_stride}
     norm = state.get("layer_norm1.ln.weight")
     if norm is not None and norm.ndim == 2 and max(norm.shape) <= _MOST_NORM and min(norm.shape) > 0:
         temporal |= {"norm": "layer", "norm_size": tuple(norm.shape)}

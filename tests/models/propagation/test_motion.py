@@ -6,9 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from support.factory import random_model
-from tdseg.models.propagation.motion import MotionPropagation, sample
-from tdseg.models.propagation.state import MotionMemory
+from tdseg.models.propagation.base import Memory
+from tdseg.models.propagation.motion import MotionCode, MotionPropagation, sample
 from tdseg.models.tdnet import TDNet
+from tdseg.zoo.catalog import model_config
 
 SIZE = (64, 96)
 
@@ -24,20 +25,27 @@ def texture(height: int, width: int) -> Tensor:
     return F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
 
 
-def memory(key: Tensor, value: Tensor, weight: float = 1.0) -> MotionMemory:
-    key = F.normalize(key - key.mean((2, 3), keepdim=True), dim=1)
-    return MotionMemory(key, value, torch.full_like(value[:, :1], weight))
+def code(key: Tensor, value: Tensor) -> MotionCode:
+    return MotionCode(F.normalize(key - key.mean((2, 3), keepdim=True), dim=1), value)
+
+
+def propagation(frames: int, reach: int) -> MotionPropagation:
+    return MotionPropagation(model_config(f"td{frames}-lite0", reach=reach, d_k=8, d_v=8))
+
+
+def remember(motion: MotionPropagation, own: MotionCode, memory: Memory) -> Memory:
+    return motion.remember(own, motion.align(own, memory))
 
 
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (1.0, 0.0), (-1.0, 2.0), (0.5, -0.5)])
 def test_known_motion_is_found(shift: tuple[float, float]) -> None:
-    propagation = MotionPropagation(4, reach=2)
+    motion = propagation(4, reach=2)
     earlier = texture(24, 30)
     displacement = torch.tensor(shift).view(1, 2, 1, 1).expand(1, 2, 24, 30)
-    later = memory(sample(earlier, displacement), earlier)
-    motion, correlation = propagation.find(later.key, memory(earlier, earlier).key)
+    later = code(sample(earlier, displacement), earlier)
+    found, correlation = motion.find(later.key, code(earlier, earlier).key)
     inner = (..., slice(4, -4), slice(4, -4))  # what came into the picture has no earlier place
-    assert (motion - displacement)[inner].abs().mean() < 0.25
+    assert (found - displacement)[inner].abs().mean() < 0.25
     assert correlation[inner].mean() > 0.8
 
 
@@ -50,41 +58,42 @@ def test_sampling_moves_by_whole_cells() -> None:
 
 
 def test_a_still_keeps_its_values_and_counts_its_frames() -> None:
-    propagation = MotionPropagation(4, reach=1)
+    motion = propagation(4, reach=1)
     with torch.no_grad():
-        propagation.trust.copy_(torch.tensor([0.0, 50.0]))  # believe everything
-        propagation.sharpness.fill_(1e4)
-    own = memory(texture(12, 12), texture(12, 12))
-    kept: tuple[MotionMemory, ...] = ()
+        motion.trust.copy_(torch.tensor([0.0, 50.0]))  # believe everything
+        motion.sharpness.fill_(1e4)
+    own = code(texture(12, 12), texture(12, 12))
+    kept = motion.empty(own.value)
     for expected in (1, 2, 3, 4, 4, 4):
-        kept = propagation.remember(own, kept)
-        torch.testing.assert_close(kept[0].value, own.value, atol=1e-4, rtol=0)
-        torch.testing.assert_close(kept[0].weight, torch.full_like(kept[0].weight, expected), atol=1e-3, rtol=0)
+        kept = remember(motion, own, kept)
+        _, value, weight = kept
+        torch.testing.assert_close(value, own.value, atol=1e-4, rtol=0)
+        torch.testing.assert_close(weight, torch.full_like(weight, expected), atol=1e-3, rtol=0)
 
 
 def test_the_mean_is_of_the_values_along_the_motion() -> None:
-    propagation = MotionPropagation(2, reach=1)
+    motion = propagation(2, reach=1)
     with torch.no_grad():
-        propagation.trust.copy_(torch.tensor([0.0, 50.0]))
-        propagation.sharpness.fill_(1e4)
+        motion.trust.copy_(torch.tensor([0.0, 50.0]))
+        motion.sharpness.fill_(1e4)
     key = texture(12, 12)
-    (first,) = propagation.remember(memory(key, torch.zeros(1, 3, 12, 12)), ())
-    (second,) = propagation.remember(memory(key, torch.ones(1, 3, 12, 12)), (first,))
-    torch.testing.assert_close(second.value, torch.full((1, 3, 12, 12), 0.5), atol=1e-3, rtol=0)
+    zeros, ones = code(key, torch.zeros(1, 8, 12, 12)), code(key, torch.ones(1, 8, 12, 12))
+    first = remember(motion, zeros, (torch.zeros_like(key), zeros.value, torch.zeros(1, 1, 12, 12)))
+    _, value, _ = remember(motion, ones, first)
+    torch.testing.assert_close(value[:, :3], torch.full((1, 3, 12, 12), 0.5), atol=1e-3, rtol=0)
 
 
 def test_what_does_not_agree_is_forgotten() -> None:
-    propagation = MotionPropagation(4, reach=1)
+    motion = propagation(4, reach=1)
     with torch.no_grad():
-        propagation.trust.copy_(torch.tensor([200.0, -100.0]))
-    key = texture(12, 12)
-    seen = memory(key, torch.zeros(1, 3, 12, 12), 4)
-    strange = seen._replace(key=-seen.key, value=torch.ones(1, 3, 12, 12), weight=torch.ones(1, 1, 12, 12))
-    (merged,) = propagation.remember(strange, (seen,))
-    correlation = propagation.find(strange.key, seen.key)[1]
+        motion.trust.copy_(torch.tensor([200.0, -100.0]))
+    before = code(texture(12, 12), torch.zeros(1, 3, 12, 12))
+    strange = MotionCode(-before.key, torch.ones(1, 3, 12, 12))
+    merged = motion.merge(strange, motion.align(strange, (*before, torch.full((1, 1, 12, 12), 4.0))))
+    correlation = motion.find(strange.key, before.key)[1]
     forgotten = correlation < 0.4
     assert forgotten.any()
-    torch.testing.assert_close(merged.value[:, :1][forgotten], torch.ones(int(forgotten.sum())))
+    torch.testing.assert_close(merged[:, :1][forgotten], torch.ones(int(forgotten.sum())))
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -99,7 +108,6 @@ def test_clip_equals_steps_and_memory_matters(shared: bool) -> None:
     for t in range(5):
         logits, state = model.step(frames[:, t], state)
         torch.testing.assert_close(logits, out.logits[:, t], atol=1e-5, rtol=1e-5)
-    assert len(out.state.memory) == 1
     alone, _ = model.step(frames[:, 4], model.initial_state(out.state.path - 1 if out.state.path else 1))
     assert (alone - out.logits[:, 4]).abs().max() > 1e-5
 

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tdseg.inference.stream import network_input
+from tdseg.inference.stream import resized
 from tdseg.masks.classmap import class_map
+from tdseg.models.propagation import TDNetState
 from tdseg.runtime.network import Network
 
 Image = NDArray[np.uint8]
@@ -23,9 +24,9 @@ class Split(NamedTuple):
     """Where the time of one frame of each video went, milliseconds. The sum is the latency."""
 
     preprocess: float
-    """Resizing, the way to the device, normalising."""
+    """Resizing."""
     model: float
-    """`TDNet.advance`: from network input to logits at the resolution of the features."""
+    """The way to the device, normalising, and the network, up to logits at the resolution of its head."""
     postprocess: float
     """The way back and the class of every pixel; ends with the masks in host memory."""
 
@@ -45,16 +46,15 @@ class Batch:
 
     def __init__(self, model: Network, size: tuple[int, int]) -> None:
         self.model, self.size = model, size
-        self.state = model.initial_state()
-        self._device = model.device
+        self.state = TDNetState()
 
     def reset(self) -> None:
         """Forget everything: the next frames are the first of other videos."""
-        self.state = self.model.initial_state()
+        self.state = TDNetState()
 
     def input(self, frames: Sequence[Image]) -> Tensor:
-        """N frames, uint8 (H, W, 3) of any sizes -> network input, (N, 3, h, w)."""
-        return torch.cat([network_input(self.model, frame, self.size) for frame in frames])
+        """N frames, uint8 (H, W, 3) of any sizes -> uint8 (N, 3, h, w)."""
+        return torch.cat([resized(frame, self.size) for frame in frames])
 
     @torch.inference_mode()
     def step(self, frames: Sequence[Image]) -> tuple[list[Image], Split]:
@@ -67,7 +67,7 @@ class Batch:
         handed = self._mark()
         x = self.input(frames)
         prepared = self._mark()
-        logits, self.state = self.model.advance(x, self.state)
+        logits, self.state = self.model.advance(self.model.encode(x, self.state.path), self.state)
         scored = self._mark()
         scores = logits.float().cpu().numpy()  # (N, C, h, w)
         masks = [class_map(of_one, frame.shape[:2]) for of_one, frame in zip(scores, frames, strict=True)]
@@ -76,7 +76,7 @@ class Batch:
         return masks, Split(preprocess, model, latency - preprocess - model)
 
     def _mark(self) -> Mark:
-        if self._device.type != "cuda":
+        if not self.model.device.startswith("cuda"):
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record()

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -18,58 +19,26 @@ from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
 from tdseg.files import check_target, write_whole
 from tdseg.inference.folder import percentiles
-from tdseg.inference.stream import input_size
 from tdseg.measure import cost
 from tdseg.measure.bench.batch import Batch
 from tdseg.measure.bench.feed import Feed, VideoFeed
 from tdseg.measure.bench.report import Report
 from tdseg.measure.bench.timing import Timed, after_reset_ms, time_frames, warm_up
+from tdseg.measure.deviation import Deviation, deviation
 from tdseg.models.tdnet import TDNet
 from tdseg.report.benchmark import benchmark_page
 from tdseg.runtime.exported import ExportedNetwork
 from tdseg.runtime.manifest import is_exported
-from tdseg.runtime.network import Network
-from tdseg.runtime.torch import Deviation, accelerate, deviation
+from tdseg.runtime.network import AnyRuntime, Execution, Network
+from tdseg.runtime.torch import TorchNetwork
 from tdseg.system import cpu_threads, machine, resolve_device
 from tdseg.zoo import catalog
-from tdseg.zoo.load import AnyRuntime, load
+from tdseg.zoo.load import load, prepare
 
 MB = 2**20
 
 
-class Form(NamedTuple):
-    """The form that a model is run in; the arguments of `accelerate`, and whether it is fused before."""
-
-    fuse: bool = True
-    winograd: bool = False
-    channels_last: bool = True
-    compile: bool = False
-    autocast: Literal["bf16", "fp16"] | None = None
-    cuda_graphs: bool = False
-
-    def __str__(self) -> str:
-        names = (
-            (self.fuse, "fused"),
-            (self.winograd, "Winograd"),
-            (self.channels_last, "channels-last"),
-            (self.compile, "compiled"),
-            (self.autocast, str(self.autocast)),
-            (self.cuda_graphs, "CUDA graphs"),
-        )
-        return ", ".join(name for chosen, name in names if chosen) or "plain"
-
-    def of(self, model: TDNet) -> TDNet:
-        """A copy of the model in this form."""
-        return accelerate(
-            model.fuse(winograd=self.winograd) if self.fuse else model,
-            channels_last=self.channels_last,
-            compile=self.compile,
-            autocast=self.autocast,
-            cuda_graphs=self.cuda_graphs,
-        )
-
-
-PLAIN = Form(fuse=False, channels_last=False)
+PLAIN = Execution(fuse=False, channels_last=False, runtime="torch")
 
 
 def bench(
@@ -125,25 +94,16 @@ def bench(
     for target in (json, report):
         if target is not None:
             check_target(target)
-    if winograd and (autocast or not fuse):
-        raise ConfigError(
-            f"winograd with {f'autocast={autocast}' if autocast else 'fuse=False'}",
-            expected="winograd in float32, as part of fuse",
-            do="leave one of them out",
-        )
+    execution = Execution(device, runtime, threads, fuse, winograd, channels_last, compile, autocast, cuda_graphs)
     place = resolve_device(device)
-    runtime = _runtime(str(model), runtime, streams, plain=(fuse, winograd, compile, autocast, cuda_graphs))
-    if winograd is None:
-        winograd = place.type == "cpu" and fuse and not (autocast or compile)
-    form = Form(fuse, winograd, channels_last, compile, autocast, cuda_graphs)
     begun = time.perf_counter()
     with cpu_threads(threads) as available:
         try:
-            subject = _subject(str(model), runtime, form, place, size, available)
+            subject = _subject(str(model), replace(execution, threads=available), streams, size)
             measured = _measure(subject, place, size, source, streams, frames, begun, on_progress)
         except (RuntimeError, MemoryError) as error:  # torch's: out of memory, too many pixels to count, no compiler
             raise ConfigError(
-                f"{model} at size {size or 'its own'}, {form}, which does not run here: {_first_line(error)}",
+                f"{model} at size {size or 'its own'}, which does not run here: {_first_line(error)}",
                 expected="a size for which there is memory, and a form that the machine has what it takes for",
                 do="choose a smaller --size, or leave --compile, --autocast and --cuda-graphs out",
             ) from error
@@ -165,22 +125,25 @@ class _Subject(NamedTuple):
     """Of its outputs on a clip of its inputs, from those of the plain model."""
 
 
-def _subject(
-    name: str, runtime: AnyRuntime, form: Form, device: torch.device, size: tuple[int, int] | None, threads: int
-) -> _Subject:
-    trained = not catalog.is_architecture(name)
-    loaded = None if runtime == "torch" else load(name, str(device), runtime=runtime, size=size, threads=threads)
-    if isinstance(loaded, ExportedNetwork):
-        parity = loaded.manifest.parity
+def _subject(name: str, execution: Execution, streams: int, size: tuple[int, int] | None) -> _Subject:
+    random = catalog.is_architecture(name)
+    if random or streams > 1:
+        execution = _in_torch(name, execution)
+    model: str | TDNet = _torch_model(name) if random else name
+    network = prepare(model, execution, size=size)
+    if isinstance(network, ExportedNetwork):
+        parity = network.manifest.parity
         apart = {key: getattr(parity, key) for key in Deviation._fields} if parity else None
-        what = f"{loaded.precision}, {loaded.runtime} on {loaded.computes_on}"
-        return _Subject(name, trained, what, loaded, lambda _: apart)
-    network = form.of(_torch_model(name).to(device))
+        what = f"{network.precision}, {network.runtime} on {network.device}"
+        return _Subject(name, not random, what, network, lambda _: apart)
+    assert isinstance(network, TorchNetwork)
+    form = network.form
 
     def apart_from_plain(clip: Iterable[Tensor]) -> dict[str, Any] | None:
-        return None if form == PLAIN else deviation(_torch_model(name).to(device), network, clip)._asdict()
+        plain = TorchNetwork(_torch_model(name), replace(PLAIN, device=network.device))
+        return None if form == plain.form else deviation(plain, network, clip)._asdict()
 
-    return _Subject(name, trained, str(form), network, apart_from_plain)
+    return _Subject(name, not random, form, network, apart_from_plain)
 
 
 def _measure(
@@ -194,7 +157,7 @@ def _measure(
     on_progress: Callable[[int, int | None], None] | None,
 ) -> Report:
     network = subject.network
-    config, size = network.config, input_size(network, size)
+    config, size = network.config, network.fit_size(size)
     batch = Batch(network, size)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -209,7 +172,7 @@ def _measure(
         model=subject.name,
         trained=subject.trained,
         form=subject.form,
-        device=network.computes_on,
+        device=network.device,
         machine=machine(),
         source=feed.name,
         size=size,
@@ -252,16 +215,13 @@ def _costs(config: ModelConfig, size: tuple[int, int]) -> dict[str, Any]:
     }
 
 
-def _runtime(name: str, runtime: AnyRuntime, streams: int, *, plain: tuple[object, ...]) -> AnyRuntime:
-    """The runtime to ask for: torch for what only torch does."""
-    only_torch = catalog.is_architecture(name) or streams > 1 or plain != (True, None, False, None, False)
-    if not only_torch:
-        return runtime
-    if runtime in ("auto", "torch") and not is_exported(Path(name)):
-        return "torch"
+def _in_torch(name: str, execution: Execution) -> Execution:
+    """Several streams and random weights are for torch."""
+    if execution.runtime in ("auto", "torch") and not is_exported(Path(name)):
+        return replace(execution, runtime="torch")
     raise ConfigError(
-        f"{name} in {runtime} with a form of torch, several streams or random weights",
-        expected="trained or exported weights, one stream, and no form of torch",
+        f"{name} in {execution.runtime} with several streams or random weights",
+        expected="trained or exported weights, and one stream",
         do="use --runtime torch, or leave the other options out",
     )
 
@@ -269,7 +229,7 @@ def _runtime(name: str, runtime: AnyRuntime, streams: int, *, plain: tuple[objec
 def _torch_model(name: str) -> TDNet:
     """A model; an architecture gets random weights, the same each time."""
     if not catalog.is_architecture(name):
-        return catalog.load(name)
+        return load(name)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
         return catalog.create_model(name)

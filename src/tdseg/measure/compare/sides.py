@@ -15,6 +15,7 @@ from tdseg.inference.stream import Stream
 from tdseg.masks import draw
 from tdseg.masks.reading import Masks, Palette, open_masks, size_text
 from tdseg.runtime.manifest import is_exported
+from tdseg.runtime.network import Execution
 from tdseg.zoo import catalog
 from tdseg.zoo.load import prepare
 
@@ -40,14 +41,14 @@ class ModelSide:
     """
 
     def __init__(self, given: str, size: tuple[int, int] | None, device: str) -> None:
-        model = prepare(given, device, size=size)
+        model = prepare(given, Execution(device), size=size)
         self.stream = Stream(model, size)
         warm_up(self.stream)
         config = model.config
         names = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
         self.classes = Palette(given, names, draw.color_table(config.palette)[: config.num_classes])
         height, width = self.stream.size
-        self.about = f"{given}: model, {height}x{width} in {model.runtime} {model.precision} on {model.computes_on}"
+        self.about = f"{given}: model, {height}x{width} in {model.runtime} {model.precision} on {model.device}"
 
     def step(self, frame: RGB) -> Seen:
         """The next frame, (H, W, 3), segmented."""

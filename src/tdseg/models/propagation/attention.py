@@ -5,18 +5,32 @@ Hu et al., "Temporally Distributed Networks for Fast Video Semantic Segmentation
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tdseg.config import ModelConfig
 from tdseg.models.layers import ConvNorm
-from tdseg.models.propagation.state import FrameMemory
+from tdseg.models.propagation.base import Memory, PathView, Propagation, StateTensor
 
 _BLOCK = 1024
 """Queries at a time, on a CPU."""
 
 
-class Encoder(nn.Module):
+class AttentionCode(NamedTuple):
+    """A frame as attention takes it."""
+
+    query: Tensor
+    """Q, (B, d_k, h, w)."""
+    value: Tensor
+    """V, (B, d_v, h, w)."""
+    key: Tensor
+    """(B, n, d_k), only at the n = h'·w' positions that the memory keeps."""
+
+
+class AttentionEncoder(nn.Module):
     """Query, key and value maps of a sub-feature z.
 
     Args:
@@ -33,74 +47,71 @@ class Encoder(nn.Module):
         self.key = _projection(channels, d_k)
         self.value = nn.Conv2d(channels, d_v, 1)
 
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor, FrameMemory]:
-        """(B, C_z, h, w) -> Q (B, d_k, h, w), V (B, d_v, h, w), and the frame's memory at 1/n of the resolution.
-
-        1x1 convolutions commute with subsampling: the memory's query and value are slices of Q and V, and the key is
-        computed only where it is kept.
-        """
-        n = self.stride
-        query, value = self.query(z), self.value(z)
-        key = self.key(z[:, :, ::n, ::n])
-        return query, value, FrameMemory(tokens(query[:, :, ::n, ::n]), tokens(key), tokens(value[:, :, ::n, ::n]))
+    def forward(self, view: PathView) -> AttentionCode:
+        """z (B, C_z, h, w) -> AttentionCode. The key is computed only where it is kept."""
+        z, n = view.feature, self.stride
+        return AttentionCode(self.query(z), self.value(z), tokens(self.key(z[:, :, ::n, ::n])))
 
 
-class Propagation(nn.Module):
+class AttentionPropagation(Propagation[AttentionCode]):
     """Carry values from the oldest frame in memory to the newest frame, one attention hop per frame.
 
     Every hop i has its own map φ_i, a 1x1 convolution of the attended values. It is applied to the values *before*
     attention: the rows of a softmax sum to one, so the result is the same, and φ sees the few positions of the memory
-    instead of all positions of the newest frame.
+    instead of all positions of the newest frame. 1x1 convolutions commute with subsampling, too: the memory's queries
+    and values are slices of Q and V.
 
-    Args:
-        d_v: channels of the values.
-        hops: number of hops, m-1.
-        dropout: probability, on attention weights and on the output of φ, in training.
-        partial: propagate through a memory of fewer than `hops` frames, too; otherwise one with fewer is alone.
+    A frame that fewer than m-1 others precede uses its own values alone, as in the paper's code. Dropout is on
+    attention weights and on the output of φ.
     """
 
-    def __init__(self, d_v: int, hops: int, *, dropout: float = 0.1, partial: bool = True) -> None:
-        super().__init__()
-        self.partial = partial
-        self.phi = nn.ModuleList(nn.Linear(d_v, d_v) for _ in range(hops))
-        self.dropout = dropout
+    def __init__(self, config: ModelConfig, dropout: float = 0.1) -> None:
+        super().__init__(config, dropout)
+        self.phi = nn.ModuleList(nn.Linear(config.d_v, config.d_v) for _ in range(config.paths - 1))
 
-    def remember(self, own: FrameMemory, memory: tuple[FrameMemory, ...]) -> tuple[FrameMemory, ...]:
-        """The memory after a frame: at most as many frames as there are hops, oldest first."""
-        return (*memory, own)[-len(self.phi) :]
+    @staticmethod
+    def make_encoder(config: ModelConfig, channels: int) -> nn.Module:
+        """See Propagation."""
+        return AttentionEncoder(channels, config.d_k, config.d_v, config.memory_stride)
 
-    def merge(
-        self, query: Tensor, value: Tensor, memory: tuple[FrameMemory, ...], remembered: tuple[FrameMemory, ...]
-    ) -> Tensor:
-        """V + A, (B, d_v, h, w): a frame's values with what the memory before it says."""
-        if not memory or (len(memory) < len(self.phi) and not self.partial):
-            return value
-        propagated: Tensor = self(query, memory)
-        return value + propagated
+    @staticmethod
+    def layout(config: ModelConfig, cells: tuple[int, int]) -> tuple[StateTensor, ...]:
+        """m-1 slots of query, key and value, the oldest first, and the number of them that are filled.
 
-    def forward(self, query: Tensor, memory: tuple[FrameMemory, ...]) -> Tensor:
-        """Read the memory with the newest frame's query.
-
-        Args:
-            query: Q of the newest frame, (B, d_k, h, w).
-            memory: 1 … m-1 frames, oldest first. With fewer than m-1, the hops nearest to the newest frame are used.
-
-        Returns:
-            A: (B, d_v, h, w).
+        The newest frame asks with its whole query, so where m = 2 no query is kept.
         """
-        queries = [slot.query for slot in memory[1:]] + [tokens(query)]
-        propagated: Tensor | float = 0.0
-        for slot, hop_query, phi in zip(memory, queries, self.phi[-len(memory) :], strict=True):
-            propagated = self.hop(hop_query, slot.key, propagated + slot.value, phi)
-        assert isinstance(propagated, Tensor)
-        return propagated.transpose(1, 2).reshape(len(query), -1, *query.shape[-2:])  # (B, d_v, h, w)
+        slots, (rows, columns) = config.paths - 1, (-(-n // config.memory_stride) for n in cells)
+        asked = ("query", config.d_k), ("key", config.d_k), ("value", config.d_v)
+        kept = asked if slots > 1 else asked[1:]
+        tensors = (StateTensor(name, (1, slots, rows * columns, channels)) for name, channels in kept)
+        return (*tensors, StateTensor("frames", (1, 1, 1)))
 
-    def hop(self, query: Tensor, key: Tensor, value: Tensor, phi: nn.Module) -> Tensor:
-        """φ(softmax(query keyᵀ / √d_k) value): (B, n, d_k), (B, l, d_k), (B, l, d_v) -> (B, n, d_v)."""
+    def merge(self, code: AttentionCode, aligned: Memory) -> Tensor:
+        """V + A, (B, d_v, h, w): a frame's values with what the memory before it says."""
+        *query, key, value, frames = aligned
+        filled = (frames >= len(self.phi)).to(value.dtype)
+        propagated = torch.zeros_like(value[:, 0])
+        for hop, phi in enumerate(self.phi):
+            newest = hop + 1 == len(self.phi)
+            asking = tokens(code.query) if newest else query[0][:, hop + 1]
+            propagated = self._hop(asking, key[:, hop], propagated + value[:, hop], phi, filled)
+        return code.value + propagated.transpose(1, 2).reshape(code.value.shape)
+
+    def remember(self, code: AttentionCode, aligned: Memory) -> Memory:
+        """The slots without the oldest, and the frame's own as the newest."""
+        n = self.config.memory_stride
+        *slots, frames = aligned
+        query, value = (tokens(x[:, :, ::n, ::n]) for x in (code.query, code.value))
+        own = (query, code.key, value)[-len(slots) :]
+        moved = (torch.cat([old[:, 1:], new[:, None]], 1) for old, new in zip(slots, own, strict=True))
+        return (*moved, (frames + 1).clamp(max=len(self.phi)))
+
+    def _hop(self, query: Tensor, key: Tensor, value: Tensor, phi: nn.Module, filled: Tensor) -> Tensor:
+        """φ(softmax(query keyᵀ/√d_k) value): (B, n, d_k), (B, l, d_k), (B, l, d_v) -> (B, n, d_v); 0 if not filled."""
         assert isinstance(phi, nn.Linear)
         drop = self.dropout if self.training else 0.0
-        mapped = F.linear(value, phi.weight)
-        return F.dropout(attend(query, key, mapped, drop) + phi.bias, drop)  # (B, n_query, d_v)
+        mapped = F.linear(value, phi.weight) * filled
+        return F.dropout(attend(query, key, mapped, drop) + phi.bias * filled, drop)  # (B, n_query, d_v)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -> Tensor:

@@ -6,11 +6,23 @@ picture cannot say where a thing has moved to as exactly as its mask has to stay
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tdseg.models.propagation.state import MotionMemory
+from tdseg.config import ModelConfig
+from tdseg.models.propagation.base import Memory, PathView, Propagation, StateTensor
+
+
+class MotionCode(NamedTuple):
+    """A frame as it is compared with the one before, and averaged."""
+
+    key: Tensor
+    """(B, d_k, h, w): unit vectors."""
+    value: Tensor
+    """(B, d_v, h, w)"""
 
 
 class MotionEncoder(nn.Module):
@@ -39,18 +51,13 @@ class MotionEncoder(nn.Module):
         ):
             self.value = nn.Identity()
 
-    def forward(self, z: Tensor) -> tuple[None, Tensor, MotionMemory]:
-        """(B, C_z, h, w) -> no query, V (B, d_v, h, w), and the frame as a memory of itself alone.
-
-        Keys are centred over the picture and of length one, so that their products are correlations.
-        """
-        key = self.key(z)
-        key = F.normalize(key - key.mean((2, 3), keepdim=True), dim=1)
-        value = self.value(z)
-        return None, value, MotionMemory(key, value, torch.ones_like(value[:, :1]))
+    def forward(self, view: PathView) -> MotionCode:
+        """z (B, C_z, h, w) -> MotionCode. Keys are centred over the picture: their products are correlations."""
+        key = self.key(view.feature)
+        return MotionCode(F.normalize(key - key.mean((2, 3), keepdim=True), dim=1), self.value(view.feature))
 
 
-class MotionPropagation(nn.Module):
+class MotionPropagation(Propagation[MotionCode]):
     """A running mean of values along the motion of what they show.
 
     The motion of each cell is found by comparing its key with the earlier ones within reach: the mean of their
@@ -60,36 +67,41 @@ class MotionPropagation(nn.Module):
 
     It needs no training to work: keys that are a random projection of what a per-frame model sees keep its
     correlations, and the mean of values is a value. As it starts, what agrees by 0.9 counts half.
-
-    Args:
-        frames: m, the most frames that the mean stands for.
-        reach: cells that a thing moves at most from one frame to the next, in each direction.
     """
 
-    def __init__(self, frames: int, reach: int) -> None:
-        super().__init__()
-        self.frames = frames
-        self.reach = reach
+    def __init__(self, config: ModelConfig, dropout: float = 0.0) -> None:
+        super().__init__(config, dropout)
         self.sharpness = nn.Parameter(torch.tensor(50.0))
         self.trust = nn.Parameter(torch.tensor([20.0, -18.0]))
 
-    def remember(self, own: MotionMemory, memory: tuple[MotionMemory, ...]) -> tuple[MotionMemory, ...]:
-        """The memory after a frame, which is the mean itself: a tuple of one."""
-        return (self._join(own, memory[-1]) if memory else own,)
+    @staticmethod
+    def make_encoder(config: ModelConfig, channels: int) -> nn.Module:
+        """See Propagation."""
+        return MotionEncoder(channels, config.d_k, config.d_v)
 
-    def merge(
-        self, query: None, value: Tensor, memory: tuple[MotionMemory, ...], remembered: tuple[MotionMemory, ...]
-    ) -> Tensor:
-        """(B, d_v, h, w): the mean."""
-        return remembered[-1].value
+    @staticmethod
+    def layout(config: ModelConfig, cells: tuple[int, int]) -> tuple[StateTensor, ...]:
+        """The key of the newest frame, the mean of the values it shows, and the number of frames that this is of."""
+        channels = {"key": config.d_k, "value": config.d_v, "weight": 1}
+        return tuple(StateTensor(name, (1, count, *cells)) for name, count in channels.items())
 
-    def _join(self, own: MotionMemory, earlier: MotionMemory) -> MotionMemory:
-        motion, correlation = self.find(own.key, earlier.key)
-        moved = sample(torch.cat([earlier.value, earlier.weight], 1), motion)
-        value, weight = moved[:, :-1], moved[:, -1:]
+    def align(self, code: MotionCode, memory: Memory) -> Memory:
+        """The earlier mean, sampled where the frame's cells were, and the number of frames that it counts for there."""
+        key, value, weight = memory
+        motion, correlation = self.find(code.key, key)
+        moved = sample(torch.cat([value, weight], 1), motion)
         slope, offset = self.trust
-        weight = torch.sigmoid(slope * correlation + offset) * weight.clamp(max=self.frames - 1)
-        return MotionMemory(own.key, (own.value + weight * value) / (1 + weight), 1 + weight)
+        frames = moved[:, -1:].clamp(max=self.config.paths - 1)
+        return moved[:, :-1], torch.sigmoid(slope * correlation + offset) * frames
+
+    def merge(self, code: MotionCode, aligned: Memory) -> Tensor:
+        """(B, d_v, h, w): the mean."""
+        value, weight = aligned
+        return (code.value + weight * value) / (1 + weight)
+
+    def remember(self, code: MotionCode, aligned: Memory) -> Memory:
+        """The mean, which stands for all frames before it."""
+        return code.key, self.merge(code, aligned), 1 + aligned[1]
 
     def find(self, key: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
         """Where each cell was in the earlier frame.
@@ -100,7 +112,7 @@ class MotionPropagation(nn.Module):
         Returns:
             Displacement (B, 2, h, w) in cells, x then y, to the earlier place; correlation (B, 1, h, w) there, -1 … 1.
         """
-        r, (height, width) = self.reach, key.shape[-2:]
+        r, (height, width) = self.config.reach, key.shape[-2:]
         around = F.pad(earlier, (r, r, r, r))
         shifts = [(y, x) for y in range(2 * r + 1) for x in range(2 * r + 1)]
         scores = torch.stack([(key * around[:, :, y : y + height, x : x + width]).sum(1) for y, x in shifts], 1)

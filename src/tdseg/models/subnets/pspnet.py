@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from tdseg.errors import ConfigError
 from tdseg.models.backbones.resnet import DILATED, ResNet
 from tdseg.models.layers import ConvNorm, average_grid, resize
 from tdseg.models.subnets.base import SubFeature, SubNetwork
@@ -33,6 +34,12 @@ class PSPSubNetwork(SubNetwork):
         super().__init__()
         self.backbone = ResNet(depth, DILATED, deep_stem=depth >= 50)
         _, _, self.aux_channels, deep = self.backbone.channels
+        if deep // len(BINS) % groups:
+            raise ConfigError(
+                f"groups={groups}, which do not divide the channels of the pyramid's levels, {deep // len(BINS)} each",
+                expected="a power of 2",
+                do="choose another number of groups",
+            )
         self.first, self.kept = group * deep // groups, deep // groups
         self.levels = nn.ModuleList(
             ConvNorm(deep, deep // len(BINS) // groups, act=nn.ReLU(inplace=True)) for _ in BINS

@@ -17,7 +17,7 @@ from tdseg.video import open_video
 Image = NDArray[np.uint8]
 
 
-class Clip(NamedTuple):
+class Footage(NamedTuple):
     """Frames of one video."""
 
     name: str
@@ -27,7 +27,9 @@ class Clip(NamedTuple):
     """(H, W) each; None where they are unknown or of other classes."""
 
 
-def open_clip(source: str | Path | Source | None, count: int, size: tuple[int, int], classes: tuple[str, ...]) -> Clip:
+def open_footage(
+    source: str | Path | Source | None, count: int, size: tuple[int, int], classes: tuple[str, ...]
+) -> Footage:
     """Some frames of a source, from its beginning.
 
     Args:
@@ -42,11 +44,11 @@ def open_clip(source: str | Path | Source | None, count: int, size: tuple[int, i
     if source is None:
         street = list(render_street(num_frames=count, size=size))
         frames, labels = [list(column) for column in zip(*street, strict=True)]
-        return Clip("a rendered street", frames, labels if classes == CAMVID_CLASSES else None)
+        return Footage("a rendered street", frames, labels if classes == CAMVID_CLASSES else None)
     if isinstance(source, Source):
         data = open_source(source)
         clips = [data[index] for index in range(min(count, len(data)))]
         frames = [np.ascontiguousarray(clip.frames[-1].permute(1, 2, 0).numpy()) for clip in clips]
-        return Clip(data.name, frames, [clip.labels[-1].numpy() for clip in clips])
+        return Footage(data.name, frames, [clip.labels[-1].numpy() for clip in clips])
     with open_video(source) as reader:
-        return Clip(reader.info.source, [frame.image for frame in islice(reader, count)], None)
+        return Footage(reader.info.source, [frame.image for frame in islice(reader, count)], None)

@@ -1,0 +1,316 @@
+"""Export: a TDNet as a graph whose state is explicit, checked against the model before it is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from tdseg.config import ModelConfig
+from tdseg.data.source import Source
+from tdseg.errors import ConfigError, OutputError
+from tdseg.export import parity
+from tdseg.export.footage import Footage, open_footage
+from tdseg.export.graph import StepGraph
+from tdseg.export.join import join
+from tdseg.export.quantize import calibration, quantize
+from tdseg.export.triton import CONFIG, triton_config
+from tdseg.export.write import OPSET, save_onnx, save_openvino, trace
+from tdseg.files import whole_folder, write_whole
+from tdseg.models.path import NetworkPath
+from tdseg.models.tdnet import TDNet
+from tdseg.runtime.exported import READERS, open_exported
+from tdseg.runtime.manifest import (
+    MANIFEST,
+    PATH,
+    Manifest,
+    Parity,
+    TensorSpec,
+    cells,
+    checksum,
+    checksums,
+    is_exported,
+    memory_layout,
+)
+from tdseg.runtime.network import Execution, RuntimeName, check_size
+from tdseg.system import __version__, installed, require
+from tdseg.zoo.load import resolve
+
+Target = Literal["onnx", "openvino"]
+Precision = Literal["fp32", "fp16", "int8"]
+AGREEMENT: dict[str, float] = {"fp32": 0.999, "fp16": 0.995, "int8": 0.985}
+"""Share of pixels, at least, that must have the class that the model gives them; what the user may lower."""
+CALIBRATED_ON = 64
+"""Frames at most."""
+_PACKAGES = ("onnx", "onnxscript")
+_TRACED_CELLS = (29, 37)
+"""Size of the feature map that a graph of any size is traced with: one that no part of a model has for itself."""
+OnProgress = Callable[[int, int | None], None]
+
+
+class _Request(NamedTuple):
+    target: Target
+    precision: Precision
+    size: tuple[int, int]
+    dynamic: bool
+    stateful: bool
+    agreement: float
+
+
+def export(
+    model: str | Path | TDNet,
+    output: str | Path,
+    *,
+    to: Target,
+    size: tuple[int, int] | None = None,
+    dynamic: bool = False,
+    precision: Precision = "fp32",
+    calibrate: str | Path | Source | None = None,
+    stateful: bool = False,
+    agreement: float | None = None,
+    overwrite: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Manifest:
+    """Write a model as a folder that `tdseg.load`, ONNX Runtime, OpenVINO or Triton can run.
+
+    The folder holds one graph for a step of any path, state in and out, and tdseg.json, which says all about it. It is
+    shown a clip beside the model, with a reset in the middle, and is left only if it gives the same masks.
+
+    Args:
+        model: packaged weights, a file of weights, or a model in eval mode, not fused.
+        output: folder to write.
+        to: "onnx", or "openvino".
+        size: (height, width) of the network's input, pixels; None: the model's own. The graph takes no other, unless
+            it is dynamic.
+        dynamic: the graph takes any size whose sides are multiples of the stride of the features, 8 as a rule.
+        precision: "fp16" halves the weights: OpenVINO computes with them in float32, ONNX graphs in float16, for GPUs.
+            "int8" quantises convolutions and matrix products, as many as the agreement allows.
+        calibrate: what int8 is calibrated on, and any graph is checked on: a video, a folder of frames, or labelled
+            data, on which the loss of mIoU is measured too; None: a rendered street.
+        stateful: OpenVINO: beside the graph, write one that keeps its state inside.
+        agreement: share of pixels, 0..1, that must have the model's class at least; None: 0.999 for fp32, 0.995 for
+            fp16, 0.985 for int8.
+        overwrite: replace a former export.
+        on_progress: called with the number of frames checked, and of those to check.
+
+    Returns:
+        The manifest, with what was measured.
+
+    Raises:
+        ConfigError: an option that does not fit, a package that is missing, or masks that agree too little.
+        WeightsError, VideoError, DataError: the model or the source cannot be used.
+        OutputError: the folder cannot be written.
+    """
+    artifact = None if isinstance(model, TDNet) else resolve(model)
+    network = model if isinstance(model, TDNet) else resolve(model).load()
+    request = _request(network, to, size, dynamic, precision, stateful, agreement)
+    config = network.config
+    count = max(4 * config.paths, CALIBRATED_ON if calibrate or precision == "int8" else 0)
+    footage = open_footage(calibrate, count, request.size, config.classes)
+    folder = Path(output)
+    _check_output(folder, overwrite)
+    with whole_folder(folder) as staging:
+        manifest = _write(network, request, footage, staging)
+        found = {
+            "parity": _check(network.fuse(), manifest, request, footage, staging, on_progress),
+            "weights": checksum(artifact.weights) if artifact and artifact.weights else None,
+        }
+        manifest = manifest.model_copy(update=found)
+        write_whole(staging / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+    return manifest
+
+
+def _request(
+    network: TDNet,
+    target: Target,
+    size: tuple[int, int] | None,
+    dynamic: bool,
+    precision: Precision,
+    stateful: bool,
+    agreement: float | None,
+) -> _Request:
+    if target not in READERS:
+        raise ConfigError(f"export to {target!r}", expected=" or ".join(READERS), do="choose one of them")
+    if precision not in AGREEMENT:
+        raise ConfigError(f"precision {precision!r}", expected=", ".join(AGREEMENT), do="choose one of them")
+    if stateful and (target == "onnx" or network.config.paths == 1):
+        raise ConfigError(
+            f"a graph of {network.config.name} with its state inside, for {target}",
+            expected="openvino, and a TDNet with a memory",
+            do="leave --stateful out",
+        )
+    if stateful and dynamic:
+        raise ConfigError(
+            "a graph of any size with its state inside",
+            expected="one or the other: a state that is inside starts as zeros of a known size",
+            do="leave --stateful or --dynamic out",
+        )
+    if agreement is not None and not 0 <= agreement <= 1:
+        raise ConfigError(f"agreement {agreement}", expected="0..1", do="give a share of pixels, such as 0.98")
+    require(*_PACKAGES, *_checkers(target), *(("nncf",) if precision == "int8" else ()))
+    least = AGREEMENT[precision] if agreement is None else agreement
+    own, stride = network.config.size, _stride(network) if dynamic else 1
+    fitting = check_size(size or own, own)
+    if any(side % stride for side in fitting):
+        raise ConfigError(
+            f"size {fitting[0]}x{fitting[1]} for a graph of any size",
+            expected=f"multiples of {stride} pixels",
+            do="choose another --size to check it at",
+        )
+    return _Request(target, precision, fitting, dynamic, stateful, least)
+
+
+def _check_output(folder: Path, overwrite: bool) -> None:
+    """Refuse a folder with anything in it but a former export, and that unless it may be replaced."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not is_exported(folder):
+        raise OutputError(
+            f"{folder} holds something else than an export",
+            expected="a new or an empty folder",
+            do="choose another with --output",
+        )
+    if not overwrite:
+        raise OutputError(
+            f"{folder} holds a former export",
+            expected="a new or an empty folder",
+            do="choose another with --output, or replace it with --overwrite",
+        )
+
+
+def _write(network: TDNet, request: _Request, footage: Footage, folder: Path) -> Manifest:
+    """The graph and what goes with it; the manifest says all but how it compares."""
+    config = network.config
+    fused = network.fuse()
+    paths = [path for path in fused.paths if isinstance(path, NetworkPath)]
+    stride = _stride(network)
+    half = request.precision == "fp16" and request.target == "onnx"
+    image, logits, memory = _tensors(config, stride, request.size, half=half)
+    graphs = [StepGraph(path, config) for path in paths]
+    met = calibration(graphs, footage, request.size, memory) if request.precision == "int8" else []
+    seen = _tensors(config, stride, _traced_size(stride), half=half) if request.dynamic else (image, logits, memory)
+    traced = [trace(graph.half() if half else graph, *seen, dynamic=request.dynamic) for graph in graphs]
+    models = [one.model for one in traced]
+    if request.precision == "int8":
+        models = [
+            quantize(model, seen_by, alone=len(graphs) == 1, agreement=request.agreement)
+            for model, seen_by in zip(models, met, strict=True)
+        ]
+    if len(models) > 1:
+        memory = (*memory, TensorSpec(name=PATH, dtype="int64", shape=(1, 1)))
+    whole = join(models) if len(models) > 1 else models[0]
+    graph = f"model.{'xml' if request.target == 'openvino' else 'onnx'}"
+    manifest = Manifest(
+        format=1,
+        target=request.target,
+        precision=request.precision,
+        opset=OPSET,
+        size=None if request.dynamic else request.size,
+        stride=stride,
+        graph=graph,
+        stateful="stateful.xml" if request.stateful else None,
+        image=image,
+        logits=logits,
+        memory=memory,
+        encoded=traced[0].encoded if len(traced) == 1 else (),
+        versions=_versions(request),
+        sha256={},
+        model=config.model_copy(update={"size": request.size}) if request.dynamic else config,
+    )
+    _write_graph(whole, manifest, folder)
+    return manifest.model_copy(update={"sha256": checksums(folder)})
+
+
+def _write_graph(model: Any, manifest: Manifest, folder: Path) -> None:
+    if manifest.target == "onnx":
+        save_onnx(model, folder / manifest.graph)
+        if manifest.size:
+            (folder / CONFIG).write_text(triton_config(manifest), encoding="utf-8")
+        return
+    half = manifest.precision == "fp16"
+    save_openvino(model, folder / manifest.graph, half=half)
+    if manifest.stateful:
+        save_openvino(model, folder / manifest.stateful, half=half, inside=manifest.memory)
+
+
+def _stride(network: TDNet) -> int:
+    path = network.paths[0]
+    assert isinstance(path, NetworkPath)
+    return path.subnet.stride
+
+
+def _traced_size(stride: int) -> tuple[int, int]:
+    return stride * _TRACED_CELLS[0], stride * _TRACED_CELLS[1]
+
+
+def _tensors(
+    config: ModelConfig, stride: int, size: tuple[int, int], *, half: bool
+) -> tuple[TensorSpec, TensorSpec, tuple[TensorSpec, ...]]:
+    """Image, logits and memory."""
+    kind: Literal["float16", "float32"] = "float16" if half else "float32"
+    memory = (TensorSpec(name=name, dtype=kind, shape=shape) for name, shape in memory_layout(config, stride, size))
+    image = TensorSpec(name="image", dtype="uint8", shape=(1, *size, 3))
+    height, width = (config.head_upscale * n for n in cells(size, stride))
+    logits = TensorSpec(name="logits", dtype="float32", shape=(1, config.num_classes, height, width))
+    return image, logits, tuple(memory)
+
+
+def _check(
+    network: TDNet,
+    manifest: Manifest,
+    request: _Request,
+    footage: Footage,
+    folder: Path,
+    on_progress: OnProgress | None,
+) -> Parity:
+    """The gate, for every graph in the folder.
+
+    Raises:
+        ConfigError: masks agree too little.
+    """
+    write_whole(folder / MANIFEST, manifest.model_dump_json())
+    sizes = [request.size, _traced_size(manifest.stride)] if request.dynamic else [request.size]
+    candidates = [(size, one) for size in sizes for one in _candidates(manifest, request, folder, size)]
+    done, total = 0, len(candidates) * len(footage.frames)
+
+    def on_frame() -> None:
+        nonlocal done
+        done += 1
+        if on_progress:
+            on_progress(done, total)
+
+    found = [parity.compare(network, one, footage, size, on_frame) for size, one in candidates]
+    worst = min(found, key=lambda one: one.agreement)
+    if worst.agreement < request.agreement:
+        lost = "" if worst.miou_drop is None else f", and {worst.miou_drop:.2f} points of mIoU are lost"
+        raise ConfigError(
+            f"{request.precision} masks that agree on {worst.agreement:.3%} of the pixels of {footage.name}{lost}",
+            expected=f"{request.agreement:.1%} at least; nothing was left",
+            do=f"accept it with --agreement {int(worst.agreement * 1000) / 1000}, or choose another precision",
+        )
+    return worst
+
+
+def _candidates(
+    manifest: Manifest, request: _Request, folder: Path, size: tuple[int, int]
+) -> Iterator[parity.Candidate]:
+    """Every form of the graph that runs, for a size: that of the plan is told to the runtime, as `segment` does."""
+    told = size if size == request.size else None
+    for runtime in _checkers(request.target):
+        yield parity.Explicit(open_exported(folder, Execution("cpu", runtime), size=told))
+    if manifest.stateful:
+        from tdseg.export.stateful import Stateful
+
+        yield Stateful(folder / manifest.stateful)
+
+
+def _checkers(target: Target) -> list[RuntimeName]:
+    """The runtimes that a graph is checked in: those installed that read it, or one that is to be installed."""
+    readers = READERS[target]
+    return list(filter(installed, readers)) or [readers[-1]]
+
+
+def _versions(request: _Request) -> dict[str, str]:
+    packages = ["torch", *_PACKAGES, *_checkers(request.target), *(["nncf"] if request.precision == "int8" else [])]
+    return {"tdseg": __version__, **{name: metadata.version(name) for name in packages}}
