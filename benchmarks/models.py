@@ -25,9 +25,9 @@ import torch
 from tdseg.cli.terminal import parse_size
 from tdseg.errors import ConfigError, TdsegError
 from tdseg.files import check_target, write_whole
-from tdseg.inference.stream import input_size
 from tdseg.measure import cost
 from tdseg.models.propagation import TDNetState
+from tdseg.runtime.network import check_size
 from tdseg.system import cpu_threads, machine
 from tdseg.zoo import catalog
 
@@ -76,7 +76,7 @@ class Runner:
 
     def __init__(self, name: str, size: tuple[int, int]) -> None:
         plain = catalog.create_model(name)
-        self.name, self.size = name, input_size(plain, size)
+        self.name, self.size = name, check_size(size, plain.config.size)
         self.multiply_adds_per_frame = round(statistics.fmean(cost.multiply_adds(plain, size)))
         self.merging_multiply_adds = cost.merging_multiply_adds(plain, size)
         self.parameters = cost.parameters(plain)
@@ -85,7 +85,7 @@ class Runner:
         self.rounds: list[list[float]] = []
         """Milliseconds of each frame, round by round."""
         self._x = torch.randn(1, 3, *self.size, generator=torch.Generator().manual_seed(0))
-        self._state: TDNetState | None = None
+        self._state = TDNetState()
 
     @torch.inference_mode()
     def run(self, frames: int) -> list[float]:
@@ -93,7 +93,8 @@ class Runner:
         times = []
         for _ in range(frames):
             start = time.perf_counter()
-            _, self._state = self.model.advance(self._x, self._state)
+            encoded = self.model.encode(self._x, self._state.path)
+            _, self._state = self.model.advance(encoded, self._state)
             times.append((time.perf_counter() - start) * 1e3)
         return times
 

@@ -36,9 +36,9 @@ from tdseg.files import check_target, write_whole
 from tdseg.models.layers import resize
 from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import TDNet
-from tdseg.runtime import open_exported
-from tdseg.runtime.exported import ExportedNetwork, ExportedState
-from tdseg.runtime.torch import accelerate
+from tdseg.runtime.exported import open_exported
+from tdseg.runtime.network import Execution, Network
+from tdseg.runtime.torch import TorchNetwork
 from tdseg.system import cpu_threads, machine, resolve_device
 from tdseg.zoo.official import convert
 
@@ -113,7 +113,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     with cpu_threads(arguments.threads):
         official, ours = same_weights(arguments.repo, arguments.model, size)
         pictures = [Picture(image, ours.normalize(image)) for image in _images(size)]
-        chosen = forms(ours.to(device), arguments.compile)
+        chosen = forms(ours.to(device), size, arguments.compile)
         chosen += exported(ours, size, pictures) if arguments.export else []
         figures = compare(official.to(device), chosen, pictures, arguments.frames)
         figures |= {"model": arguments.model, "size": size, "device": device.type, "machine": machine()}
@@ -160,31 +160,31 @@ def _draw(key: str, value: Tensor) -> Tensor:
     return torch.rand(value.shape) + 0.5
 
 
-def forms(model: TDNet, compiled: bool) -> list[Form]:
+def forms(model: TDNet, size: tuple[int, int], compiled: bool) -> list[Form]:
     """What the device offers."""
-    fused = model.fuse()
-    if next(model.parameters()).device.type == "cpu":
-        chosen = [("fused", fused, True), ("fused, Winograd", model.fuse(winograd=True), True)]
+    if model.device.type == "cpu":
+        chosen = {"fused": Execution(winograd=False), "fused, Winograd": Execution(winograd=True)}
     else:
-        graphs = accelerate(fused, cuda_graphs=True)
-        bf16 = accelerate(fused, autocast="bf16", cuda_graphs=True)
-        chosen = [
-            ("fused", fused, True),
-            ("fused, CUDA graphs", graphs, True),
-            ("fused, bf16, CUDA graphs", bf16, False),
-        ]
+        chosen = {
+            "fused": Execution(),
+            "fused, CUDA graphs": Execution(cuda_graphs=True),
+            "fused, bf16, CUDA graphs": Execution(autocast="bf16", cuda_graphs=True),
+        }
     if compiled:
-        chosen.append(("fused, compiled", accelerate(fused, compile=True), True))
-    return [Form(name, _stepper(network), exact) for name, network, exact in chosen]
+        chosen["fused, compiled"] = Execution(compile=True)
+    return [
+        Form(name, _stepper(TorchNetwork(model, execution), size), execution.autocast is None)
+        for name, execution in chosen.items()
+    ]
 
 
-def _stepper(model: TDNet) -> Runner:
-    state: TDNetState | None = None
+def _stepper(network: Network, size: tuple[int, int]) -> Runner:
+    state = TDNetState()
 
     def run(picture: Picture) -> Tensor:
         nonlocal state
-        logits, state = model.step(picture.x, state)
-        return logits
+        logits, state = network.advance(network.encode(picture.image, state.path), state)
+        return resize(logits, size)
 
     return run
 
@@ -200,20 +200,9 @@ def exported(model: TDNet, size: tuple[int, int], pictures: list[Picture]) -> li
         for precision in ("fp32", "int8"):
             folder = Path(temporary, precision)
             export(model, folder, to="onnx", size=size, precision=precision, calibrate=frames, agreement=0)
-            network = open_exported(folder, runtime="openvino", threads=torch.get_num_threads())
-            chosen.append(Form(f"OpenVINO, {precision}", _exported_stepper(network, size), precision == "fp32"))
+            network = open_exported(folder, Execution(runtime="openvino", threads=torch.get_num_threads()))
+            chosen.append(Form(f"OpenVINO, {precision}", _stepper(network, size), precision == "fp32"))
     return chosen
-
-
-def _exported_stepper(network: ExportedNetwork, size: tuple[int, int]) -> Runner:
-    state: ExportedState | None = None
-
-    def run(picture: Picture) -> Tensor:
-        nonlocal state
-        logits, state = network.advance(picture.image, state)
-        return resize(logits, size)
-
-    return run
 
 
 def _images(size: tuple[int, int]) -> list[Tensor]:

@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -37,11 +37,12 @@ from tdseg.errors import TdsegError
 from tdseg.export import export
 from tdseg.inference.folder import Summary
 from tdseg.models.backbones.efficientnet_lite import EfficientNetLite
+from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import TDNet
-from tdseg.runtime import RUNTIMES, RuntimeName, open_exported
-from tdseg.runtime.exported import Engine
+from tdseg.runtime.exported import Engine, open_exported
 from tdseg.runtime.manifest import Parity
-from tdseg.runtime.network import Network
+from tdseg.runtime.network import RUNTIMES, Execution, Network, RuntimeName
+from tdseg.runtime.torch import TorchNetwork
 from tdseg.street import render_street
 from tdseg.system import cpu_threads, machine
 from tdseg.zoo import catalog
@@ -174,7 +175,7 @@ def _network(
         if runtime != "torch" and precision not in arguments.precisions:
             continue
         if runtime == "torch":
-            contenders.append(Contender(name, runtime, precision, _stepper(model.fuse(winograd=True)), None))
+            contenders.append(Contender(name, runtime, precision, _stepper(TorchNetwork(model, Execution())), None))
             continue
         place = folder / f"{name}-{size[0]}-{precision}"
         if precision not in parities:
@@ -188,19 +189,20 @@ def _network(
                 agreement=0,  # shown in the table, whatever it is
             )
             parities[precision] = manifest.parity if trained else None
-        network = open_exported(place, runtime=runtime, threads=threads)
+        network = open_exported(place, Execution(runtime=runtime, threads=threads))
         contenders.append(Contender(name, runtime, precision, _stepper(network), parities[precision]))
     return contenders
 
 
 def _stepper(network: Network) -> Callable[[NDArray[np.uint8]], object]:
     """Image to logits, state kept here; normalising is part of a step in every runtime."""
-    state: Any = None
+    state = TDNetState()
 
     @torch.inference_mode()
     def step(image: NDArray[np.uint8]) -> Tensor:
         nonlocal state
-        logits, state = network.advance(network.normalize(torch.from_numpy(image).permute(2, 0, 1)[None]), state)
+        images = torch.from_numpy(image).permute(2, 0, 1)[None]
+        logits, state = network.advance(network.encode(images, state.path), state)
         return logits
 
     return step

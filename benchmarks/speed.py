@@ -95,10 +95,10 @@ def _network_inputs(model: TDNet, video: Path, count: int) -> list[torch.Tensor]
 
 @torch.inference_mode()
 def _network_fps(model: TDNet, inputs: list[torch.Tensor]) -> float:
-    state = None
+    state = model.initial_state()
     start = time.perf_counter()
     for x in inputs:
-        _, state = model.advance(x, state)  # the network and nothing else: no interpolation of the logits
+        _, state = model.advance(model.encode(x, state.path), state)  # the network alone: logits are not resized
     return len(inputs) / (time.perf_counter() - start)
 
 

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import tdseg
 from tdseg.masks import classes, draw
+from tdseg.masks.palette import color_table
 from tdseg.measure.instability import picture
 from tdseg.metrics.flips import InstabilityMap
 from tdseg.metrics.flow import DISFlow, Flow, make_flow, warp
@@ -20,7 +21,7 @@ from tdseg.metrics.video import along
 from tdseg.street import StreetFrame, render_street
 
 FOLDER = Path(__file__).parent
-COLORS = draw.color_table(classes.CAMVID_PALETTE)
+COLORS = color_table(classes.CAMVID_PALETTE)
 INK, QUIET, HIT, GONE, GOOD = (222, 224, 228), (120, 124, 132), (255, 92, 92), (86, 92, 108), (92, 190, 140)
 MARGIN, FPS = 14, 15.0
 

@@ -14,7 +14,8 @@ import yaml
 from PIL import Image
 
 from tdseg.masks.classes import CAMVID_CLASSES, CAMVID_PALETTE
-from tdseg.masks.draw import color_table, save_mask
+from tdseg.masks.draw import save_mask
+from tdseg.masks.palette import color_table
 from tdseg.street import render_street
 from tdseg.video import VideoWriter
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tdseg.errors import OutputError
-from tdseg.files import check_target, whole_file, whole_folder, write_whole
+from tdseg.files import check_target, unwritable, whole_file, whole_folder, write_whole
 
 
 def test_replaces_whole(tmp_path: Path) -> None:
@@ -29,6 +29,11 @@ def test_unwritable(tmp_path: Path, name: str) -> None:
     with pytest.raises(OutputError, match="cannot write"):
         check_target(tmp_path / name) if len(name) < 300 else write_whole(tmp_path / name, "text")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_met_within_is_told_once() -> None:
+    within = unwritable("out/a.png", "No space left")
+    assert unwritable("out", within).got == "cannot write out: out/a.png: No space left"
 
 
 def fill_the_disk(path: Path) -> None:

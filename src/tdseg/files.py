@@ -20,7 +20,7 @@ def unwritable(place: str | Path, why: BaseException | str, *, do: str = "") -> 
         do: what the user can do, where it is more than to make room or to choose another place.
     """
     if isinstance(why, OutputError):
-        why = why.got
+        why = why.got.removeprefix("cannot write ")
     elif isinstance(why, BaseException):
         why = getattr(why, "strerror", None) or " ".join(str(why).split()) or type(why).__name__
     return OutputError(

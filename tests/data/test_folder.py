@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from support import layouts
+from support import layouts, videos
 from support.places import ROOT
 from support.small import write_clip
 from tdseg.data.folder import Folder, read_config
@@ -31,6 +31,20 @@ def test_images_of_any_size(tmp_path: Path) -> None:
     assert data[0].labels[0, 0, ::16].tolist() == [1, 0, VOID]
     assert [clip.frames.shape for clip in data] == [(1, 3, 32, 48), (1, 3, 40, 64)]
     assert (list(data.classes), len(data.palette), data.fps) == (["road", "car"], 2, None)
+
+
+DEEP_GREY = (np.arange(32 * 48) * 40).astype(np.uint16).reshape(32, 48)
+
+
+@pytest.mark.parametrize("image", [Image.fromarray(DEEP_GREY), Image.fromarray(layouts.picture(7)).convert("L")])
+def test_training_reads_pictures_as_segment_does(tmp_path: Path, image: Image.Image) -> None:
+    (tmp_path / "images").mkdir()
+    image.save(tmp_path / "images" / "a.png", exif=videos.turned())
+    layouts.folder(tmp_path, splits={"free": [{"images": "images"}]})
+    [frame] = videos.read(tmp_path / "images" / "a.png")[1]
+    assert frame.image.shape == (48, 32, 3)
+    assert len(np.unique(frame.image)) > 50
+    np.testing.assert_array_equal(Folder(tmp_path, "free")[0].frames[0].permute(1, 2, 0), frame.image)
 
 
 def test_ignored_values_are_no_classes(tmp_path: Path) -> None:

@@ -10,10 +10,13 @@ import torch
 from support import layouts
 from tdseg.data.cityscapes import Cityscapes
 from tdseg.data.nyudv2 import NYUDv2
-from tdseg.data.source import Source, open_source
-from tdseg.data.street import StreetClips
-from tdseg.errors import DataError
+from tdseg.data.rendered import SPLITS, RenderedSplit, StreetClips
+from tdseg.data.source import KINDS, Source, open_source
+from tdseg.data.tracks import Shot, Track, TrackClips
+from tdseg.errors import ConfigError, DataError
+from tdseg.masks.labels import ClassTable
 from tdseg.metrics.iou import VOID
+from tdseg.video.pictures import images_in
 
 VIDEOS = {"aachen_000000": 19, "hamburg_000000": 313}
 CLASS_OF_ID = {7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12, 26: 13}
@@ -85,24 +88,31 @@ def test_nyudv2_bad_data(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"0001\.png: value 41 at x=24, y=0, 768 such pixels"):
         NYUDv2(root, "train")[0]
     (root / "images/train/0001.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"0001\.png: not a whole image"):
+    with pytest.raises(DataError, match=r"0001\.png: not a readable image"):
         NYUDv2(root, "train")[0]
     (root / "labels/train/0001.png").unlink()
     with pytest.raises(DataError, match=r"0001\.png has no label"):
         NYUDv2(root, "train")
 
 
-def test_street_clips() -> None:
-    data = StreetClips(length=3, num_frames=6, videos=2, size=(32, 48), step=(2, 2))
+def test_street_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+    for split, seed in (("train", 1), ("val", 9)):
+        monkeypatch.setitem(SPLITS, split, RenderedSplit(seed, videos=2, num_frames=6, size=(32, 48)))
+    data = StreetClips(None, "train", length=3, step=(2, 2))
     assert len(data) == 4
-    stills = StreetClips(length=1, num_frames=6, videos=2, size=(32, 48))
+    stills = StreetClips(None, "train")
     expected = torch.cat([stills[i].frames for i in (7, 9, 11)])
     assert torch.equal(data[3].frames, expected)
     assert stills.sequence(5) != stills.sequence(6)
-    other = StreetClips("val", length=1, num_frames=6, videos=2, size=(32, 48))
+    other = StreetClips(None, "val")
     assert not {stills.sequence(i) for i in range(12)} & {other.sequence(i) for i in range(12)}
     with pytest.raises(DataError, match="split 'test'"):
-        StreetClips("test")
+        StreetClips(None, "test")
+
+
+def test_splits_of_street_clips_differ() -> None:
+    seeds = [seed + i for seed, videos, _, _ in SPLITS.values() for i in range(videos)]
+    assert len(set(seeds)) == len(seeds)
 
 
 def test_sources(tmp_path: Path) -> None:
@@ -123,3 +133,21 @@ def test_sources(tmp_path: Path) -> None:
     assert open_source(Source(data="synthetic", split="val", length=4)).name == "synthetic val"
     with pytest.raises(DataError, match="num_classes 20 for Cityscapes train"):
         open_source(Source(data="cityscapes", root=tmp_path / "cityscapes", num_classes=20))
+
+
+class Grey(TrackClips):
+    """A data set of the smallest kind."""
+
+    title, layout, classes, palette, labels = "Grey", "*.png", ("all",), ((128, 128, 128),), ClassTable({0: 0})
+
+    def find_tracks(self) -> list[Track]:
+        return [Track(self.split, [Shot(path)], [0]) for path in images_in(self.root / self.split)]
+
+
+def test_a_data_set_is_a_class_and_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layouts.save(tmp_path / "train" / "a.png", layouts.picture(5))
+    with pytest.raises(ConfigError, match=r"'grey'[\s\S]*'camvid', 'cityscapes', 'nyudv2', 'folder' or 'synthetic'"):
+        Source.parse({"data": "grey", "root": tmp_path}, where="test")
+    monkeypatch.setitem(KINDS, "grey", f"{__name__}:Grey")
+    data = open_source(Source(data="grey", root=tmp_path))
+    assert (data.name, [layouts.numbers(clip) for clip in data]) == ("Grey train", [[5]])

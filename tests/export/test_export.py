@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,64 +11,22 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from PIL import Image
-from torch import nn
 
-import tdseg
-from support.small import SIZE, moving_frames, small_model, write_clip
+from support.exports import independent_paths, motion, require_extra, thin_paths
+from support.small import moving_frames, small_model, write_clip
 from tdseg.cli import DONE, REFUSED, main
 from tdseg.errors import ConfigError, OutputError, WeightsError
 from tdseg.export import export
 from tdseg.inference.stream import Stream
-from tdseg.masks.classes import CAMVID_CLASSES, CAMVID_PALETTE
 from tdseg.models.propagation import TDNetState
-from tdseg.models.subnets import SubNetwork
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.exported import READERS, open_exported
-from tdseg.runtime.manifest import MANIFEST, Manifest
+from tdseg.runtime.manifest import MANIFEST, Manifest, checksums
 from tdseg.runtime.network import Execution, Network, RuntimeName
-from tdseg.zoo.catalog import create_model
-from tdseg.zoo.checkpoint import save
 
-pytest.importorskip("onnxscript", reason="exports need the extra 'export'")
-pytest.importorskip("onnxruntime", reason="exports need the extra 'export'")
-pytest.importorskip("openvino", reason="exports need the extra 'export'")
+require_extra()
 
 READS = [(target, runtime) for target, runtimes in READERS.items() for runtime in runtimes]
-
-
-def independent_paths() -> TDNet:
-    """Two paths with weights of their own, and attention that uses what memory there is."""
-    torch.manual_seed(0)
-    fields = {"propagation": "attention", "shared_paths": False, "size": SIZE}
-    return create_model("td2-lite0", d_k=16, d_v=16, head_channels=16, **fields)
-
-
-def motion() -> TDNet:
-    torch.manual_seed(0)
-    return create_model("td4-lite0", head_channels=16, d_k=8, d_v=16, size=SIZE)
-
-
-class Thin(SubNetwork):
-    """Three convolutions: little to trace."""
-
-    channels = 16
-
-    def __init__(self) -> None:
-        super().__init__()
-        steps = [(3, 8), (8, 8), (8, self.channels)]
-        self.layers = nn.Sequential(*(nn.Conv2d(*step, 3, stride=2, padding=1) for step in steps))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """z."""
-        return self.layers(x)  # type: ignore[no-any-return]
-
-
-def thin_paths() -> TDNet:
-    torch.manual_seed(0)
-    return tdseg.distribute(Thin, paths=2, num_classes=11, d_k=16, d_v=16, head_channels=16, size=SIZE)
-
-
 MODELS: dict[str, Callable[[], TDNet]] = {"attention": small_model, "independent": independent_paths, "motion": motion}
 
 
@@ -211,78 +169,6 @@ def test_triton_knows_every_tensor(folders: dict[str, Path]) -> None:
     assert text.count("[") == text.count("]")
 
 
-@pytest.mark.slow
-def test_half_precision(tmp_path: Path) -> None:
-    folder = tmp_path / "half"
-    manifest = export(motion(), folder, to="openvino", precision="fp16", agreement=0.9)
-    assert manifest.parity is not None
-    single = export(motion(), tmp_path / "single", to="openvino")
-    assert (folder / "model.bin").stat().st_size < 0.6 * (tmp_path / "single" / "model.bin").stat().st_size
-    assert single.sha256 != manifest.sha256
-
-
-@pytest.mark.slow
-def test_int8_is_calibrated_with_state_and_measured(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("nncf", reason="int8 needs the extra 'export'")
-    monkeypatch.setattr(sys.modules["tdseg.export.quantize"], "_ALLOWED", 1e9)  # nothing goes back to float
-    flags = ["--to", "onnx", "--int8", "--size", "96x128", "-o", str(tmp_path / "int8")]
-    assert main(["export", "td4-lite0-camvid", *flags, "--agreement", "0.999999"]) == REFUSED
-    assert "nothing was left" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
-    assert main(["export", "td4-lite0-camvid", *flags, "--agreement", "0.9"]) == DONE
-    assert "points of mIoU lost" in capsys.readouterr().out
-    manifest = Manifest.model_validate_json((tmp_path / "int8" / MANIFEST).read_text())
-    assert manifest.parity is not None
-    assert manifest.parity.miou_drop is not None
-    assert 0.9 <= manifest.parity.agreement < 1
-    assert (tmp_path / "int8" / "model.onnx").stat().st_size < 5e6
-
-
-@pytest.mark.slow
-def test_int8_of_paths_with_weights_of_their_own(tmp_path: Path) -> None:
-    pytest.importorskip("nncf", reason="int8 needs the extra 'export'")
-    manifest = export(independent_paths(), tmp_path / "int8", to="onnx", precision="int8", agreement=0)
-    assert manifest.parity is not None
-    assert manifest.parity.agreement > 0.9
-
-
-@pytest.mark.slow
-def test_layers_that_hurt_go_back_to_float(tmp_path: Path) -> None:
-    pytest.importorskip("nncf", reason="int8 needs the extra 'export'")
-    model = thin_paths()
-
-    def agreement(least: float) -> float:
-        manifest = export(model, tmp_path / "int8", to="onnx", precision="int8", agreement=least, overwrite=True)
-        assert manifest.parity is not None
-        return manifest.parity.agreement
-
-    plain = agreement(0)
-    assert plain < 1
-    assert agreement((plain + 1) / 2) >= (plain + 1) / 2
-
-
-@pytest.mark.parametrize(
-    ("flags", "said"),
-    [
-        (["--to", "tensorrt"], "tensorrt"),
-        (["--to", "onnx", "--size", "16x16"], "at least 64"),
-        (["--to", "onnx", "--size", "64"], "HxW"),
-        (["--to", "onnx", "--int8", "--fp16"], "one of them"),
-        (["--to", "onnx", "--agreement", "98"], "0..1"),
-        (["--to", "onnx", "--stateful"], "stateful"),
-        (["--to", "openvino", "--stateful", "--dynamic"], "--dynamic"),
-        (["--to", "onnx", "--dynamic", "--size", "100x200"], "--size 96x200"),
-        (["--to", "onnx", "--calibrate", "nowhere.mp4"], "nowhere.mp4"),
-    ],
-)
-def test_refused(flags: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["export", "td4-lite0-camvid", "-o", str(tmp_path / "out"), *flags]) == REFUSED
-    assert said in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
-
-
 def test_folders_in_use(model: TDNet, folders: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(OutputError, match="something else"):
@@ -291,16 +177,8 @@ def test_folders_in_use(model: TDNet, folders: dict[str, Path], tmp_path: Path) 
         export(model, folders["onnx"], to="onnx")
 
 
-def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tdseg.runtime.installed", lambda package: package != "onnxscript")
-    with pytest.raises(ConfigError, match=r"pip install 'tdseg\[export\]'"):
-        export(motion(), tmp_path / "e", to="onnx")
-
-
 @pytest.mark.parametrize("damage", ["graph", "manifest", "format", "missing", "outside", "opset"])
 def test_damaged_folders(damage: str, folders: dict[str, Path], tmp_path: Path) -> None:
-    import shutil
-
     folder = tmp_path / "copy"
     shutil.copytree(folders["onnx"], folder)
     values = json.loads((folder / MANIFEST).read_text())
@@ -317,8 +195,6 @@ def test_damaged_folders(damage: str, folders: dict[str, Path], tmp_path: Path) 
         (folder / MANIFEST).write_text(json.dumps(values | {"sha256": values["sha256"] | {"../x": "0"}}))
     else:
         _raise_opset(graph)
-        from tdseg.runtime.manifest import checksums
-
         (folder / MANIFEST).write_text(json.dumps(values | {"sha256": checksums(folder)}))
     with pytest.raises(WeightsError):
         open_exported(folder, Execution(runtime="onnxruntime"))
@@ -330,49 +206,3 @@ def _raise_opset(graph: Path) -> None:
     model = onnx.load(graph)
     model.opset_import[0].version = 999
     onnx.save(model, graph)
-
-
-def test_the_command_runs_what_it_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    weights, clip = tmp_path / "w.safetensors", write_clip(tmp_path / "clip.mp4", 6)
-    save(motion(), weights)
-    assert main(["export", str(weights), "--to", "onnx", "-o", str(tmp_path / "e")]) == DONE
-    assert "of pixels agree" in capsys.readouterr().out
-    masks = {}
-    for runtime in ("openvino", "onnxruntime"):
-        out = tmp_path / runtime
-        command = ["segment", str(clip), "--model", str(tmp_path / "e"), "--runtime", runtime, "-o", str(out)]
-        assert main(command) == DONE
-        assert json.loads((out / "summary.json").read_text())["runtime"] == runtime
-        masks[runtime] = [path.read_bytes() for path in sorted((out / "masks").iterdir())]
-    assert masks["openvino"] == masks["onnxruntime"]
-    command = ["segment", str(clip), "--model", str(tmp_path / "e"), "-o", str(tmp_path / "o")]
-    assert main([*command, "--size", "128x192"]) == REFUSED
-    assert "exported or loaded for 64x96" in capsys.readouterr().err
-    assert main(["bench", "--model", str(tmp_path / "e"), "--frames", "3"]) == DONE
-    assert "fp32, openvino on cpu" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["td4-lite0", "td4-psp18"])
-def test_export_load_segment_eval(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The whole way, in all three runtimes."""
-    torch.manual_seed(0)
-    size = (65, 97)
-    weights, clip = tmp_path / "w.safetensors", write_clip(tmp_path / "clip.mp4", 9)
-    classes = {"num_classes": 11, "classes": CAMVID_CLASSES, "palette": CAMVID_PALETTE}
-    save(create_model(name, size=size, **classes), weights)
-    assert main(["export", str(weights), "--to", "onnx", "-o", str(tmp_path / "e")]) == DONE
-    masks, figures = {}, {}
-    for runtime, model in (("torch", weights), ("onnxruntime", tmp_path / "e"), ("openvino", tmp_path / "e")):
-        place = tmp_path / runtime
-        run = ["--model", str(model), "--runtime", runtime, "--quiet"]
-        assert main(["segment", str(clip), *run, "-o", str(place)]) == DONE
-        masks[runtime] = np.stack([np.asarray(Image.open(path)) for path in sorted((place / "masks").iterdir())])
-        data = ["--data", "synthetic", "--split", "tiny-val", "--json", str(tmp_path / "figures.json")]
-        assert main(["eval", *run, *data]) == DONE
-        figures[runtime] = json.loads((tmp_path / "figures.json").read_text())
-    for runtime in ("onnxruntime", "openvino"):
-        assert np.mean(masks[runtime] == masks["torch"]) > 0.999
-        assert figures[runtime]["miou"] == pytest.approx(figures["torch"]["miou"], abs=0.05)
-        assert len(figures[runtime]["per_path"]) == len(figures["torch"]["per_path"])
-    capsys.readouterr()

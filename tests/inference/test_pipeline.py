@@ -22,6 +22,7 @@ from tdseg.inference import pipeline, recorder
 from tdseg.inference.pipeline import default_output, segment, segment_to
 from tdseg.inference.stream import Stream
 from tdseg.masks import draw
+from tdseg.masks.palette import color_table
 from tdseg.models.tdnet import TDNet
 from tdseg.video import VideoReader, VideoWriter, open_video
 
@@ -98,7 +99,7 @@ def test_result_folder(model: TDNet, clip: Path, tmp_path: Path) -> None:
     with open_video(tmp_path / "overlay.mp4") as reader:
         frames = list(reader)
     assert [frame.time_s for frame in frames] == pytest.approx([index / FPS for index in range(12)], abs=1e-3)
-    colors = draw.color_table(model.config.palette)
+    colors = color_table(model.config.palette)
     shown = draw.overlay(results[-1].frame, results[-1].mask, colors)
     assert np.abs(frames[-1].image.astype(int) - shown.astype(int)).mean() < 16  # as far as compression allows
     written = json.loads((tmp_path / "summary.json").read_text())

@@ -1,16 +1,16 @@
 from __future__ import annotations
 
-import io
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from support import layouts
 from tdseg.errors import DataError
 from tdseg.masks import draw
-from tdseg.masks.reading import Palette, open_masks, read_palette
+from tdseg.masks.palette import Palette, color_table
+from tdseg.masks.reading import open_masks
 
 COLORS = ((0, 0, 0), (200, 10, 10), (10, 200, 10), (9, 9, 9))
 MASKS = [np.array([[0, 1, 2], [2, index, 255]], np.uint8) for index in range(3)]
@@ -25,26 +25,14 @@ def folder(path: Path, masks: list[np.ndarray], names: list[str] | None = None) 
 
 @pytest.fixture
 def palette(tmp_path: Path) -> Palette:
-    lines = ["# R G B name", "0 0 0 Sky", "", "200,10,10 Road", "10\t200\t10\tOld tree", "9 9 9 Void"]
-    (tmp_path / "palette.txt").write_text("\n".join(lines))
-    return read_palette(tmp_path / "palette.txt")
-
-
-def test_palette(palette: Palette) -> None:
-    assert palette.names == ("Sky", "Road", "Old tree", "Void")
-    assert palette.colors.tolist() == [list(color) for color in COLORS]
-
-
-def test_palette_with_a_mark_and_several_voids(tmp_path: Path) -> None:
-    (tmp_path / "palette.txt").write_text("0 0 0 void\n1 1 1 void\n2 2 2 Road\n", encoding="utf-8-sig")
-    assert read_palette(tmp_path / "palette.txt").names == ("void", "void", "Road")
+    return layouts.palette(tmp_path)
 
 
 def test_indexed_and_grey_pngs_hold_classes(tmp_path: Path, palette: Palette) -> None:
     grey = folder(tmp_path / "grey", MASKS)
     (tmp_path / "indexed").mkdir()
     for index, mask in enumerate(MASKS):
-        draw.save_mask(tmp_path / "indexed" / f"{index}.png", mask, draw.color_table(COLORS))
+        draw.save_mask(tmp_path / "indexed" / f"{index}.png", mask, color_table(COLORS))
     for path in (grey, tmp_path / "indexed"):
         masks = open_masks(path)
         assert (len(masks), masks.size) == (3, (2, 3))
@@ -67,19 +55,6 @@ def test_colours_become_classes(tmp_path: Path, palette: Palette, mode: str) -> 
     (tmp_path / "masks").mkdir()
     Image.fromarray(np.array([COLORS], np.uint8)).convert(mode).save(tmp_path / "masks" / "a.png")
     assert [mask.tolist() for mask in open_masks(tmp_path / "masks", palette)] == [[[0, 1, 2, 255]]]
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
-def test_npz(tmp_path: Path, palette: Palette, dtype: type) -> None:
-    stack: np.ndarray = np.stack(MASKS).astype(dtype)
-    np.savez_compressed(tmp_path / "masks.npz", stack)
-    masks = open_masks(tmp_path / "masks.npz")
-    assert (len(masks), masks.size) == (3, (2, 3))
-    for mask, expected in zip(masks, MASKS, strict=True):
-        assert mask.dtype == np.uint8
-        assert np.array_equal(mask, expected)
-    np.savez(tmp_path / "void.npz", np.full((1, 2, 2), 3))
-    assert all((mask == 255).all() for mask in open_masks(tmp_path / "void.npz", palette))
 
 
 @pytest.mark.parametrize(
@@ -161,93 +136,3 @@ def test_refused_folders(tmp_path: Path, palette: Palette) -> None:
     (tmp_path / "damaged" / "0.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"0.png: not a readable image"):
         open_masks(tmp_path / "damaged")
-
-
-def test_npz_of_bools(tmp_path: Path) -> None:
-    np.savez(tmp_path / "masks.npz", np.array([[[True, False]]]))
-    assert [mask.tolist() for mask in open_masks(tmp_path / "masks.npz")] == [[[1, 0]]]
-
-
-def npz_with(path: Path, shape: tuple[int, ...], data: bytes, compression: int = zipfile.ZIP_STORED) -> int:
-    """A file whose array claims a shape; returns where its compressed data ends."""
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        archive.writestr("a.npy", header.getvalue() + data)
-        return archive.start_dir
-
-
-@pytest.mark.parametrize("shape", [(0, 2, 2), (1, 0, 2), (-1, 2, 2), (1, -2, -2)])
-def test_npz_without_pixels(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    npz_with(tmp_path / "masks.npz", shape, bytes(4))
-    with pytest.raises(DataError, match="1 arrays, the first uint8"):
-        open_masks(tmp_path / "masks.npz")
-
-
-def test_npz_shorter_than_it_claims(tmp_path: Path) -> None:
-    npz_with(tmp_path / "masks.npz", (10**12, 2, 2), bytes(8))
-    with pytest.raises(DataError, match="not a whole"):
-        open_masks(tmp_path / "masks.npz")
-
-
-@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_damaged_npz(tmp_path: Path, compression: int) -> None:
-    path, noise = tmp_path / "masks.npz", np.random.default_rng(0).bytes(90_000)
-    end = npz_with(path, (9, 100, 100), noise, compression)
-    whole = path.read_bytes()
-    for at in (40, 200, end // 2, end - 20):
-        path.write_bytes(whole[:at] + bytes(16 * [0xFF]) + whole[at + 16 :])
-        with pytest.raises(DataError, match=r"masks.npz: "):
-            list(open_masks(path))
-
-
-@pytest.mark.parametrize(
-    ("offset", "value", "message"), [((6, 8), 1, "encrypted"), ((8, 10), 77, "compression method is not supported")]
-)
-def test_npz_that_zipfile_cannot_read(tmp_path: Path, offset: tuple[int, int], value: int, message: str) -> None:
-    path = tmp_path / "masks.npz"
-    start = npz_with(path, (1, 2, 2), bytes(4))
-    data = bytearray(path.read_bytes())
-    data[offset[0]] = data[start + offset[1]] = value  # in the header of the member and in the directory
-    path.write_bytes(data)
-    with pytest.raises(DataError, match=message):
-        open_masks(path)
-
-
-def test_refused_npz(tmp_path: Path) -> None:
-    path = tmp_path / "masks.npz"
-    for arrays, message in (
-        ({"a": np.zeros((2, 2), np.uint8)}, r"uint8 \(2, 2\)"),
-        ({"a": np.zeros((2, 2, 2))}, r"float64 \(2, 2, 2\)"),
-        ({"a": MASKS[0][None], "b": MASKS[0][None]}, "2 arrays"),
-        ({"a": np.full((1, 2, 2), 300)}, "mask 0: values 300"),
-        ({"a": np.array([{}])}, r"object \(1,\)"),
-        ({"a": np.asfortranarray(np.zeros((2, 3, 4), np.uint8))}, "not a whole"),
-    ):
-        np.savez(path, **arrays)
-        with pytest.raises(DataError, match=message):
-            open_masks(path)
-    np.savez(path, np.zeros((9, 90, 90), np.uint8))
-    path.write_bytes(path.read_bytes()[:4000])
-    with pytest.raises(DataError, match=r"masks.npz: not a whole"):
-        open_masks(path)
-    with pytest.raises(DataError, match=r"none.npz: No such file"):
-        open_masks(tmp_path / "none.npz")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("1 2 3", "line 1: '1 2 3'"),
-        ("0 0 0 a\n1 2 256 b", "line 2"),
-        ("1 1 1 a\n1 1 1 b", "colour of a"),
-        ("1 1 1 a\n2 2 2 b\n3 3 3 a", "line 3: '3 3 3 a' repeats the class a"),
-        ("# nothing", "0 classes"),
-        ("\udcff", "not a"),
-    ],
-)
-def test_refused_palettes(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "palette.txt"
-    path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(DataError, match=message):
-        read_palette(path)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from tdseg.data.clip import Clip
 from tdseg.masks.classes import CAMVID32
+from tdseg.masks.palette import Palette, read_palette
 from tdseg.street import render_street
 
 SIZE = (32, 48)
@@ -101,3 +102,10 @@ def folder(root: Path, **fields: object) -> Path:
     root.mkdir(parents=True, exist_ok=True)
     (root / "data.yaml").write_text(yaml.safe_dump({"classes": ["road", "car"], **fields}))
     return root
+
+
+def palette(root: Path) -> Palette:
+    """Sky, Road, Old tree and Void, read from a file in that folder."""
+    lines = ["# R G B name", "0 0 0 Sky", "", "200,10,10 Road", "10\t200\t10\tOld tree", "9 9 9 Void"]
+    (root / "palette.txt").write_text("\n".join(lines))
+    return read_palette(root / "palette.txt")

@@ -31,11 +31,7 @@ def moving_frames(count: int, size: tuple[int, int] = SIZE, seed: int = 0) -> li
 def small_model() -> TDNet:
     """A td4-lite0, as the paper merges, whose untrained masks vary over the picture: it has seen some frames."""
     torch.manual_seed(0)
-    merging = {
-        "propagation": "attention",
-        "d_k": 64,
-        "d_v": 16,
-    }
+    merging = {"propagation": "attention", "d_k": 64, "d_v": 16}
     model = create_model(
         "td4-lite0", size=SIZE, head_channels=16, classes=CAMVID_CLASSES, palette=CAMVID_PALETTE, **merging
     )

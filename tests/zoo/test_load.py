@@ -172,7 +172,7 @@ def test_what_is_exported_does_not_run_in_torch(run: Path, cache: Path) -> None:
     assert load(folder, runtime="auto").runtime == "openvino"
     with pytest.raises(ConfigError, match="an exported folder, as a model of torch"):
         load(folder)
-    with pytest.raises(ConfigError, match="runtime torch for .*, which holds onnx graphs"):
+    with pytest.raises(ConfigError, match=r"runtime torch for .*, which holds onnx graphs"):
         prepare(folder, Execution(runtime="torch"))
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 import tdseg
+from support.hostile import Hostile
 from support.reference import FILES, FIXTURES, FULL, Golden, draw_state, golden
 from tdseg.cli import DONE, REFUSED, main
 from tdseg.errors import ConfigError, OutputError, WeightsError
@@ -157,14 +158,6 @@ def test_wrong_weights_are_named(state: Any, named: str, tmp_path: Path) -> None
         converted(state(), tmp_path, "td4-psp18")
     assert named in str(error.value)
     assert not (tmp_path / "ours.safetensors").exists()
-
-
-class Hostile:
-    def __init__(self, victim: Path) -> None:
-        self.victim = victim
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Path.touch, (self.victim,))
 
 
 def test_hostile_files_execute_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 import tdseg
+from support.hostile import Hostile
 from tdseg.errors import ConfigError, OutputError, WeightsError
 from tdseg.masks import classes
 from tdseg.models.tdnet import TDNet
@@ -42,20 +43,16 @@ def test_packaged_weights(name: str) -> None:
     assert all(p.isfinite().all() for p in model.parameters())
 
 
-class Bomb:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return Path.touch, (Path("bomb-went-off"),)  # type: ignore[return-value]
-
-
 def test_pickles_are_never_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    torch.save({"model": Bomb()}, "new.pth")
-    Path("old.pkl").write_bytes(pickle.dumps(Bomb()))
+    victim = tmp_path / "executed"
+    torch.save({"model": Hostile(victim)}, "new.pth")
+    Path("old.pkl").write_bytes(pickle.dumps(Hostile(victim)))
     Path("renamed.safetensors").write_bytes(Path("new.pth").read_bytes())
     for name in ("new.pth", "old.pkl", "renamed.safetensors"):
         with pytest.raises(WeightsError, match="pickled checkpoint, not opened"):
             tdseg.load(name)
-    assert not Path("bomb-went-off").exists()
+    assert not victim.exists()
 
 
 def test_damaged_file(saved: Path, tmp_path: Path) -> None:
@@ -112,7 +109,7 @@ def test_sizes_that_no_memory_holds(tmp_path: Path) -> None:
 def test_fused_models_are_not_saved(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="before calling fuse"):
         tdseg.save(catalog.create_model("lite0").fuse(), tmp_path / "fused.safetensors")
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot write"):
         tdseg.save(catalog.create_model("lite0"), tmp_path / "missing" / "x.safetensors")
 
 

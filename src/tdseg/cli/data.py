@@ -16,7 +16,7 @@ from tdseg.cli.terminal import DONE, IN_PART, out, progress_bar
 from tdseg.errors import ConfigError
 
 if TYPE_CHECKING:
-    from tdseg.data.check import Pixels, Report
+    from tdseg.data.check import Pixels, SourceReport
     from tdseg.data.source import Source
 
 data = App(name="data", help="Data sets to train and evaluate on.")
@@ -78,7 +78,7 @@ def _read(config: Path) -> dict[str, Any]:
     return values
 
 
-def _show(reports: list[Report]) -> None:
+def _show(reports: list[SourceReport]) -> None:
     table = Table("source", "images", "clips", "frames", "without history", "size", box=None)
     for report in reports:
         numbers = (report.images, report.clips, report.source["length"], len(report.without_history))
@@ -110,7 +110,7 @@ def _shares(sets: dict[str, Pixels]) -> Table:
     return table
 
 
-def _faults(report: Report) -> Iterator[tuple[str, list[str]]]:
+def _faults(report: SourceReport) -> Iterator[tuple[str, list[str]]]:
     """Each kind of fault there is: a title, and what is wrong."""
     frames = report.source["length"]
     kinds = {

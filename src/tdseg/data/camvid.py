@@ -9,11 +9,12 @@ import re
 from itertools import groupby, pairwise
 from pathlib import Path
 
-from tdseg.data.pictures import LabelReader, images_in
-from tdseg.data.tracks import Shot, Step, Track, TrackClips, paired
-from tdseg.errors import DataError, TdsegError
+from tdseg.data.tracks import Shot, Track, TrackClips
+from tdseg.errors import DataError
 from tdseg.masks.classes import CAMVID32, CAMVID32_CLASSES, CAMVID32_PALETTE, CAMVID_CLASSES, CAMVID_PALETTE
+from tdseg.masks.labels import ClassTable
 from tdseg.metrics.iou import VOID
+from tdseg.video.pictures import images_in
 
 SEGNET_VOID = 11
 HZ = 30.0
@@ -31,61 +32,93 @@ class CamVid(TrackClips):
     """CamVid's labelled frames, in order of sequence and time. Which layout it is shows in the folders.
 
     Frames before a labelled one are the labelled ones before it in the same sequence, at even steps of time: 1 s in
-    train and test, 1/15 s in val.
+    train and test, 1/15 s in val; `step` counts these.
 
-    Args:
-        root: folder with images/SPLIT/ and labels/SPLIT/ (SegNet: 480×360, 11 classes as indices), or with
-            701_StillsRaw_full/ and LabeledApproved_full/ (original: 960×720, 32 classes as colours). There, files
-            train.txt, val.txt and test.txt with names of frames, if present, take the place of the official split.
-        split: "train" (367 frames officially), "val" (101, real video at 15 Hz) or "test" (233).
-        length: frames per clip.
-        step: see `TrackClips`; in steps between labelled frames.
-        num_classes: 11, or 32, which the original layout alone has.
-        strict: see `TrackClips`.
-
-    Raises:
-        DataError: the layout is another, an image lacks its label, or is not named by sequence and frame.
+    The root holds images/SPLIT/ and labels/SPLIT/ (SegNet: 480×360, 11 classes as indices), or 701_StillsRaw_full/ and
+    LabeledApproved_full/ (original: 960×720, 32 classes as colours, grouped into the 11 unless `num_classes` is 32).
+    There, files train.txt, val.txt and test.txt with names of frames, if present, take the place of the official split.
+    Splits are "train" (367 frames officially), "val" (101, real video at 15 Hz) and "test" (233).
     """
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: str,
-        *,
-        length: int = 1,
-        step: Step = (1, 1),
-        num_classes: int = 11,
-        strict: bool = True,
-    ) -> None:
-        root = Path(root)
-        original = (root / STILLS).is_dir()
+    title = "CamVid"
+    layout = f"images/train/*.jpg and labels/train/*.png (SegNet), or {STILLS}/ and {COLORS}/ (original)"
+
+    def find_tracks(self) -> list[Track]:
+        """See TrackClips: a track for each run of frames at even steps."""
+        original, num_classes = (self.root / STILLS).is_dir(), self._num_classes or len(CAMVID_CLASSES)
         if num_classes not in ((11, 32) if original else (11,)):
             raise DataError(
-                f"num_classes {num_classes} for {root}",
+                f"num_classes {num_classes} for {self.root}",
                 expected="11, or 32 in the original layout" if original else "11, all that the SegNet layout has",
                 do="choose one of them",
             )
-        flaws: list[TdsegError] = []
-        shots = (_original if original else _segnet)(root, split, flaws)
-        runs = _runs(shots, flaws)
-        self.fps = _rate(runs)
-        self.classes = CAMVID_CLASSES if num_classes == 11 else CAMVID32_CLASSES
-        self.palette = CAMVID_PALETTE if num_classes == 11 else CAMVID32_PALETTE
-        super().__init__(
-            f"CamVid {split}",
-            [track for track, _ in runs],
-            _color_reader(num_classes)
-            if original
-            else LabelReader(dict(enumerate(range(SEGNET_VOID))) | {SEGNET_VOID: VOID}),
-            length=length,
-            step=step,
-            flaws=flaws,
-            strict=strict,
-        )
+        grouped = num_classes == len(CAMVID_CLASSES)
+        self.classes = CAMVID_CLASSES if grouped else CAMVID32_CLASSES
+        self.palette = CAMVID_PALETTE if grouped else CAMVID32_PALETTE
+        if original:
+            parts = {color: part if grouped else part and name for name, color, part in CAMVID32}
+            self.labels = ClassTable({}, {c: self.classes.index(part) if part else VOID for c, part in parts.items()})
+        else:
+            self.labels = ClassTable({i: i for i in range(SEGNET_VOID)} | {SEGNET_VOID: VOID})
+        return self._runs(self._original() if original else self._segnet())
+
+    def _segnet(self) -> list[Shot]:
+        folder, labels = self.root / "images" / self.split, self.root / "labels" / self.split
+        images = images_in(folder)
+        if not images:
+            raise self.no_images(folder)
+        return self.paired(images, {path.stem: path for path in labels.glob("*.png")}, labels)
+
+    def _original(self) -> list[Shot]:
+        stills, colors = self.root / STILLS, self.root / COLORS
+        lists = {name: path for name in SPLITS if (path := self.root / f"{name}.txt").is_file()}
+        listed = _listed(lists[self.split]) if self.split in lists else None
+        images = [
+            path
+            for path in images_in(stills)
+            if (path.stem in listed if listed is not None else not lists and official_split(path.stem) == self.split)
+        ]
+        if not images:
+            raise DataError(
+                f"{stills} holds no images of split {self.split!r}",
+                expected=f"one of {', '.join(lists or SPLITS)}, and images such as 0016E5_07959.png",
+                do="choose another split, or complete the data set",
+            )
+        for stem in sorted((listed or set()) - {path.stem for path in images}):
+            self.flaw(f"{lists[self.split]} names {stem}", expected=f"an image {stem}.png in {STILLS}", do="add it")
+        return self.paired(images, {path.stem.removesuffix("_L"): path for path in colors.glob("*_L.png")}, colors)
+
+    def _runs(self, shots: list[Shot]) -> list[Track]:
+        """The shots of each sequence, cut where the steps between their numbers change; sets the rate of videos."""
+        places = {shot: place for shot in shots if (place := _place(shot.image.stem))}
+        for shot in shots:
+            if shot not in places:
+                expected = "a name such as 0016E5_07959.png"
+                self.flaw(f"{shot.image}: no frame number", expected=expected, do="rename the file")
+        tracks: list[Track] = []
+        steps: set[int] = set()
+        for sequence, run in groupby(sorted(places, key=lambda shot: places[shot]), key=lambda shot: places[shot][0]):
+            frames = list(run)
+            numbers = [places[shot][1] for shot in frames]
+            cuts = _cuts(numbers)
+            for start, end in pairwise(cuts):
+                name = sequence if len(cuts) == 2 else f"{sequence} from {numbers[start]:05d}"
+                tracks.append(Track(name, frames[start:end], range(end - start)))
+                if end - start > 1:
+                    steps.add(numbers[start + 1] - numbers[start])
+        self.fps = HZ / steps.pop() if len(steps) == 1 and max(steps) <= VIDEO else None
+        return tracks
 
 
-def official_split(sequence: str, frame: int) -> str | None:
-    """The split that a frame belongs to (Sturgess et al., BMVC 2009); None for sequences that are not CamVid's."""
+def _place(stem: str) -> tuple[str, int] | None:
+    """Sequence and number of a frame, by its name."""
+    match = NAME.fullmatch(stem)
+    return (match[1], int(match[2])) if match else None
+
+
+def official_split(stem: str) -> str | None:
+    """The split of a frame, by its name (Sturgess et al., BMVC 2009); None for sequences that are not CamVid's."""
+    sequence, frame = _place(stem) or ("", 0)
     if sequence == "0016E5":
         return "val" if 7959 <= frame <= 8159 else "train"
     if sequence == "0001TP":
@@ -93,73 +126,9 @@ def official_split(sequence: str, frame: int) -> str | None:
     return {"0006R0": "train", "Seq05VD": "test"}.get(sequence)
 
 
-def _segnet(root: Path, split: str, flaws: list[TdsegError]) -> list[Shot]:
-    folder, labels = root / "images" / split, root / "labels" / split
-    images = images_in(folder)
-    if not images:
-        raise DataError(
-            f"{folder} holds no images",
-            expected=f"images/train/*.jpg and labels/train/*.png (SegNet), or {STILLS}/ and {COLORS}/ (original)",
-            do="point root at the folder that contains them",
-        )
-    return paired(images, {path.stem: path for path in labels.glob("*.png")}, labels, flaws)
-
-
-def _original(root: Path, split: str, flaws: list[TdsegError]) -> list[Shot]:
-    lists = {name: root / f"{name}.txt" for name in SPLITS if (root / f"{name}.txt").is_file()}
-    listed = _listed(lists[split]) if split in lists else None
-    images = [
-        path
-        for path in images_in(root / STILLS)
-        if (path.stem in listed if listed is not None else not lists and _split_of(path) == split)
-    ]
-    if not images:
-        raise DataError(
-            f"{root / STILLS} holds no images of split {split!r}",
-            expected=f"one of {', '.join(lists or SPLITS)}, and images such as 0016E5_07959.png",
-            do="choose another split, or complete the data set",
-        )
-    flaws.extend(
-        DataError(f"{lists[split]} names {stem}", expected=f"an image {stem}.png in {STILLS}", do="add it")
-        for stem in sorted((listed or set()) - {path.stem for path in images})
-    )
-    labels = {path.stem.removesuffix("_L"): path for path in (root / COLORS).glob("*_L.png")}
-    return paired(images, labels, root / COLORS, flaws)
-
-
 def _listed(path: Path) -> set[str]:
     """The stems that a list names, one a line; a second column, of labels, may follow."""
     return {Path(line.split()[0]).stem for line in path.read_text(encoding="utf-8").splitlines() if line.strip()}
-
-
-def _split_of(path: Path) -> str | None:
-    match = NAME.fullmatch(path.stem)
-    return official_split(match[1], int(match[2])) if match else None
-
-
-def _runs(shots: list[Shot], flaws: list[TdsegError]) -> list[tuple[Track, int]]:
-    """The shots cut where the steps between their frame numbers change, each run with its step (0: a single frame)."""
-    numbered = []
-    for shot in shots:
-        if match := NAME.fullmatch(shot.image.stem):
-            numbered.append((match[1], int(match[2]), shot))
-        else:
-            flaws.append(
-                DataError(
-                    f"{shot.image}: no frame number", expected="a name such as 0016E5_07959.png", do="rename the file"
-                )
-            )
-    numbered.sort(key=lambda item: item[:2])
-    runs = []
-    for sequence, items in groupby(numbered, key=lambda item: item[0]):
-        frames = [(number, shot) for _, number, shot in items]
-        cuts = _cuts([number for number, _ in frames])
-        for start, end in pairwise(cuts):
-            part = frames[start:end]
-            name = sequence if len(cuts) == 2 else f"{sequence} from {part[0][0]:05d}"
-            step = part[1][0] - part[0][0] if len(part) > 1 else 0
-            runs.append((Track(name, [shot for _, shot in part], range(len(part))), step))
-    return runs
 
 
 def _cuts(numbers: list[int]) -> list[int]:
@@ -173,15 +142,3 @@ def _cuts(numbers: list[int]) -> list[int]:
         else:
             step = step or apart
     return [*cuts, len(numbers)]
-
-
-def _rate(runs: list[tuple[Track, int]]) -> float | None:
-    """Frames per second, where all runs are videos of one rate."""
-    steps = {step for _, step in runs if step}
-    return HZ / steps.pop() if len(steps) == 1 and max(steps) <= VIDEO else None
-
-
-def _color_reader(num_classes: int) -> LabelReader:
-    if num_classes == 32:
-        return LabelReader({}, {c: VOID if name == "Void" else i for i, (name, c, _) in enumerate(CAMVID32)})
-    return LabelReader({}, {c: VOID if part is None else CAMVID_CLASSES.index(part) for _, c, part in CAMVID32})

@@ -1,4 +1,4 @@
-"""What is in the data of a run, and what is wrong with it, before hours are spent."""
+"""A look at the data of a run, and at all that is wrong with it, before hours are spent."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from tdseg.data.clip import ClipDataset
-from tdseg.data.pictures import LabelError
 from tdseg.data.source import Source, open_source
 from tdseg.errors import TdsegError
+from tdseg.masks.labels import LabelError
 from tdseg.metrics.iou import VOID
 
 OnProgress = Callable[[int, int | None], None]
@@ -20,7 +20,7 @@ OnProgress = Callable[[int, int | None], None]
 
 @dataclass
 class Pixels:
-    """What is in the images and labels of a data set."""
+    """The images and labels of a data set."""
 
     sizes: dict[str, int] = field(default_factory=dict)
     """Number of images of each size, as HxW."""
@@ -35,8 +35,8 @@ class Pixels:
 
 
 @dataclass
-class Report:
-    """One source."""
+class SourceReport:
+    """One source, and what is missing or wrong in it."""
 
     source: dict[str, Any]
     """Its fields."""
@@ -63,7 +63,7 @@ class Report:
         return {**fields, **pixels, "sound": self.sound}
 
 
-def check(sources: Sequence[Source], *, on_progress: OnProgress | None = None) -> list[Report]:
+def check(sources: Sequence[Source], *, on_progress: OnProgress | None = None) -> list[SourceReport]:
     """Look at sources: every labelled image and its label are read once, of the frames before them only the names.
 
     Of synthetic data, one video stands for all.
@@ -83,7 +83,7 @@ def check(sources: Sequence[Source], *, on_progress: OnProgress | None = None) -
         if still not in pixels:
             pixels[still] = _read(stills, one_video=source.root is None, on_progress=on_progress)
         reports.append(
-            Report(
+            SourceReport(
                 source=source.model_dump(mode="json"),
                 name=clips.name,
                 images=len(stills),

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from torch import Generator, Tensor
 
-Color = tuple[int, int, int]
-"""RGB, 0..255."""
+from tdseg.masks.palette import Color
 
 
 class Clip(NamedTuple):

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
-import numpy as np
 import yaml
-from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from tdseg.config import FrozenConfig
-from tdseg.data.clip import Color
-from tdseg.data.pictures import MOST_CLASSES, LabelReader, default_palette, images_in
-from tdseg.data.tracks import Shot, Step, Track, TrackClips, paired
+from tdseg.data.tracks import Shot, Track, TrackClips
 from tdseg.errors import DataError, TdsegError
+from tdseg.masks.labels import ClassTable
+from tdseg.masks.palette import Color, default_palette
 from tdseg.metrics.iou import VOID
 from tdseg.video import open_video
+from tdseg.video.pictures import RGB, images_in
 from tdseg.video.reader import FALLBACK_FPS
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 FILE = "data.yaml"
+MOST_CLASSES = 253
 
 
 class FolderClass(FrozenConfig):
@@ -55,7 +56,7 @@ class Part(FrozenConfig):
 
 
 class FolderConfig(FrozenConfig):
-    """What data.yaml says. Paths are relative to its folder."""
+    """The fields of data.yaml. Paths are relative to its folder."""
 
     classes: tuple[FolderClass, ...] = Field(
         min_length=1,
@@ -87,67 +88,108 @@ class FolderConfig(FrozenConfig):
         """Mask values and colours that are no class."""
         return [i for i in self.ignore if isinstance(i, int)], [i for i in self.ignore if not isinstance(i, int)]
 
-    def label_reader(self) -> LabelReader:
-        """Turns the masks into classes."""
+    def class_table(self) -> ClassTable:
+        """The classes of the masks."""
         values, colors = self.ignored()
         free = (value for value in range(VOID) if value not in values)
         table = {value: index for index, value in zip(range(len(self.classes)), free, strict=False)}
         by_color = {c.color: index for index, c in enumerate(self.classes) if c.color}
-        return LabelReader(table | dict.fromkeys(values, VOID), by_color and by_color | dict.fromkeys(colors, VOID))
+        return ClassTable(table | dict.fromkeys(values, VOID), by_color and by_color | dict.fromkeys(colors, VOID))
 
 
 class Folder(TrackClips):
     """The parts of one split, one after the other: images are stills, a video's labelled frames have a past.
 
-    Args:
-        root: folder with data.yaml.
-        split: one that data.yaml names.
-        length: frames per clip. More than one leaves still images out.
-        step: see `TrackClips`.
-        strict: see `TrackClips`.
+    The root holds data.yaml, which names the splits. Clips of more than one frame leave still images out.
 
     Raises:
-        DataError: data.yaml is missing or wrong, a part holds nothing, an image or mask lacks the other.
-        VideoError: a video cannot be opened.
+        ConfigError: data.yaml has fields that are missing, unknown or wrong.
+        DataError: data.yaml is missing; with `strict`, a part holds nothing, a video cannot be opened, an image or mask
+            lacks the other.
     """
 
-    def __init__(
-        self, root: str | Path, split: str, *, length: int = 1, step: Step = (1, 1), strict: bool = True
-    ) -> None:
-        root = Path(root)
-        config = read_config(root / FILE)
-        if split not in config.splits:
+    def find_tracks(self) -> list[Track]:
+        """See TrackClips: the tracks of each part."""
+        config = read_config(self.root / FILE)
+        if self.split not in config.splits:
             raise DataError(
-                f"{root / FILE}: no split {split!r}",
+                f"{self.root / FILE}: no split {self.split!r}",
                 expected=f"one of {', '.join(config.splits)}",
                 do="choose one of them, or add it",
             )
+        self.title = self.root.name
         self.classes = tuple(c.name for c in config.classes)
-        self.palette = tuple(
-            c.color or default for c, default in zip(config.classes, default_palette(len(self.classes)), strict=True)
-        )
-        flaws: list[TdsegError] = []
-        opened = [_open_part(part, root, flaws) for part in config.splits[split]]
-        tracks = [track for part in opened for track in part.tracks]
+        defaults = default_palette(len(self.classes))
+        self.palette = tuple(c.color or default for c, default in zip(config.classes, defaults, strict=True))
+        self.labels = config.class_table()
+        self._decoded: dict[Path, dict[int, RGB]] = {}
+        opened = [self._open(part) for part in config.splits[self.split]]
+        tracks = [track for part, _ in opened for track in part]
         self.has_past = any(len(track.shots) > 1 for track in tracks)
-        rates = {part.fps for part in opened}
+        rates = {fps for _, fps in opened}
         self.fps = rates.pop() if len(rates) == 1 else None
-        super().__init__(
-            f"{root.name} {split}", tracks, config.label_reader(), length=length, step=step, flaws=flaws, strict=strict
-        )
-        reach = (length - 1) * step[1]
-        self._wanted: dict[Path, set[int]] = {}
-        for track, end in self._ends:
-            for shot in track.shots[max(0, end - reach) : end + 1]:
-                if shot.number is not None:
-                    self._wanted.setdefault(shot.image, set()).add(shot.number)
-        self._decoded: dict[Path, dict[int, NDArray[np.uint8]]] = {}
+        return tracks
 
-    def _image(self, shot: Shot) -> NDArray[np.uint8]:
+    def _open(self, part: Part) -> tuple[list[Track], float | None]:
+        """The tracks of a part, and the rate of a video of which every frame is labelled."""
+        masks: list[Path] = []
+        if part.masks is not None:
+            masks = [f for f in images_in(self.root / part.masks) if f.suffix.lower() == ".png"]
+            if not masks:
+                self.flaw(f"{self.root / part.masks} holds no masks", expected="a folder of PNGs", do="correct masks")
+                return [], None
+        path = self.root / (part.images or part.video or "")
+        if part.images is None and not path.is_dir():
+            return self._open_file(path, masks, part.every)
+        return self._open_images(path, masks, part), None
+
+    def _open_images(self, path: Path, masks: list[Path], part: Part) -> list[Track]:
+        """Stills, or the frames of a video, with the masks of the same names."""
+        images = images_in(path)
+        if not images:
+            self.flaw(f"{path} holds no images", expected="a folder of images", do="correct the path")
+            return []
+        by_stem, stems = {mask.stem: mask for mask in masks}, {image.stem for image in images}
+        for stem, mask in by_stem.items():
+            if stem not in stems:
+                self.flaw(f"{mask} has no image", expected=f"an image named {stem}", do="complete or remove it")
+        shots = [Shot(image, by_stem.get(image.stem)) for image in images]
+        if part.images is not None:
+            shots = self.paired(images, by_stem, masks[0].parent) if masks else shots
+            return [Track(shot.image.stem, [shot], [0]) for shot in shots]
+        if not masks:
+            return [_unlabelled(path, shots, part.every or round(FALLBACK_FPS))]
+        return [Track(path.name, shots, [i for i, shot in enumerate(shots) if shot.label])]
+
+    def _open_file(self, path: Path, masks: list[Path], every: int | None) -> tuple[list[Track], float | None]:
+        """A video file, whose frames are known by number."""
+        try:
+            with open_video(path) as video:
+                info = video.info
+        except TdsegError as error:
+            self.flaw(error.got, expected=error.expected, do=error.do)
+            return [], None
+        count = info.num_frames or 0
+        numbered = {int(digits[-1]): mask for mask in masks if (digits := re.findall(r"\d+", mask.stem))}
+        shots = [Shot(path, numbered.get(i), i) for i in range(count)]
+        if not masks:
+            return [_unlabelled(path, shots, every or max(1, round(info.fps)))], None
+        placed = {shot.label for shot in shots}
+        for mask in masks:
+            if mask not in placed:
+                self.flaw(
+                    f"{mask}: not the mask of one frame of {path.name}, which has {count}",
+                    expected=f"names that end in numbers of their own, 0 … {count - 1}",
+                    do="name each mask by the number of its frame, from 0, such as 000042.png",
+                )
+        ends = [i for i, shot in enumerate(shots) if shot.label]
+        return [Track(path.name, shots, ends)], info.fps if len(ends) == count else None
+
+    def _image(self, shot: Shot) -> RGB:
         if shot.number is None:
             return super()._image(shot)
         if shot.image not in self._decoded:
-            self._decoded[shot.image] = _decode(shot.image, self._wanted[shot.image])
+            self._decoded[shot.image] = self._decode(shot.image)
         frames = self._decoded[shot.image]
         if shot.number not in frames:
             raise DataError(
@@ -157,9 +199,16 @@ class Folder(TrackClips):
             )
         return frames[shot.number]
 
+    def _decode(self, path: Path) -> dict[int, RGB]:
+        """The frames of a video that clips may need, by number; fewer where it ends before."""
+        parts = (track.shots[max(0, end - self.reach) : end + 1] for track, end in self._ends)
+        wanted = {shot.number for shots in parts for shot in shots if shot.image == path and shot.number is not None}
+        with open_video(path) as video:
+            return {frame.index: frame.image for frame in islice(video, max(wanted) + 1) if frame.index in wanted}
+
 
 def read_config(path: Path) -> FolderConfig:
-    """What a data.yaml says.
+    """The fields of a data.yaml.
 
     Raises:
         DataError: it is missing or not YAML.
@@ -176,93 +225,6 @@ def read_config(path: Path) -> FolderConfig:
     return config
 
 
-class _Opened(NamedTuple):
-    """A part of a split."""
-
-    tracks: list[Track]
-    fps: float | None = None
-    """Of a video of which every frame is labelled."""
-
-
-def _open_part(part: Part, root: Path, flaws: list[TdsegError]) -> _Opened:
-    masks = None if part.masks is None else [f for f in images_in(root / part.masks) if f.suffix.lower() == ".png"]
-    if part.masks is not None and not masks:
-        flaws.append(DataError(f"{root / part.masks} holds no masks", expected="a folder of PNGs", do="correct masks"))
-        return _Opened([])
-    path = root / (part.images or part.video or "")
-    if part.images is None and not path.is_dir():
-        return _open_file(path, masks, part.every, flaws)
-    images = images_in(path)
-    if not images:
-        flaws.append(DataError(f"{path} holds no images", expected="a folder of images", do="correct the path"))
-        return _Opened([])
-    if part.images is not None:
-        shots = [Shot(image) for image in images] if masks is None else _pairs(images, masks, flaws)
-        return _Opened([Track(shot.image.stem, [shot], [0]) for shot in shots])
-    if masks is None:
-        return _Opened([_unlabelled(path, [Shot(image) for image in images], part.every or round(FALLBACK_FPS))])
-    by_stem = {mask.stem: mask for mask in masks}
-    _check_used(by_stem, {image.stem for image in images}, flaws)
-    shots = [Shot(image, by_stem.get(image.stem)) for image in images]
-    return _Opened([Track(path.name, shots, [i for i, shot in enumerate(shots) if shot.label])])
-
-
-def _open_file(path: Path, masks: list[Path] | None, every: int | None, flaws: list[TdsegError]) -> _Opened:
-    """A video file: its frames are known by number."""
-    try:
-        with open_video(path) as video:
-            info = video.info
-    except TdsegError as error:
-        flaws.append(error)
-        return _Opened([])
-    count = info.num_frames or 0
-    if masks is None:
-        shots = [Shot(path, number=i) for i in range(count)]
-        return _Opened([_unlabelled(path, shots, every or max(1, round(info.fps)))])
-    numbered = {int(digits[-1]): mask for mask in masks if (digits := re.findall(r"\d+", mask.stem))}
-    placed = {mask for number, mask in numbered.items() if number < count}
-    flaws.extend(
-        DataError(
-            f"{mask}: not the mask of one frame of {path.name}, which has {count}",
-            expected=f"names that end in numbers of their own, 0 … {count - 1}",
-            do="name each mask by the number of its frame, from 0, such as 000042.png",
-        )
-        for mask in masks
-        if mask not in placed
-    )
-    shots = [Shot(path, numbered.get(i), i) for i in range(count)]
-    ends = sorted(i for i in numbered if i < count)
-    return _Opened([Track(path.name, shots, ends)], info.fps if len(ends) == count else None)
-
-
 def _unlabelled(path: Path, shots: list[Shot], every: int) -> Track:
     """A video of which clips end at every so many frames, the first after so many."""
     return Track(path.name, shots, range(min(every, len(shots)) - 1, len(shots), every))
-
-
-def _pairs(images: list[Path], masks: list[Path], flaws: list[TdsegError]) -> list[Shot]:
-    by_stem = {mask.stem: mask for mask in masks}
-    _check_used(by_stem, {image.stem for image in images}, flaws)
-    return paired(images, by_stem, masks[0].parent, flaws)
-
-
-def _check_used(masks: dict[str, Path], stems: set[str], flaws: list[TdsegError]) -> None:
-    """Note masks that belong to no image."""
-    flaws.extend(
-        DataError(f"{mask} has no image", expected=f"an image named {stem}", do="complete or remove it")
-        for stem, mask in masks.items()
-        if stem not in stems
-    )
-
-
-def _decode(path: Path, wanted: set[int]) -> dict[int, NDArray[np.uint8]]:
-    """Those frames of a video, by number; fewer where it ends before."""
-    last = max(wanted)
-    frames = {}
-    with open_video(path) as video:
-        for frame in video:
-            if frame.index in wanted:
-                frames[frame.index] = frame.image
-            if frame.index >= last:
-                break
-    return frames

@@ -6,52 +6,38 @@ Gupta, Arbelaez & Malik, "Perceptual Organization and Recognition of Indoor Scen
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from tdseg.data.pictures import LabelReader, default_palette, images_in
-from tdseg.data.tracks import Shot, Step, Track, TrackClips, paired
-from tdseg.errors import DataError, TdsegError
+from tdseg.data.tracks import Shot, Track, TrackClips
 from tdseg.masks.classes import NYUDV2_CLASSES
+from tdseg.masks.labels import ClassTable
+from tdseg.masks.palette import default_palette
 from tdseg.metrics.iou import VOID
+from tdseg.video.pictures import images_in
 
 
 class NYUDv2(TrackClips):
     """The labelled frames, each the last of a video of its own.
 
-    There is no official layout in files; this one is ours, see docs/data.md.
-
-    Args:
-        root: folder with images/SPLIT/ID.png (or .jpg), labels/SPLIT/ID.png (0 void, 1 … 40 the classes) and, for clips
-            of more than one frame, frames/ID/ with the raw frames before that image, named in order of time.
-        split: "train" (795 frames officially), "test" (654), or any other folder.
-        length: frames per clip. Images with too few raw frames end no clip.
-        step: see `TrackClips`.
-        strict: see `TrackClips`.
-
-    Raises:
-        DataError: the layout is another, an image lacks its label, or no image has frames enough.
+    There is no official layout in files; this one is ours, see docs/data.md: images/SPLIT/ID.png (or .jpg),
+    labels/SPLIT/ID.png (0 void, 1 … 40 the classes) and, for clips of more than one frame, frames/ID/ with the raw
+    frames before that image, named in order of time; images with too few of them end no clip. Splits are "train" (795
+    frames officially), "test" (654), or any other folder.
     """
 
+    title = "NYUDv2"
+    layout = "images/SPLIT/ID.png and labels/SPLIT/ID.png"
     classes = NYUDV2_CLASSES
     palette = default_palette(len(NYUDV2_CLASSES))
+    labels = ClassTable({0: VOID} | {i + 1: i for i in range(len(NYUDV2_CLASSES))})
 
-    def __init__(
-        self, root: str | Path, split: str, *, length: int = 1, step: Step = (1, 1), strict: bool = True
-    ) -> None:
-        root = Path(root)
-        folder, labels, past = root / "images" / split, root / "labels" / split, root / "frames"
+    def find_tracks(self) -> list[Track]:
+        """See TrackClips: a track for each labelled frame."""
+        folder, labels, past = (self.root / kind for kind in (f"images/{self.split}", f"labels/{self.split}", "frames"))
         images = images_in(folder)
         if not images:
-            raise DataError(
-                f"{folder} holds no images",
-                expected="images/SPLIT/ID.png and labels/SPLIT/ID.png",
-                do="arrange the data as docs/data.md says, and point root at the folder that contains images/",
-            )
+            raise self.no_images(folder)
         self.has_past = past.is_dir()
-        flaws: list[TdsegError] = []
         tracks = []
-        for shot in paired(images, {path.stem: path for path in labels.glob("*.png")}, labels, flaws):
-            before = [Shot(path) for path in images_in(past / shot.image.stem)] if length > 1 else []
+        for shot in self.paired(images, {path.stem: path for path in labels.glob("*.png")}, labels):
+            before = [Shot(path) for path in images_in(past / shot.image.stem)] if self.length > 1 else []
             tracks.append(Track(shot.image.stem, [*before, shot], [len(before)]))
-        read = LabelReader({0: VOID} | {i + 1: i for i in range(len(NYUDV2_CLASSES))})
-        super().__init__(f"NYUDv2 {split}", tracks, read, length=length, step=step, flaws=flaws, strict=strict)
+        return tracks

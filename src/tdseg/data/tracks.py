@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Generator
 
 from tdseg.data.clip import Clip, ClipDataset
-from tdseg.data.pictures import LabelError, LabelReader, read_image
 from tdseg.errors import DataError, TdsegError
+from tdseg.masks.classmap import Mask
+from tdseg.masks.labels import ClassTable, LabelError, read_pixels
 from tdseg.metrics.iou import VOID
-
-Step = tuple[int, int]
-Image = NDArray[np.uint8]
+from tdseg.video.pictures import RGB, read_image
 
 
 class Shot(NamedTuple):
@@ -39,50 +38,102 @@ class Track(NamedTuple):
 
 
 class TrackClips(ClipDataset):
-    """The clips of tracks: one for each end that has enough frames before it.
+    """The clips of a split of a data set: one for each end of its tracks that has enough frames before it.
+
+    A data set is a subclass, registered in `source.KINDS`. It has what is named below, `classes` and `palette`; what
+    depends on the folder, `find_tracks` sets.
 
     Args:
-        name: see ClipDataset.
-        tracks: what clips are cut from, in order.
-        read_label: turns label files into classes.
+        root: folder of the data, in the layout of the data set; None where it needs none.
+        split: part of the data set, by its own name for it.
         length: frames per clip.
         step: least and most frames from one frame of a clip to the next. Where the past is too short for the steps that
             are drawn, they are smaller; where it is too short for the least, there is no clip.
-        flaws: what is missing.
+        num_classes: which label set, where there are several; None: the usual one.
         strict: refuse flaws, and data without any clip.
 
     Raises:
-        DataError: the first flaw.
+        DataError: no data, another layout or label set; with `strict`, the first flaw.
     """
+
+    title: str
+    """Its name, without the split."""
+    layout: str
+    """Files there should be, for the error if there are none."""
+    labels: ClassTable
+    """The classes of its label files."""
 
     def __init__(
         self,
-        name: str,
-        tracks: Sequence[Track],
-        read_label: LabelReader,
+        root: str | Path | None,
+        split: str,
         *,
         length: int = 1,
-        step: Step = (1, 1),
-        flaws: Sequence[TdsegError] = (),
+        step: tuple[int, int] = (1, 1),
+        num_classes: int | None = None,
         strict: bool = True,
     ) -> None:
-        self.name = name
-        self.length = length
-        self.step = step
-        self.flaws = [flaw.got for flaw in flaws]
-        self._read_label = read_label
+        self.root, self.split = Path(root or ""), split
+        self.length, self.step, self._num_classes = length, step, num_classes
+        self.reach = (length - 1) * step[1]  # how far before its end a clip may begin
+        self._flaws: list[TdsegError] = []
+        tracks = self.find_tracks()
+        self.name = f"{self.title} {split}"
+        self.flaws = [flaw.got for flaw in self._flaws]
         needed = (length - 1) * step[0]
         self._ends = [(track, at) for track in tracks for at in track.ends if at >= needed]
         self.dropped = [self._end_name(track, at) for track in tracks for at in track.ends if at < needed]
-        if strict and flaws:
-            more = f"; and {len(flaws) - 1} more like it" if len(flaws) > 1 else ""
-            raise DataError(flaws[0].got + more, expected=flaws[0].expected, do=flaws[0].do)
+        if strict and self._flaws:
+            first, more = self._flaws[0], len(self._flaws) - 1
+            got = first.got + (f"; and {more} more like it" if more else "")
+            raise DataError(got, expected=first.expected, do=first.do)
         if strict and not self._ends:
+            few = f"{len(self.dropped)} labelled frames have too few before them"
             raise DataError(
-                f"{name}: no clip of {length} frames; {len(self.dropped)} labelled frames have too few before them",
+                f"{self.name}: no clip of {length} frames; {few}",
                 expected=f"at least {needed} frames before a labelled frame, for length {length} and step {step[0]}",
                 do="add the frames before labelled ones, or use length: 1",
             )
+        if num_classes not in (None, len(self.classes)):
+            raise DataError(
+                f"num_classes {num_classes} for {self.name}",
+                expected=f"{len(self.classes)}, the classes it has",
+                do="leave num_classes out; camvid alone has several label sets",
+            )
+
+    @abstractmethod
+    def find_tracks(self) -> list[Track]:
+        """The tracks of `split` in `root`, in order, with `reach` frames before each end; `flaw` notes what is missing.
+
+        Raises:
+            DataError: no data, or another layout.
+        """
+
+    def flaw(self, got: str, *, expected: str, do: str) -> None:
+        """Note something that is missing, in the words of an error."""
+        self._flaws.append(DataError(got, expected=expected, do=do))
+
+    def no_images(self, folder: Path) -> DataError:
+        """The error for a folder without images."""
+        return DataError(
+            f"{folder} holds no images",
+            expected=self.layout,
+            do="point root at the folder that contains them; docs/data.md shows the layout",
+        )
+
+    def paired(self, images: Sequence[Path], labels: Mapping[str, Path], where: Path) -> list[Shot]:
+        """Images with their labels; those without one are left out, as flaws.
+
+        Args:
+            images: files.
+            labels: by the stem of their images.
+            where: folder of the labels, for the error.
+        """
+        for path in images:
+            if path.stem not in labels:
+                expected = f"a PNG of the same name in {where}"
+                self.flaw(f"{path} has no label", expected=expected, do="complete the data set")
+        return [Shot(path, labels[path.stem]) for path in images if path.stem in labels]
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -115,13 +166,13 @@ class TrackClips(ClipDataset):
             places.insert(0, places[0] - drawn)
         return places
 
-    def _read(self, track: Track, at: int) -> tuple[Image, Image]:
+    def _read(self, track: Track, at: int) -> tuple[RGB, Mask]:
         """Frame (H, W, 3) and label (H, W) at a place of a track."""
         shot = track.shots[at]
         image = self._image(shot)
         if shot.label is None:
             return image, np.full(image.shape[:2], VOID, np.uint8)
-        label = self._read_label(shot.label)
+        label = self.labels.classes(read_pixels(shot.label), str(shot.label))
         if label.shape != image.shape[:2]:
             raise LabelError(
                 f"{shot.label}: {label.shape[0]}x{label.shape[1]}, its image is {image.shape[0]}x{image.shape[1]}",
@@ -130,30 +181,8 @@ class TrackClips(ClipDataset):
             )
         return image, label
 
-    def _image(self, shot: Shot) -> Image:
+    def _image(self, shot: Shot) -> RGB:
         return read_image(shot.image)
 
     def _end_name(self, track: Track, at: int) -> str:
         return str(track.shots[at].image) if track.shots else f"{track.name}, frame {at}"
-
-
-def paired(images: Sequence[Path], labels: dict[str, Path], where: Path, flaws: list[TdsegError]) -> list[Shot]:
-    """Images with their labels, by stem; images without one are noted as flaws, and left out.
-
-    Args:
-        images: files.
-        labels: by the stem of their images.
-        where: folder of the labels, for the message.
-        flaws: what is added to.
-    """
-    shots = []
-    for path in images:
-        if label := labels.get(path.stem):
-            shots.append(Shot(path, label))
-        else:
-            flaws.append(
-                DataError(
-                    f"{path} has no label", expected=f"a PNG of the same name in {where}", do="complete the data set"
-                )
-            )
-    return shots

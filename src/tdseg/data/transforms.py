@@ -97,7 +97,7 @@ def warp(x: Tensor, views_from: Tensor, views_to: Tensor) -> tuple[Tensor, Tenso
     return F.grid_sample(x, grid, align_corners=False), (grid.abs() <= 1).all(-1)
 
 
-class _Drawn(NamedTuple):
+class _ClipDraws(NamedTuple):
     """All that is random about one clip."""
 
     views: Tensor
@@ -110,12 +110,12 @@ class _Drawn(NamedTuple):
     """(T,) int64: where a frame's noise begins in the bank."""
 
 
-def _draw(clip: Clip, length: int, config: Augmentation, generator: Generator) -> _Drawn:
+def _draw(clip: Clip, length: int, config: Augmentation, generator: Generator) -> _ClipDraws:
     views = _random_views(clip, length, config, generator)
     strengths = torch.tensor([config.colour, *[config.tint] * 3, config.colour, config.colour])
     gains = 1 + (torch.rand(6, generator=generator) * 2 - 1) * strengths
     frames = torch.rand(length, 3, generator=generator)
-    return _Drawn(views, gains, frames, torch.randint(_frame_values(config.crop), (length,), generator=generator))
+    return _ClipDraws(views, gains, frames, torch.randint(_frame_values(config.crop), (length,), generator=generator))
 
 
 def _random_views(clip: Clip, length: int, config: Augmentation, generator: Generator) -> Tensor:

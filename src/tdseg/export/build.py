@@ -150,14 +150,8 @@ def _request(
         raise ConfigError(f"agreement {agreement}", expected="0..1", do="give a share of pixels, such as 0.98")
     require(*_PACKAGES, *_checkers(target), *(("nncf",) if precision == "int8" else ()))
     least = AGREEMENT[precision] if agreement is None else agreement
-    own, stride = network.config.size, _stride(network) if dynamic else 1
-    fitting = check_size(size or own, own)
-    if any(side % stride for side in fitting):
-        raise ConfigError(
-            f"size {fitting[0]}x{fitting[1]} for a graph of any size",
-            expected=f"multiples of {stride} pixels",
-            do="choose another --size to check it at",
-        )
+    own = network.config.size
+    fitting = check_size(size or own, own, multiple_of=_stride(network) if dynamic else 1)
     return _Request(target, precision, fitting, dynamic, stateful, least)
 
 

@@ -33,7 +33,7 @@ _KEPT = ["GridSample", "ReduceSum", "ReduceL2", "Softmax", "Mul", "Div"]
 
 
 class GraphInput(NamedTuple):
-    """What a path's graph is given for a frame, and says."""
+    """A frame as a path's graph is given it, and its answer in float."""
 
     inputs: dict[str, NDArray[np.generic]]
     """The image, and the memory of the frames before it; in the graph's order."""
@@ -45,7 +45,7 @@ class GraphInput(NamedTuple):
 def calibration(
     graphs: Sequence[StepGraph], clip: Footage, size: tuple[int, int], memory: Sequence[TensorSpec]
 ) -> list[list[GraphInput]]:
-    """What each path's graph meets when a clip is shown in order.
+    """The inputs of each path's graph when a clip is shown in order.
 
     Args:
         graphs: of the paths, in turn.

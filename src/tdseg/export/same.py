@@ -36,7 +36,7 @@ def use_same(module: nn.Module) -> None:
 
 
 def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
-    """What torch.onnx.export is to write for it."""
+    """The operators that torch.onnx.export writes for it."""
     from onnxscript import opset18
 
     def conv_same(x: Any, weight: Any, bias: Any, stride: int, groups: int) -> Any:

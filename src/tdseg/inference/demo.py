@@ -19,6 +19,7 @@ from tdseg.inference.folder import Summary
 from tdseg.inference.pipeline import DEFAULT_MODEL, segment_to
 from tdseg.masks import draw
 from tdseg.masks.classes import CAMVID_CLASSES, CAMVID_PALETTE
+from tdseg.masks.palette import color_table
 from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.street import render_street
 from tdseg.video import VideoWriter, open_video
@@ -71,7 +72,7 @@ def demo(
         best = max(range(num_frames), key=lambda index: len(np.unique(labels[index])))  # most to see
         with open_video(clip) as reader:
             frame = next(islice(reader, best, None)).image
-        colors = draw.color_table(CAMVID_PALETTE)
+        colors = color_table(CAMVID_PALETTE)
         with _named_when_whole(folder / "preview.png") as path:
             draw.preview(frame, _mask(folder, best), CAMVID_CLASSES, colors).save(path)
     except OSError as error:

@@ -20,7 +20,7 @@ from tdseg.errors import ConfigError, OutputError
 from tdseg.inference.folder import OutputFolder, Summary
 from tdseg.inference.recorder import AHEAD, Recorder
 from tdseg.inference.stream import Result, Stream
-from tdseg.masks import draw
+from tdseg.masks.palette import color_table
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.network import AnyRuntime, Execution, Network
 from tdseg.system import cpu_threads
@@ -119,7 +119,7 @@ def segment_to(
             reader.close()
             raise
         with folder:
-            colors = draw.color_table(stream.model.config.palette)
+            colors = color_table(stream.model.config.palette)
             recorder = Recorder(folder, source, reader.info, colors, masks=masks == "png", overlay=overlay)
             interrupt: KeyboardInterrupt | None = None
             try:

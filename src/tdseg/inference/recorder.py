@@ -11,6 +11,7 @@ from tdseg.errors import OutputError, VideoError
 from tdseg.inference.folder import Figures, OutputFolder
 from tdseg.inference.stream import Result
 from tdseg.masks import draw
+from tdseg.masks.palette import Colors
 from tdseg.video import VideoInfo, VideoWriter
 
 AHEAD = 4
@@ -28,7 +29,7 @@ class Recorder:
         folder: OutputFolder,
         source: str | Path | int,
         info: VideoInfo,
-        colors: draw.Colors,
+        colors: Colors,
         *,
         masks: bool,
         overlay: bool,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,19 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from tdseg.files import whole_file
+from tdseg.masks.palette import Colors
 from tdseg.metrics.iou import VOID
-
-Colors = NDArray[np.uint8]
-"""RGB of every mask value, (256, 3), as `color_table` gives."""
-
-
-def color_table(palette: Sequence[tuple[int, int, int]] = ()) -> Colors:
-    """RGB of every mask value, uint8 (256, 3): the palette, then hues by the golden angle, white for 255."""
-    hues = (colorsys.hsv_to_rgb(0.618034 * value % 1, 0.65, 0.95) for value in range(256))
-    table = np.array([[round(255 * channel) for channel in color] for color in hues], dtype=np.uint8)
-    table[: len(palette)] = np.reshape(palette, (-1, 3))
-    table[VOID] = 255
-    return table
 
 
 def overlay(frame: NDArray[np.uint8], mask: NDArray[np.uint8], colors: Colors) -> NDArray[np.uint8]:
@@ -51,23 +40,20 @@ def save_mask(path: Path, mask: NDArray[np.uint8], colors: Colors) -> None:
     """Write a mask as 8-bit indexed PNG: the pixel values are the classes, the palette shows them in colour.
 
     Raises:
-        OSError: the file cannot be written; nothing of it is left.
+        OutputError: the file cannot be written; nothing of it is left.
     """
-    try:
-        _indexed(mask, colors).save(path, "PNG", compress_level=1)  # a third of the time for twice the bytes
-    except OSError:
-        path.unlink(missing_ok=True)
-        raise
+    with whole_file(path) as staged:
+        _indexed(mask, colors).save(staged, "PNG", compress_level=1)  # a third of the time for twice the bytes
 
 
 def preview(frame: NDArray[np.uint8], mask: NDArray[np.uint8], classes: Sequence[str], colors: Colors) -> Image.Image:
     """A still: the frame, its overlay beside it, and below them the classes seen, by their share of the picture."""
     height, width = mask.shape
-    margin, font = 16, ImageFont.load_default(15)
+    margin = 16
     panel = Image.new("RGB", (2 * width + 3 * margin, height + 2 * margin), BACKGROUND)
     panel.paste(Image.fromarray(frame), (margin, margin))
     panel.paste(Image.fromarray(overlay(frame, mask, colors)), (width + 2 * margin, margin))
-    entries = legend(mask, classes, colors, panel.width - 2 * margin, font)
+    entries = legend(mask, classes, colors, panel.width - 2 * margin)
     still = Image.new("RGB", (panel.width, panel.height + entries.height + margin), BACKGROUND)
     still.paste(panel, (0, 0))
     still.paste(entries, (margin, panel.height))
@@ -77,13 +63,7 @@ def preview(frame: NDArray[np.uint8], mask: NDArray[np.uint8], classes: Sequence
 BACKGROUND = (22, 24, 29)
 
 
-def legend(
-    mask: NDArray[np.uint8],
-    classes: Sequence[str],
-    colors: Colors,
-    width: int,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
-) -> Image.Image:
+def legend(mask: NDArray[np.uint8], classes: Sequence[str], colors: Colors, width: int) -> Image.Image:
     """A strip of the given width: colour, name and share of every class in the mask, the largest first."""
     shares = np.bincount(mask.ravel(), minlength=len(classes)) / mask.size
     texts = {
@@ -91,7 +71,7 @@ def legend(
         for value, share in sorted(enumerate(shares), key=lambda item: -item[1])
         if share > 0
     }
-    swatch, row, gap = 14, 26, 22
+    swatch, row, gap, font = 14, 26, 22, ImageFont.load_default(15)
     strip = Image.new("RGB", (width, row * len(texts)), BACKGROUND)
     pen = ImageDraw.Draw(strip)
     x = y = 0

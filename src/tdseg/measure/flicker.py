@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdseg.errors import ConfigError, DataError
-from tdseg.masks.reading import Masks, Palette, open_masks, read_palette, size_text
+from tdseg.masks.palette import Palette, read_palette
+from tdseg.masks.reading import Masks, open_masks, size_text
 from tdseg.measure.instability import MapWriter, map_files
 from tdseg.metrics import report
 from tdseg.metrics.flow import DISFlow

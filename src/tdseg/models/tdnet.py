@@ -25,7 +25,7 @@ from tdseg.models.subnets import SubNetwork, make_subnetwork
 
 
 class ClipOutput(NamedTuple):
-    """What `TDNet.forward_clip` gives for a clip of T frames, of which S are scored (T, or 1 for score="last")."""
+    """Outputs of `TDNet.forward_clip` for T frames, of which S are scored (T, or 1 for score="last")."""
 
     logits: Tensor
     """(B, S, C, H, W) at the input's size."""
@@ -97,7 +97,7 @@ class TDNet(nn.Module):
         return TDNetState(path, ())
 
     def encode(self, x: Tensor, path: int) -> Encoded:
-        """What path `path` sees of a frame (B, 3, H, W), normalised: most of the work of a step, and without state.
+        """A frame (B, 3, H, W), normalised, as path `path` sees it: most of the work of a step, and without state.
 
         So several frames can be encoded at once, before their turn.
 

@@ -124,7 +124,7 @@ class WinogradConv2d(nn.Module):
         return (self.output @ product.flatten(1)).view(_STEP**2, count, -1).add_(self.bias)
 
     def _blocks(self, down: int, across: int, channels: int) -> list[tuple[int, int, int, int]]:
-        """What is worked on at a time: first tile row, number of them, first of the d row offsets, number of them."""
+        """Blocks worked on at a time: first tile row, number of them, first of the d row offsets, number of them."""
         d, filters = self.dilation, self.weight.shape[2]
         row = _TILE**2 * across * d * (2 * channels + filters) * self.weight.element_size()
         most = max(_MOST_BYTES // row, 1)

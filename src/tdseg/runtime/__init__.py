@@ -1,1 +1,1 @@
-"""What runs a network: torch, ONNX Runtime, OpenVINO, behind one interface."""
+"""The engines of networks: torch, ONNX Runtime, OpenVINO, behind one interface."""

@@ -95,7 +95,7 @@ class ExportedNetwork:
 
 
 READERS: dict[str, tuple[RuntimeName, ...]] = {"onnx": ("openvino", "onnxruntime"), "openvino": ("openvino",)}
-"""What runs the graphs of a target, the fastest on a CPU first."""
+"""Runtimes that read the graphs of a target, the fastest on a CPU first."""
 
 
 def open_exported(

@@ -97,14 +97,7 @@ class Manifest(FrozenConfig):
                 expected=f"{own[0]}x{own[1]}, to which frames of any size are resized",
                 do=f"leave --size out, or export or load the model for {size[0]}x{size[1]}",
             )
-        if not fixed and any(side % self.stride for side in size):
-            height, width = (round(side / self.stride) * self.stride for side in size)
-            raise ConfigError(
-                f"size {size[0]}x{size[1]} for a graph of any size",
-                expected=f"multiples of {self.stride} pixels",
-                do=f"use --size {height}x{width}, to which frames of any size are resized",
-            )
-        return check_size(size, own)
+        return check_size(size, own, multiple_of=1 if fixed else self.stride)
 
 
 def past(name: str) -> str:

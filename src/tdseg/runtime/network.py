@@ -55,7 +55,7 @@ class Execution:
 
     @property
     def form(self) -> tuple[object, ...]:
-        """What of it is a form of torch; () for the usual one."""
+        """The form of torch that it asks for; () for the usual one."""
         form = (self.fuse, self.winograd, self.channels_last, self.compile, self.autocast, self.cuda_graphs)
         return () if form == (True, None, True, False, None, False) else form
 
@@ -81,7 +81,7 @@ class Network(Protocol):
         """
 
     def encode(self, images: Tensor, path: int) -> Any:
-        """What can be done of frames, uint8 RGB (B, 3, h, w), before the turn of the path."""
+        """The part of a step that needs no turn, for frames, uint8 RGB (B, 3, h, w), of a path."""
 
     def advance(self, encoded: Any, state: TDNetState) -> tuple[Tensor, TDNetState]:
         """The rest of a step, in turn: logits (B, C, u·h, u·w) as of `TDNet.advance`, and the state for the next frame.
@@ -91,16 +91,28 @@ class Network(Protocol):
         """
 
 
-def check_size(size: tuple[int, int], own: tuple[int, int]) -> tuple[int, int]:
+def check_size(size: tuple[int, int], own: tuple[int, int], *, multiple_of: int = 1) -> tuple[int, int]:
     """The size, if a network can have it.
 
+    Args:
+        size: (height, width) of the input, pixels.
+        own: the model's own.
+        multiple_of: what a graph of any size takes multiples of.
+
     Raises:
-        ConfigError: below 64 pixels.
+        ConfigError: below 64 pixels, or no multiples.
     """
     if min(size) < MIN_SIZE:
         raise ConfigError(
             f"size {size[0]}x{size[1]}",
             expected=f"height and width of at least {MIN_SIZE} pixels",
             do=f"choose a larger size; the model's own is {own[0]}x{own[1]}",
+        )
+    if any(side % multiple_of for side in size):
+        height, width = (round(side / multiple_of) * multiple_of for side in size)
+        raise ConfigError(
+            f"size {size[0]}x{size[1]} for a graph of any size",
+            expected=f"multiples of {multiple_of} pixels",
+            do=f"use --size {height}x{width}, to which frames of any size are resized",
         )
     return size

@@ -32,7 +32,7 @@ class OpenVinoEngine:
     def __init__(self, compiled: Any) -> None:
         self._compiled = compiled
         self._free: SimpleQueue[Any] = SimpleQueue()
-        """What runs the graph; there come to be as many as threads that ever ran it at once."""
+        """Requests that run the graph; there come to be as many as threads that ever ran it at once."""
 
     def run(self, inputs: Sequence[NDArray[np.generic]]) -> Arrays:
         """See `Engine`."""
@@ -168,7 +168,7 @@ def _replace(tensor: Any, node: Any) -> None:
 
 
 def _explained(graph: object, load: Callable[[], T]) -> T:
-    """What `load` gives; OpenVINO's errors as ours."""
+    """The value of `load`; OpenVINO's errors as ours."""
     import openvino
 
     try:

@@ -145,7 +145,7 @@ class _Graphs:
 
     @torch.inference_mode()  # of buffers made and copied into under another mode, torch would refuse one
     def __call__(self, call: Callable[..., T], *arguments: Any) -> T:
-        """What `call(*arguments)` gives. Tensors may be nested in tuples; anything else is part of the combination."""
+        """`call(*arguments)`. Tensors may be nested in tuples; anything else is part of the combination."""
         leaves, _ = tree_flatten(arguments)
         key = (call.__name__, *(_signature(leaf) for leaf in leaves))
         with _one_at_a_time, torch.cuda.device(self.device):

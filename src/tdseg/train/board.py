@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from tdseg.masks.draw import Colors, color_table, overlay
+from tdseg.masks.draw import overlay
+from tdseg.masks.palette import Colors, color_table
 from tdseg.train.watch import Example, Run, Step, Warn, Watcher
 
 PANEL_WIDTH = 640

@@ -1,8 +1,8 @@
 """Any source as upright RGB frames with their times.
 
-Decoding is FFmpeg's, through PyAV; image files go through Pillow. Colours follow the tags of
-the source (matrix and range; BT.601 limited where it has none, as in FFmpeg); transparency is dropped, and more than
-8 bits are reduced to 8 without tone mapping.
+Decoding is FFmpeg's, through PyAV; image files are read by `pictures`. Colours follow the tags of the source (matrix
+and range; BT.601 limited where it has none, as in FFmpeg); transparency is dropped, and more than 8 bits are reduced to
+8 without tone mapping.
 """
 
 from __future__ import annotations
@@ -21,17 +21,13 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
-from tdseg.errors import VideoError
+from tdseg.errors import DataError, VideoError
+from tdseg.video.pictures import IMAGE_SUFFIXES, RGB, images_in, is_image, read_image
 
 FALLBACK_FPS = 25.0  # of sources that know none, such as folders of images
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 URL_TIMEOUT_S = 20.0  # how long a network source may stay silent
-
-RGB = NDArray[np.uint8]
 
 
 class Frame(NamedTuple):
@@ -50,7 +46,7 @@ class VideoInfo:
     """A source as it declares itself, rotation applied."""
 
     source: str
-    """What the user gave, printable."""
+    """As the user gave it, printable."""
     height: int
     width: int
     fps: float
@@ -124,36 +120,36 @@ def open_video(source: str | Path | int) -> VideoReader:
         if name.isdecimal():
             return _open_container(f"camera {name}", f"/dev/video{name}", "v4l2")
         if URL.match(name):
-            return _open_container(name, name)
+            return _open_container(name)
     path = Path(name)
     if os.path.isdir(path):  # unlike Path.is_dir, False where it may not look
-        return _open_images(name, _images_in(path))
-    return _open_images(name, [path]) if _is_image(path) else _open_container(name, file_address(path))
+        try:
+            return _open_images(name, images_in(path))
+        except OSError as error:
+            raise _unreachable(name, error) from error
+    return _open_images(name, [path]) if is_image(path) else _open_container(name)
 
 
 # --- files, streams, cameras, pipes ---------------------------------------------------------------------------------
 
 
 @dataclass
-class _Tally:
-    """What became of the packets of a stream."""
+class _Packets:
+    """The packets of a stream, and what ended it early."""
 
     packets: int = 0
     failed: int = 0
     stopped: str | None = None
 
 
-def file_address(path: str | Path) -> str:
-    """What FFmpeg is to open for a path: marked as a file, for else it takes ``a:b.mp4`` for a protocol."""
-    return f"file:{path}"
-
-
-def open_input(name: str, address: str, format: str | None = None) -> InputContainer:
-    """Open what FFmpeg calls ``address``; ``name`` is what errors call it.
+def open_input(name: str, address: str | None = None, format: str | None = None) -> InputContainer:
+    """Open a path or URL, or what FFmpeg calls ``address``, for which errors say ``name``.
 
     Raises:
         VideoError: it is missing, unreadable or no video.
     """
+    if address is None:  # FFmpeg takes a:b.mp4 for a protocol, unless it is marked as a file
+        address = name if URL.match(name) else f"file:{name}"
     timeout = URL_TIMEOUT_S if URL.match(address) else None
     try:
         return av.open(address, "r", format=format, timeout=timeout, metadata_errors="replace")
@@ -186,7 +182,7 @@ def start_of(stream: VideoStream) -> Fraction | None:
     return None if stream.start_time is None or stream.time_base is None else stream.start_time * stream.time_base
 
 
-def _open_container(name: str, address: str, format: str | None = None) -> VideoReader:
+def _open_container(name: str, address: str | None = None, format: str | None = None) -> VideoReader:
     container = open_input(name, address, format)
     stream = video_stream(container)
     if stream is None or container.format.name == "tty":  # FFmpeg draws text files as videos of a terminal
@@ -207,12 +203,12 @@ def _open_container(name: str, address: str, format: str | None = None) -> Video
 
 
 def _read_container(container: InputContainer, stream: VideoStream, fps: float) -> FrameGenerator:
-    tally = _Tally()
+    counts = _Packets()
     index, time_s, next_s = -1, 0.0, 0.0
     start_s = start_of(stream)
     origin = None if start_s is None else float(start_s)
     with container:
-        for index, (stamp, image) in enumerate(_decode(container, stream, tally)):
+        for index, (stamp, image) in enumerate(_decode(container, stream, counts)):
             if stamp is None:  # raw streams have no clock
                 time_s = next_s
             else:
@@ -221,27 +217,27 @@ def _read_container(container: InputContainer, stream: VideoStream, fps: float) 
                 time_s = stamp - origin
             next_s = time_s + 1 / fps
             yield Frame(index, time_s, image)
-        return _shortfall(stream, tally, index + 1, next_s, fps)
+        return _shortfall(stream, counts, index + 1, next_s, fps)
 
 
-def _decode(container: InputContainer, stream: VideoStream, tally: _Tally) -> Iterator[tuple[float | None, RGB]]:
+def _decode(container: InputContainer, stream: VideoStream, counts: _Packets) -> Iterator[tuple[float | None, RGB]]:
     # Kept, for it builds its tables once. Its fast path rounds down, about one level in 255; exact flags cost ten times
     # the time.
     reformatter = VideoReformatter()
-    for packet in _demux(container, stream, tally):
-        tally.packets += bool(packet and packet.size)
+    for packet in _demux(container, stream, counts):
+        counts.packets += bool(packet and packet.size)
         try:
             for frame in stream.decode(packet):
                 yield frame.time, _upright(frame, reformatter)
         except av.FFmpegError:
-            tally.failed += 1
+            counts.failed += 1
 
 
-def _demux(container: InputContainer, stream: VideoStream, tally: _Tally) -> Iterator[av.Packet[VideoStream] | None]:
+def _demux(container: InputContainer, stream: VideoStream, counts: _Packets) -> Iterator[av.Packet[VideoStream] | None]:
     try:
         yield from container.demux(stream)  # the last packet is empty and flushes the decoder
     except av.FFmpegError as error:
-        tally.stopped = error.strerror
+        counts.stopped = error.strerror
         yield None  # flushes likewise
 
 
@@ -267,41 +263,25 @@ def _tagged_duration(stream: VideoStream) -> float | None:
     return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else None
 
 
-def _shortfall(stream: VideoStream, tally: _Tally, count: int, end_s: float, fps: float) -> str | None:
+def _shortfall(stream: VideoStream, counts: _Packets, count: int, end_s: float, fps: float) -> str | None:
     # Packets, not frames, are held against the declared count: edit lists hide frames of whole files.
     # Half a second is the leave for a duration that is not a count.
     duration_s = _tagged_duration(stream) or 0.0
-    cut = tally.packets < stream.frames or end_s + 0.5 < duration_s
-    if not (cut or tally.failed or tally.stopped):
+    cut = counts.packets < stream.frames or end_s + 0.5 < duration_s
+    if not (cut or counts.failed or counts.stopped):
         return None
     declared = stream.frames or round(duration_s * fps)
     parts = [f"{count} of {declared} declared frames came" if declared else f"{count} frames came"]
-    if tally.failed:
-        parts.append(f"{tally.failed} damaged packet{'s were' if tally.failed > 1 else ' was'} skipped")
-    if tally.stopped:
-        parts.append(f"reading stopped: {tally.stopped}")
+    if counts.failed:
+        parts.append(f"{counts.failed} damaged packet{'s were' if counts.failed > 1 else ' was'} skipped")
+    if counts.stopped:
+        parts.append(f"reading stopped: {counts.stopped}")
     elif cut:
         parts.append("the file is cut off")
     return "; ".join(parts)
 
 
 # --- images ---------------------------------------------------------------------------------------------------------
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-
-
-def natural_order(path: Path) -> list[str | int]:
-    """Sort key by which frame 2 comes before frame 10."""
-    return [int(part) if part.isdecimal() else part.lower() for part in re.split(r"(\d+)", path.name)]
-
-
-def _images_in(folder: Path) -> list[Path]:
-    try:
-        return sorted((path for path in folder.iterdir() if _is_image(path)), key=natural_order)
-    except OSError as error:
-        raise _unreachable(str(folder), error) from error
 
 
 def _open_images(name: str, paths: list[Path]) -> VideoReader:
@@ -318,21 +298,12 @@ def _read_images(paths: list[Path]) -> FrameGenerator:
     count, unread = 0, []
     for position, path in enumerate(paths):
         try:
-            image = _load_image(path)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # all that Pillow raises
-            unread.append(f"{path.name}: {getattr(error, 'strerror', None) or 'not a readable image'}")
+            image = read_image(path)
+        except DataError as error:
+            unread.append(error.got.replace(str(path), path.name, 1))
             continue
         yield Frame(count, position / FALLBACK_FPS, image)
         count += 1
     if not unread:
         return None
     return f"{count} of {len(paths)} images came; the first that did not is {unread[0]}"
-
-
-def _load_image(path: Path) -> RGB:
-    with Image.open(path) as file:
-        image = ImageOps.exif_transpose(file)
-        if image.mode.startswith("I"):  # 16-bit grayscale, which convert() would clip rather than scale
-            gray = (np.asarray(image).clip(0, 0xFFFF) >> 8).astype(np.uint8)
-            return np.repeat(gray[..., None], 3, axis=2)
-        return np.array(image.convert("RGB"))

@@ -14,12 +14,15 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from tdseg.errors import OutputError
-from tdseg.video.reader import RGB, URL, file_address, open_input, start_of, video_stream
+from tdseg.files import unwritable
+from tdseg.video.pictures import RGB
+from tdseg.video.reader import open_input, start_of, video_stream
 
 
-class _Encoder(NamedTuple):
-    codec: Literal["libx264", "mpeg4"]
+class _Codec(NamedTuple):
+    """Settings of a codec."""
+
+    name: Literal["libx264", "mpeg4"]
     ticks_per_s: int
     options: dict[str, str]
 
@@ -28,9 +31,9 @@ class _Encoder(NamedTuple):
 # times the encoder time of ultrafast for files a quarter smaller. 120,000 ticks keep the usual rates (24000/1001,
 # 30000/1001, 25, …) and milliseconds exactly, all else within 1/240,000 s, and MAX_TICKS are 4.6 hours; MPEG-4 part 2
 # allows 65,535.
-ENCODERS = (
-    _Encoder("libx264", 120_000, {"preset": "ultrafast", "crf": "23"}),
-    _Encoder("mpeg4", 60_000, {"flags": "+qscale", "global_quality": str(4 * 118)}),  # 118: FFmpeg's lambda per step
+CODECS = (
+    _Codec("libx264", 120_000, {"preset": "ultrafast", "crf": "23"}),
+    _Codec("mpeg4", 60_000, {"flags": "+qscale", "global_quality": str(4 * 118)}),  # 118: FFmpeg's lambda per step
 )
 MAX_TICKS = 2_000_000_000  # from frame to frame: from 2**31 on FFmpeg's mp4 loses all later times
 BT709 = 1  # H.273's code for its matrix, primaries and transfer alike
@@ -67,20 +70,20 @@ class VideoWriter:
         height, width = size
         self._path, self._size = path, size
         self._reformatter = VideoReformatter()
-        encoder = next(e for e in ENCODERS if e.codec in av.codecs_available)
-        self._ticks_per_s = encoder.ticks_per_s
-        fps = max(fps, encoder.ticks_per_s / MAX_TICKS)
-        self._duration = max(1, round(encoder.ticks_per_s / fps))
+        codec = next(codec for codec in CODECS if codec.name in av.codecs_available)
+        self._ticks_per_s = codec.ticks_per_s
+        fps = max(fps, codec.ticks_per_s / MAX_TICKS)
+        self._duration = max(1, round(codec.ticks_per_s / fps))
         self._last_pts: int | None = None
         self._open = True
-        sound = None if audio_from is None else _open_sound(audio_from)
+        sound = None if audio_from is None else open_input(str(audio_from))
         with self._output_errors():
-            self._container = av.open(file_address(path), "w", format="mp4")
+            self._container = av.open(f"file:{path}", "w", format="mp4")
             self._video = self._container.add_stream(
-                encoder.codec,
-                rate=Fraction(fps).limit_denominator(encoder.ticks_per_s),
-                options=encoder.options if bit_rate is None else _small(encoder, bit_rate),
-                time_base=Fraction(1, encoder.ticks_per_s),
+                codec.name,
+                rate=Fraction(fps).limit_denominator(codec.ticks_per_s),
+                options=codec.options if bit_rate is None else _small(codec, bit_rate),
+                time_base=Fraction(1, codec.ticks_per_s),
                 width=width + width % 2,
                 height=height + height % 2,
                 pix_fmt="yuv420p",
@@ -129,11 +132,7 @@ class VideoWriter:
         try:
             yield
         except av.FFmpegError as error:
-            raise OutputError(
-                f"{self._path}: {error.strerror}",
-                expected="a file that can be written, and room for it",
-                do="free some space, or choose another folder",
-            ) from error
+            raise unwritable(self._path, error) from error
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -154,15 +153,10 @@ class VideoWriter:
                 self._audio.close()
 
 
-def _small(encoder: _Encoder, bit_rate: int) -> dict[str, str]:
+def _small(codec: _Codec, bit_rate: int) -> dict[str, str]:
     """Options for few bits: on panels of overlays a fifth of what speed first takes."""
     rate = {"maxrate": str(bit_rate), "bufsize": str(2 * bit_rate)}
-    return {"preset": "veryfast", "crf": "27", **rate} if encoder.codec == "libx264" else {**encoder.options, **rate}
-
-
-def _open_sound(source: str | Path) -> InputContainer:
-    name = str(source)
-    return open_input(name, name if URL.match(name) else file_address(name))
+    return {"preset": "veryfast", "crf": "27", **rate} if codec.name == "libx264" else {**codec.options, **rate}
 
 
 def _letterbox(image: RGB, size: tuple[int, int]) -> RGB:

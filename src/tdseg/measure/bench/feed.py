@@ -15,6 +15,7 @@ import torch.nn.functional as F
 
 from tdseg.errors import ConfigError
 from tdseg.masks import draw
+from tdseg.masks.palette import color_table
 from tdseg.measure.bench.batch import Image
 from tdseg.video import VideoWriter, open_video
 
@@ -81,7 +82,7 @@ class VideoFeed(Feed):
                 expected="a source that can be opened several times",
                 do="give a video file, or --streams 1",
             )
-        self._colors = draw.color_table(palette)
+        self._colors = color_table(palette)
         with ExitStack() as opened:  # closes what is open, should the next one fail
             self._readers = [opened.enter_context(open_video(source)) for _ in range(streams)]
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="tdseg-bench-")))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tdseg.masks import draw
+from tdseg.masks.palette import Colors
 from tdseg.measure.compare.sides import RGB, Mask
 from tdseg.video import VideoWriter, open_video
 
@@ -42,7 +43,7 @@ class Film:
         OutputError: it cannot be written (here, and in every method).
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], *, frames: int, fps: float, colors: draw.Colors) -> None:
+    def __init__(self, path: Path, size: tuple[int, int], *, frames: int, fps: float, colors: Colors) -> None:
         scale = min(1.0, PANEL / max(size))
         self._panel = max(2, round(size[0] * scale / 2) * 2), max(2, round(size[1] * scale / 2) * 2)
         self.size = 2 * self._panel[0], 2 * self._panel[1]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tdseg.errors import ConfigError, DataError
 from tdseg.files import check_target, write_whole
-from tdseg.masks import draw
-from tdseg.masks.reading import Palette, read_palette, size_text
+from tdseg.masks.palette import Palette, color_table, read_palette
+from tdseg.masks.reading import size_text
 from tdseg.measure.compare.film import Film, moments
 from tdseg.measure.compare.sides import RGB, MaskSide, Seen, Side, open_sides
 from tdseg.measure.compare.tally import Comparison, Tally
@@ -89,7 +89,7 @@ def compare(
                 (info.height, info.width),
                 frames=total,
                 fps=info.fps,
-                colors=draw.color_table([tuple(color) for color in classes.colors.tolist()]),
+                colors=color_table([tuple(color) for color in classes.colors.tolist()]),
             )
         )
         comparison = _run(request, reader, sides, classes, film, lambda done: on_progress and on_progress(done, total))
@@ -180,4 +180,4 @@ def _short(a: str, b: str) -> tuple[str, str]:
 
 def _unnamed() -> Palette:
     """Classes of masks of which nothing is known."""
-    return Palette("", tuple(f"class {index}" for index in range(VOID)), draw.color_table()[:VOID])
+    return Palette("", tuple(f"class {index}" for index in range(VOID)), color_table()[:VOID])

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from tdseg.errors import ConfigError, DataError
 from tdseg.inference.pipeline import warm_up
 from tdseg.inference.stream import Stream
-from tdseg.masks import draw
-from tdseg.masks.reading import Masks, Palette, open_masks, size_text
+from tdseg.masks.palette import Palette, color_table
+from tdseg.masks.reading import Masks, open_masks, size_text
 from tdseg.runtime.manifest import is_exported
 from tdseg.runtime.network import Execution
 from tdseg.zoo import catalog
@@ -46,7 +46,7 @@ class ModelSide:
         warm_up(self.stream)
         config = model.config
         names = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
-        self.classes = Palette(given, names, draw.color_table(config.palette)[: config.num_classes])
+        self.classes = Palette(given, names, color_table(config.palette)[: config.num_classes])
         height, width = self.stream.size
         self.about = f"{given}: model, {height}x{width} in {model.runtime} {model.precision} on {model.device}"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tdseg.masks.reading import Palette
+from tdseg.masks.palette import Palette
 from tdseg.measure.compare.sides import Mask, Seen
 from tdseg.metrics.iou import VOID, ConfusionMatrix
 

@@ -18,7 +18,7 @@ STD = (58.395, 57.12, 57.375)
 
 
 class Layout(NamedTuple):
-    """What tells one depth from another."""
+    """The blocks of one depth."""
 
     blocks: tuple[int, int, int, int]
     bottleneck: bool

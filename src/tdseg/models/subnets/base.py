@@ -1,4 +1,4 @@
-"""What a TDNet asks of a sub-network."""
+"""The interface of sub-networks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class SubFeature(NamedTuple):
-    """What a sub-network gives for a batch of images (B, 3, H, W)."""
+    """The features of a batch of images (B, 3, H, W)."""
 
     z: Tensor
     """(B, channels, H / stride, W / stride), sizes rounded up: the sub-feature that is merged over time."""

@@ -1,0 +1,51 @@
+"""Small models of every kind that is exported."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import tdseg
+from support.small import SIZE
+from tdseg.models.subnets import SubNetwork
+from tdseg.models.tdnet import TDNet
+from tdseg.zoo.catalog import create_model
+
+
+def independent_paths() -> TDNet:
+    """Two paths with weights of their own, and attention that uses what memory there is."""
+    torch.manual_seed(0)
+    fields = {"propagation": "attention", "shared_paths": False, "size": SIZE}
+    return create_model("td2-lite0", d_k=16, d_v=16, head_channels=16, **fields)
+
+
+def motion() -> TDNet:
+    torch.manual_seed(0)
+    return create_model("td4-lite0", head_channels=16, d_k=8, d_v=16, size=SIZE)
+
+
+class Thin(SubNetwork):
+    """Three convolutions: little to trace."""
+
+    channels = 16
+
+    def __init__(self) -> None:
+        super().__init__()
+        steps = [(3, 8), (8, 8), (8, self.channels)]
+        self.layers = nn.Sequential(*(nn.Conv2d(*step, 3, stride=2, padding=1) for step in steps))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """z."""
+        return self.layers(x)  # type: ignore[no-any-return]
+
+
+def thin_paths() -> TDNet:
+    torch.manual_seed(0)
+    return tdseg.distribute(Thin, paths=2, num_classes=11, d_k=16, d_v=16, head_channels=16, size=SIZE)
+
+
+def require_extra() -> None:
+    """Skip a file of tests where a package that exports need is missing."""
+    for package in ("onnxscript", "onnxruntime", "openvino"):
+        pytest.importorskip(package, reason="exports need the extra 'export'")
