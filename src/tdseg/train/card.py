@@ -12,12 +12,11 @@ from typing import Any
 import torch
 import yaml
 
-import tdseg
 from tdseg.data.source import Source, open_source
 from tdseg.files import write_whole
 from tdseg.models.tdnet import TDNet
 from tdseg.report.figures import FIGURES, shown
-from tdseg.system import machine
+from tdseg.system import __version__, machine
 from tdseg.train.recipe import Recipe
 from tdseg.train.watch import Example, Run, Step, Watcher
 
@@ -84,7 +83,7 @@ Segmentation in {config.num_classes} classes by `{recipe.model}`{classes}.
 
 ## Recipe
 
-What it leaves out has the defaults of tdseg {tdseg.__version__}.
+What it leaves out has the defaults of tdseg {__version__}.
 
 ```yaml
 {yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120).strip()}
@@ -130,15 +129,15 @@ def describe_data(recipe: Recipe) -> str:
 
 def code_version() -> str:
     """Version of tdseg, with the commit where it runs from a checkout."""
-    package = Path(tdseg.__file__).parent
+    package = Path(__file__).parents[1]
     try:
         git = ["git", "-C", str(package)]
         subprocess.run([*git, "ls-files", "--error-unmatch", "__init__.py"], check=True, capture_output=True)
         describe = [*git, "describe", "--always", "--dirty", "--exclude=*"]
         commit = subprocess.run(describe, check=True, capture_output=True, text=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return tdseg.__version__
-    return f"{tdseg.__version__} ({commit})"
+        return __version__
+    return f"{__version__} ({commit})"
 
 
 def _source(source: Source) -> str:

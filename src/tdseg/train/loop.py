@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from lightning.fabric import Fabric
 
-import tdseg
 from tdseg.data.clip import ClipDataset
 from tdseg.errors import ConfigError, OutputError
 from tdseg.masks.classes import class_difference
 from tdseg.measure.evaluate import evaluate, open_evaluation
 from tdseg.models.tdnet import TDNet
-from tdseg.train.checkpoint import check_same_run, latest_checkpoint, save_checkpoint
+from tdseg.system import __version__
+from tdseg.train.checkpoints import check_same_run, latest_checkpoint, save_checkpoint
 from tdseg.train.distill import Distiller, load_teacher
 from tdseg.train.init import initialise
 from tdseg.train.mixture import Mixture
@@ -150,7 +150,7 @@ def _finish(trainer: Trainer, output: Path, validation: ClipDataset | None, told
     """Evaluate the averaged model, and write it."""
     recipe, model = trainer.recipe, trainer.average.model
     figures = _evaluate(model, validation, recipe.steps, told) if validation is not None else None
-    about = {"recipe": recipe.model_dump(mode="json"), "version": tdseg.__version__, "figures": figures}
+    about = {"recipe": recipe.model_dump(mode="json"), "version": __version__, "figures": figures}
     output.mkdir(parents=True, exist_ok=True)
     write_model(model, output / WEIGHTS, about=about)
     told.finish(model, output / WEIGHTS)

@@ -13,12 +13,12 @@ from lightning.fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-import tdseg
 from tdseg.data.transforms import Batch
 from tdseg.errors import ConfigError
 from tdseg.models.path import NetworkPath
 from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import ClipOutput, TDNet
+from tdseg.system import __version__
 from tdseg.train.distill import Distiller
 from tdseg.train.losses import class_weights, clip_losses
 from tdseg.train.mixture import Mixture, seed_of
@@ -167,7 +167,7 @@ class Trainer:
         """All that a checkpoint holds."""
         return {
             "recipe": self.recipe.model_dump(mode="json"),
-            "version": tdseg.__version__,
+            "version": __version__,
             "model": self.network.state_dict(),
             "average": self.average.model.state_dict(),
             "updates": self.average.updates,

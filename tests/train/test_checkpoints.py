@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tdseg.errors import OutputError, WeightsError
-from tdseg.train.checkpoint import latest_checkpoint, save_checkpoint
+from tdseg.train.checkpoints import latest_checkpoint, save_checkpoint
 
 
 def test_the_newest_two_are_kept(tmp_path: Path) -> None:
