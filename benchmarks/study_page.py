@@ -1,4 +1,4 @@
-"""What the study found, as a table and pictures."""
+"""The figures of the study as a table and pictures."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from study_charts import Point, growth, scatter
+from tdseg.files import write_whole
 from tdseg.report.markup import Ink
 
 Results = Mapping[str, Mapping[str, Any]]
@@ -89,8 +90,8 @@ def show(results: Results, titles: Mapping[str, str], page: Path) -> None:
         ),
     }
     for name, plot in plots.items():
-        (page.parent / name).write_text(plot, encoding="utf-8")
-    page.write_text(MARKS.sub(lambda _: table(results, titles), text), encoding="utf-8")
+        write_whole(page.parent / name, plot)
+    write_whole(page, MARKS.sub(lambda _: table(results, titles), text))
 
 
 def _by_row(results: Results, titles: Mapping[str, str]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
