@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from tdseg.masks.draw import BACKGROUND
-from tdseg.report.markup import Html, Ink, rgb, tag
+from tdseg.report.markup import Html, Series, rgb, tag
 from tdseg.report.plots import nice_ticks, number
 
 TEXT, QUIET, GRID = "#dee0e4", "#8a8f9a", "#30343d"
@@ -25,7 +25,7 @@ class Point(NamedTuple):
     name: str
     x: float
     y: float
-    ink: Ink
+    ink: Series
     spread: tuple[float, float] = (0.0, 0.0)
     """Standard deviation of x and y over seeds."""
 
@@ -92,7 +92,7 @@ def scatter(
     return _picture(size, *_key(list(dict.fromkeys(point.ink for point in points)), box.left), *shapes)
 
 
-def growth(along: Sequence[float], unit: str, figures: Sequence[tuple[Ink, Sequence[float]]]) -> str:
+def growth(along: Sequence[float], unit: str, figures: Sequence[tuple[Series, Sequence[float]]]) -> str:
     """A plot for each figure, beside each other, of how it changes along a number, as a whole picture."""
     wide, height, gap = 440, 250, 20
     shapes: list[Html] = []
@@ -184,7 +184,7 @@ def _spread(area: PlotArea, point: Point) -> Iterator[Html]:
             yield _line(*ends, point.ink.color)
 
 
-def _key(inks: Sequence[Ink], x: float) -> Iterator[Html]:
+def _key(inks: Sequence[Series], x: float) -> Iterator[Html]:
     for ink in inks:
         yield tag("circle", cx=_n(x + 6), cy=22, r=5, fill=ink.color)
         yield _text(ink.name, x + 18, 22, fill=TEXT)
