@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from tdseg.masks.draw import BACKGROUND
-from tdseg.report.markup import Html, Ink, rgb, tag
+from tdseg.report.markup import Html, Series, rgb, tag
 from tdseg.report.plots import nice_ticks, number
 
 TEXT, QUIET, GRID = "#dee0e4", "#8a8f9a", "#30343d"
@@ -25,7 +25,7 @@ class Point(NamedTuple):
     name: str
     x: float
     y: float
-    ink: Ink
+    ink: Series
     spread: tuple[float, float] = (0.0, 0.0)
     """Standard deviation of x and y over seeds."""
 
@@ -45,7 +45,7 @@ class Box(NamedTuple):
         )
 
 
-class Field(NamedTuple):
+class PlotArea(NamedTuple):
     """A plot's place in a picture, and the values at its edges."""
 
     box: Box
@@ -75,14 +75,14 @@ def scatter(
     box = Box(58, 46, width - 18, height - 50)
     shown = [point if point.x >= least else _beyond(point, least) for point in points]
     ranges = [_range(values) for values in zip(aim, *((point.x, point.y) for point in shown), strict=True)]
-    field = Field(box, *ranges)
-    left, bottom = field.at(*aim)
+    area = PlotArea(box, *ranges)
+    left, bottom = area.at(*aim)
     corner = tag("rect", x=_n(left), y=_n(box.top), width=_n(box.right - left), height=_n(bottom - box.top), rx=4)
-    shapes = [*_axes(field, units), tag("g", corner, fill="#5cbe8c", fill_opacity=0.12)]
+    shapes = [*_axes(area, units), tag("g", corner, fill="#5cbe8c", fill_opacity=0.12)]
     shapes.append(_text("the aim", left + 8, bottom - 10, fill="#5cbe8c"))
-    at = [field.at(point.x, point.y) for point in shown]
+    at = [area.at(point.x, point.y) for point in shown]
     for point, (px, py), name in zip(shown, at, places([p.name for p in shown], at, box), strict=True):
-        shapes += _spread(field, point)
+        shapes += _spread(area, point)
         near = min(max(px, name.left), name.right), min(max(py, name.top), name.bottom)
         if math.dist(near, (px, py)) > 10:
             shapes.append(_line((px, py), near, point.ink.color, opacity=0.5))
@@ -92,21 +92,21 @@ def scatter(
     return _picture(size, *_key(list(dict.fromkeys(point.ink for point in points)), box.left), *shapes)
 
 
-def growth(along: Sequence[float], unit: str, figures: Sequence[tuple[Ink, Sequence[float]]]) -> str:
+def growth(along: Sequence[float], unit: str, figures: Sequence[tuple[Series, Sequence[float]]]) -> str:
     """A plot for each figure, beside each other, of how it changes along a number, as a whole picture."""
     wide, height, gap = 440, 250, 20
     shapes: list[Html] = []
     for i, (ink, values) in enumerate(figures):
         left = i * (wide + gap)
-        field = Field(Box(left + 58, 46, left + wide, height - 50), (along[0] - 0.3, along[-1] + 0.5), _range(values))
-        shapes += _axes(field, (unit, ""), ticks=along)
-        at = [field.at(x, y) for x, y in zip(along, values, strict=True)]
+        area = PlotArea(Box(left + 58, 46, left + wide, height - 50), (along[0] - 0.3, along[-1] + 0.5), _range(values))
+        shapes += _axes(area, (unit, ""), ticks=along)
+        at = [area.at(x, y) for x, y in zip(along, values, strict=True)]
         shapes += [_line(one, other, ink.color) for one, other in pairwise(at)]
         shapes += [tag("circle", cx=_n(px), cy=_n(py), r=5, fill=ink.color) for px, py in at]
         rising = values[-1] > values[0]
         for value, (px, py) in zip(values, at, strict=True):
             shapes.append(_text(f"{value:.2f}", px + 8, py + (14 if rising else -14), fill=TEXT))
-        shapes += _key([ink], field.box.left)
+        shapes += _key([ink], area.box.left)
     return _picture((len(figures) * (wide + gap), height), *shapes)
 
 
@@ -160,16 +160,16 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
     return min(values) - room, max(values) + room
 
 
-def _axes(field: Field, units: tuple[str, str], ticks: Sequence[float] | None = None) -> Iterator[Html]:
-    left, top, right, bottom = field.box
-    for value in nice_ticks(*field.y):
-        if field.y[0] <= value <= field.y[1]:
-            _, y = field.at(field.x[0], value)
+def _axes(area: PlotArea, units: tuple[str, str], ticks: Sequence[float] | None = None) -> Iterator[Html]:
+    left, top, right, bottom = area.box
+    for value in nice_ticks(*area.y):
+        if area.y[0] <= value <= area.y[1]:
+            _, y = area.at(area.x[0], value)
             yield _line((left, y), (right, y), GRID)
             yield _text(number(value), left - 8, y, fill=QUIET, text_anchor="end")
-    for value in ticks or nice_ticks(*field.x):
-        if field.x[0] <= value <= field.x[1]:
-            x, _ = field.at(value, field.y[0])
+    for value in ticks or nice_ticks(*area.x):
+        if area.x[0] <= value <= area.x[1]:
+            x, _ = area.at(value, area.y[0])
             yield _line((x, top), (x, bottom), GRID)
             yield _text(number(value), x, bottom + 16, fill=QUIET, text_anchor="middle")
     yield _text(units[0], (left + right) / 2, bottom + 36, fill=QUIET, text_anchor="middle")
@@ -177,14 +177,14 @@ def _axes(field: Field, units: tuple[str, str], ticks: Sequence[float] | None = 
               transform=f"translate({_n(left - 44)} {_n((top + bottom) / 2)}) rotate(-90)")  # fmt: skip
 
 
-def _spread(field: Field, point: Point) -> Iterator[Html]:
+def _spread(area: PlotArea, point: Point) -> Iterator[Html]:
     for dx, dy in ((point.spread[0], 0.0), (0.0, point.spread[1])):
         if dx or dy:
-            ends = field.at(point.x - dx, point.y - dy), field.at(point.x + dx, point.y + dy)
+            ends = area.at(point.x - dx, point.y - dy), area.at(point.x + dx, point.y + dy)
             yield _line(*ends, point.ink.color)
 
 
-def _key(inks: Sequence[Ink], x: float) -> Iterator[Html]:
+def _key(inks: Sequence[Series], x: float) -> Iterator[Html]:
     for ink in inks:
         yield tag("circle", cx=_n(x + 6), cy=22, r=5, fill=ink.color)
         yield _text(ink.name, x + 18, 22, fill=TEXT)

@@ -1,4 +1,4 @@
-"""What the study found, as a table and pictures."""
+"""The figures of the study as a table and pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from study_charts import Point, growth, scatter
-from tdseg.report.markup import Ink
+from tdseg.files import write_whole
+from tdseg.report.markup import Series
 
 Results = Mapping[str, Mapping[str, Any]]
 """Figures by NAME-SEED."""
@@ -28,10 +29,10 @@ AIM = (3.0, 2.0)
 MARKS = re.compile(r"(?<=<!-- study -->\n).*(?=<!-- /study -->)", re.DOTALL)
 OTHERS = re.compile(r"^\| (`[^|]*camvid`[^|]*?) +\| ([\d.]+) \| ([\d.]+) \|", re.MULTILINE)
 """Rows of the page's table of steadiness: name, mIoU, TC."""
-PER_FRAME = Ink("per frame", "#ff9f5a")
-SMOOTHED = Ink("per frame, smoothed", "#b0b6c2")
-UNTRAINED = Ink("motion, not trained", "#ffd866")
-ATTENTION = Ink("attention, shared", "#70a0ff")
+PER_FRAME = Series("per frame", "#ff9f5a")
+SMOOTHED = Series("per frame, smoothed", "#b0b6c2")
+UNTRAINED = Series("motion, not trained", "#ffd866")
+ATTENTION = Series("attention, shared", "#70a0ff")
 INKS = {
     "lite0": PER_FRAME,
     "twin": PER_FRAME,
@@ -39,11 +40,11 @@ INKS = {
     "logits": SMOOTHED,
     "td4-lite0": UNTRAINED,
     "untrained": UNTRAINED,
-    "motion": Ink("motion, trained", "#4fd1c5"),
+    "motion": Series("motion, trained", "#4fd1c5"),
     "attention": ATTENTION,
     "td2-attention": ATTENTION,
     "shared": ATTENTION,
-    "independent": Ink("attention, independent", "#c792ea"),
+    "independent": Series("attention, independent", "#c792ea"),
 }
 """Of rows, by the beginning of their names."""
 
@@ -83,14 +84,14 @@ def show(results: Results, titles: Mapping[str, str], page: Path) -> None:
             list(lengths),
             "frames that a mean stands for at most",
             [
-                (Ink(units[1], PER_FRAME.color), [miou for _, miou in lengths.values()]),
-                (Ink(units[0], UNTRAINED.color), [tc for tc, _ in lengths.values()]),
+                (Series(units[1], PER_FRAME.color), [miou for _, miou in lengths.values()]),
+                (Series(units[0], UNTRAINED.color), [tc for tc, _ in lengths.values()]),
             ],
         ),
     }
     for name, plot in plots.items():
-        (page.parent / name).write_text(plot, encoding="utf-8")
-    page.write_text(MARKS.sub(lambda _: table(results, titles), text), encoding="utf-8")
+        write_whole(page.parent / name, plot)
+    write_whole(page, MARKS.sub(lambda _: table(results, titles), text))
 
 
 def _by_row(results: Results, titles: Mapping[str, str]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
@@ -117,6 +118,6 @@ def _short(name: str) -> str:
     return name.replace("`", "").removeprefix("lite0-camvid, ").removesuffix("-camvid")
 
 
-def _ink(name: str) -> Ink:
+def _ink(name: str) -> Series:
     """By the longest beginning of the name that has a colour."""
     return INKS[max((key for key in INKS if name.startswith(key)), key=len)]

@@ -32,28 +32,37 @@ def study(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def test_every_row_can_be_run(study: ModuleType) -> None:
     for name, row in study.ROWS.items():
-        if isinstance(row, study.Trained):
+        if isinstance(row, study.RecipeRow):
             for full in (False, True):
                 recipe = study.recipe_of(row, Path("camvid"), "lite0-camvid", 3, full=full)
                 assert recipe.seed == 3
                 assert recipe.freeze_subnet == (not full and row.fields.get("freeze_subnet", True))
         elif row.weights:
-            assert isinstance(study.ROWS[row.weights], study.Trained), name
+            assert isinstance(study.ROWS[row.weights], study.RecipeRow), name
         else:
             assert name == f"untrained-td{row.overrides['paths']}"
 
 
-def test_what_forgets_sees_every_frame_as_the_first(study: ModuleType) -> None:
-    config = small_model().config.model_copy(update={})
-    model, forgetful = (kind(config).eval() for kind in (TDNet, study.Forgetful))
-    for one in (model, forgetful):
+def test_rows_that_forget(study: ModuleType) -> None:
+    """Each frame is the first of a video; or, with all paths on every frame, comes after itself by the others."""
+    config = small_model().config
+    kinds = (TDNet, study.ForgetfulTDNet, study.WholeTDNet)
+    model, forgetful, whole = (kind(config).eval() for kind in kinds)
+    for one in (model, forgetful, whole):
         one.load_state_dict(small_model().state_dict())
-    frames, state = torch.randn(3, 1, 3, *SIZE), None
+    states = [forgetful.initial_state(1), whole.initial_state(1)]
     with torch.inference_mode():
-        for t, frame in enumerate(frames):
-            logits, state = forgetful.advance(frame, state)
-            assert torch.equal(logits, model.advance(frame, model.initial_state(t))[0])
-    assert study.multiply_adds(forgetful) < study.multiply_adds(model)
+        for t, frame in enumerate(torch.randn(3, 1, 3, *SIZE), 1):
+            alone, states[0] = forgetful.step(frame, states[0])
+            assert torch.equal(alone, model.step(frame, model.initial_state(t))[0])
+            ensemble, states[1] = whole.step(frame, states[1])
+            still = frame[:, None].expand(1, 4, *frame.shape[1:])
+            expected = model.forward_clip(still, model.initial_state((t + 1) % 4), "last").logits[:, 0]
+            torch.testing.assert_close(ensemble, expected)
+            assert [state.path for state in states] == [(t + 1) % 4] * 2
+    costs = [study.multiply_adds(one) for one in (forgetful, model, whole)]
+    assert costs == sorted(costs)
+    assert costs[0] < costs[1] < 0.5 * costs[2]
 
 
 def results() -> dict[str, dict[str, Any]]:

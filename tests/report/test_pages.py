@@ -12,11 +12,11 @@ from support.pages import Parsed
 from tdseg.metrics.figures import FIGURES, shown
 from tdseg.report import plots
 from tdseg.report.evaluation import evaluation_page
-from tdseg.report.markup import Html, Ink, join, tag
+from tdseg.report.markup import Html, Series, join, tag
 from tdseg.report.page import card, cards, figure, page, picture, section
 
 HOSTILE = "<script>alert(1)</script>\"'&</style>"
-A, B = Ink("one", "#112233"), Ink(HOSTILE, "var(--b)")
+A, B = Series("one", "#112233"), Series(HOSTILE, "var(--b)")
 
 
 def plot(markup: Html) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def test_long_lines_are_thinned_and_keep_their_peaks() -> None:
 
 
 def test_areas_stand_on_each_other() -> None:
-    drawn = plots.areas(plots.over_time(2, 1), [(A, [25.0, 50]), (Ink("two", "red"), [75.0, 50])], "%", 100)
+    drawn = plots.areas(plots.over_time(2, 1), [(A, [25.0, 50]), (Series("two", "red"), [75.0, 50])], "%", 100)
     outlines = re.findall(r'd="([^"]*Z)"', drawn)
     assert outlines == [
         "M0.00 75.00L100.00 50.00L100.00 100.00L0.00 100.00Z",

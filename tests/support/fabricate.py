@@ -47,8 +47,7 @@ def small_values(root: Path) -> dict[str, Any]:
 
 
 def parse(values: dict[str, Any]) -> Recipe:
-    recipe: Recipe = Recipe.parse(values, where="test")
-    return recipe
+    return Recipe.parse(values, where="test")
 
 
 def paths_of(model: TDNet) -> list[NetworkPath]:

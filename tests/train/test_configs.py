@@ -33,6 +33,7 @@ SIZE = (64, 128)  # fa18 takes multiples of 64
 def test_recipes_parse_and_say_what_they_cost(path: Path) -> None:
     recipe = Recipe.from_yaml(path)
     assert recipe.model in tdseg.list_models()
+    assert path.read_text().startswith("#")
     header = "".join(line for line in path.read_text().splitlines(keepends=True) if line.startswith("#"))
     assert f"#   command  tdseg train configs/{path.name}" in header
     for word in ("cost", "score"):

@@ -21,19 +21,14 @@ from safetensors import safe_open
 from torch._dynamo.backends.debugging import aot_eager
 
 import tdseg
-from support.places import ROOT
 from tdseg.errors import ConfigError, DataError
 
 pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
 
 from support import fabricate
 from support.fabricate import Kept, parse, paths_of, small_values, write_camvid
-from tdseg.train.loop import fit, per_frame_recipe
-from tdseg.train.mixture import Mixture
+from tdseg.train.loop import fit
 from tdseg.train.recipe import Recipe
-from tdseg.train.trainer import Trainer, make_fabric, make_network
-
-CONFIGS = ROOT / "configs"
 
 
 @pytest.fixture(scope="module")
@@ -98,30 +93,6 @@ def test_two_stages_end_in_a_model_that_loads(values: dict[str, Any], camvid: Pa
     assert Recipe.parse(about["recipe"], where="metadata") == parse(stages)
     assert about["figures"]["miou"] == kept.evaluations[-1][1]["miou"]
     assert about["version"] == tdseg.__version__
-
-
-def test_a_first_stage_takes_over_what_fits_it(values: dict[str, Any]) -> None:
-    recipe = parse(
-        values
-        | {
-            "model": "td4-psp18",
-            "overrides": {"memory_stride": 2, "head_channels": 16},
-            "sources": [values["sources"][0], values["sources"][0] | {"length": 4}],
-            "length": 4,
-            "score": "all",
-            "losses": {"agreement": 1.0, "lovasz": 0.3},
-            "distill": {"teacher": "per-frame"},
-            "per_frame": {"batch": 4, "optimizer": {"lr": 0.5}},
-        }
-    )
-    stage = per_frame_recipe(recipe)
-    assert (stage.model, stage.length, stage.batch, stage.distill, stage.per_frame) == ("psp18", 1, 4, None, None)
-    assert stage.overrides == {"head_channels": 16}
-    assert [source.length for source in stage.sources] == [1, 1]
-    assert (stage.losses.agreement, stage.losses.lovasz) == (0, 0.3)
-    assert (stage.optimizer.lr, stage.optimizer.warmup) == (0.5, 1)
-    with pytest.raises(ConfigError, match="per_frame"):
-        per_frame_recipe(recipe.model_copy(update={"per_frame": {"speed": 1}}))
 
 
 def run_until(command: list[str], sign: Path) -> None:
@@ -275,7 +246,7 @@ def test_a_full_disk_is_survived(values: dict[str, Any], tmp_path: Path) -> None
     kept = Kept()
     with small_disk(size // 2):
         fit(parse(values), tmp_path, resume=True, watchers=[kept])
-    assert "no checkpoint of step 4" in kept.warnings[0]
+    assert "cannot write the checkpoint of step 4" in kept.warnings[0]
     assert "free some space" in kept.warnings[0]
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000002.ckpt"]
     assert [step.number for step in kept.steps] == [3, 4]
@@ -301,116 +272,3 @@ def test_a_corrupt_image_is_replaced(values: dict[str, Any], tmp_path: Path) -> 
         image.write_bytes(b"")
     with pytest.raises(DataError, match=r"cannot be read: .*0001_0000"):
         fit(parse(values), tmp_path / "other", watchers=[Kept()])
-
-
-def make_trainer(values: dict[str, Any]) -> tuple[Trainer, Mixture]:
-    recipe = parse(values)
-    mixture = Mixture(recipe.sources, recipe.seed)
-    network = make_network(recipe, mixture)
-    return Trainer(recipe, make_fabric(recipe.precision), network, torch.ones(11) / 11), mixture
-
-
-def take_step(trainer: Trainer, mixture: Mixture, step: int) -> dict[str, float]:
-    from tdseg.train.feed import supplies
-
-    recipe = trainer.recipe
-    supply = next(supplies(recipe, mixture, range(recipe.batch), step, torch.device("cpu"), print))
-    return trainer.read(step, trainer.launch(step, supply, stop=False)).terms
-
-
-def test_every_path_is_trained_in_turn(values: dict[str, Any]) -> None:
-    """The newest frame's head, and no other, learns; whatever the length of the clips."""
-    values |= {"model": "td2-lite0", "overrides": {"shared_paths": False, "head_channels": 16}, "length": 3}
-    trainer, mixture = make_trainer(values)
-    heads = [path.head.classify.weight for path in paths_of(trainer.network)]
-    for step in range(4):
-        before = [head.detach().clone() for head in heads]
-        take_step(trainer, mixture, step)
-        assert [not torch.equal(one, other) for one, other in zip(before, heads, strict=True)] == [
-            path == step % 2 for path in range(2)
-        ]
-
-
-def test_frozen_parts_stay(values: dict[str, Any]) -> None:
-    trainer, mixture = make_trainer(
-        values | {"model": "td2-lite0", "length": 2, "freeze_subnet": True, "checkpoint_activations": True}
-    )
-    before = {key: value.clone() for key, value in trainer.network.state_dict().items()}
-    take_step(trainer, mixture, 0)
-    changed = {key for key, value in trainer.network.state_dict().items() if not torch.equal(value, before[key])}
-    assert any(".head." in key for key in changed)
-    assert not [key for key in changed if ".subnet." in key]
-    trainer, mixture = make_trainer(values | {"freeze_norm": True})
-    before = {key: value.clone() for key, value in trainer.network.state_dict().items()}
-    take_step(trainer, mixture, 0)
-    statistics = [key for key in before if "running_" in key or "num_batches" in key]
-    assert statistics
-    assert all(torch.equal(trainer.network.state_dict()[key], before[key]) for key in statistics)
-
-
-def test_parts_of_a_batch_sum_to_the_batch(values: dict[str, Any]) -> None:
-    """Where every part has as many labelled pixels, and batch norm does not see the batch."""
-    values |= {"batch": 4, "dropout": 0.0, "freeze_norm": True, "losses": {"balance": None}}
-    values["augmentation"] |= {"scale": [1.0, 1.2], "aspect": 1, "rotation": 0}
-    gradients = []
-    for accumulate in (1, 2):
-        trainer, mixture = make_trainer(values | {"accumulate": accumulate, "optimizer": {"kind": "sgd", "lr": 1.0}})
-        before = [parameter.detach().clone() for parameter in trainer.network.parameters()]
-        take_step(trainer, mixture, 0)
-        gradients.append([a - b for a, b in zip(before, trainer.network.parameters(), strict=True)])
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-3)
-
-
-def test_low_precision_trains(values: dict[str, Any]) -> None:
-    trainer, mixture = make_trainer(values | {"precision": "bf16-mixed"})
-    exact, _ = make_trainer(values)
-    low, high = take_step(trainer, mixture, 0), take_step(exact, mixture, 0)
-    assert low != high
-    assert low == pytest.approx(high, rel=0.05)
-    assert all(parameter.dtype == torch.float32 for parameter in trainer.network.parameters())
-
-
-def test_a_batch_must_be_shared_out_evenly(values: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="accumulate=3"):
-        parse(values | {"batch": 4, "accumulate": 3})
-
-
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ({"length": 2}, r"losses\.agreement=2 .* score='last' and length=2"),
-        ({"score": "all"}, r"losses\.agreement=2 .* score='all' and length=1"),
-        ({"length": 2, "score": "all", "real": True}, r"losses\.agreement=2 .* sources with length=1.* length=2"),
-    ],
-)
-def test_agreement_where_nothing_can_agree_is_refused(
-    values: dict[str, Any], change: dict[str, Any], named: str
-) -> None:
-    values |= {"model": "td2-lite0", "losses": {"agreement": 2.0}}
-    if change.pop("real", False):
-        values["sources"] = [values["sources"][0] | {"length": 2}]
-    with pytest.raises(ConfigError, match=named):
-        parse(values | change)
-
-
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_recipes_parse(path: Path) -> None:
-    recipe = Recipe.from_yaml(path)
-    assert recipe.model in tdseg.list_models()
-    assert path.read_text().startswith("#")
-
-
-def test_bad_recipes(tmp_path: Path, values: dict[str, Any]) -> None:
-    path = tmp_path / "recipe.yaml"
-    for change, named in (
-        ({"optimizer": {"lr": 1e-3, "backbone_lr": 1e-3, "speed": 1}}, r"optimizer\.speed"),
-        ({"sources": [{"data": "camvid"}]}, "root"),
-        ({"steps": 0}, "steps"),
-    ):
-        path.write_text(yaml.safe_dump(values | change))
-        with pytest.raises(ConfigError, match=named):
-            Recipe.from_yaml(path)
-    path.write_text("{")
-    with pytest.raises(ConfigError, match="not YAML"):
-        Recipe.from_yaml(path)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tdseg.data.transforms import Batch
 from tdseg.metrics.iou import VOID
-from tdseg.models.propagation.state import FrameMemory, TDNetState
+from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import ClipOutput
 from tdseg.train.losses import Reduce, clip_losses, cross_entropy, hardest, lovasz
 from tdseg.train.recipe import Losses
@@ -81,8 +81,7 @@ def clips(labels: Tensor, *, scored: int | None = None, rigid: bool = True) -> t
         shape = (count, length, CLASSES, SIZE[0] // scale, SIZE[1] // scale)
         return torch.randn(shape, generator=generator)[:, -scored:].clone().requires_grad_()
 
-    memory = FrameMemory(*torch.zeros(3, count, 1, 1))
-    output = ClipOutput(draw(1), TDNetState(0, (memory,)), draw(4), draw(4), draw(8))
+    output = ClipOutput(draw(1), TDNetState(0, (torch.zeros(count, 1, 1),)), draw(4), draw(4), draw(8))
     motion = 0.05 * torch.randn(count, length, 3, 3, generator=generator)
     motion[..., 2, :] = 0
     frames = torch.zeros(count, length, 3, *SIZE)

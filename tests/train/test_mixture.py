@@ -12,8 +12,8 @@ pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[trai
 from support.fabricate import write_camvid
 from tdseg.data.source import Source
 from tdseg.errors import DataError
-from tdseg.train.feed import Problems
 from tdseg.train.mixture import Mixture
+from tdseg.train.supply import Problems
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tdseg.measure.evaluate import evaluate
 from tdseg.train.board import Board, side_by_side
 from tdseg.train.card import Card, code_version
-from tdseg.train.terminal import Terminal
+from tdseg.train.printer import Printer
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def figures(root: Path) -> dict[str, Any]:
 
 
 def make_run(root: Path, output: Path, start: int = 0, **values: Any) -> Run:
-    recipe: Recipe = Recipe.parse(
+    recipe = Recipe.parse(
         {
             "model": "td4-lite0",
             "sources": [
@@ -92,7 +92,7 @@ def consoles(*, terminal: bool) -> tuple[Console, Console, io.StringIO, io.Strin
 
 def test_lines_where_there_is_no_terminal(tmp_path: Path, root: Path, figures: dict[str, Any]) -> None:
     out, err, results, lines = consoles(terminal=False)
-    watcher = Terminal(out, err)
+    watcher = Printer(out, err)
     watcher.start(make_run(root, tmp_path, start=2))
     for number in range(3, 9):
         watcher.step(make_step(number, full=number, seconds=2.0 if number < 8 else 14.0))
@@ -116,7 +116,7 @@ def test_lines_where_there_is_no_terminal(tmp_path: Path, root: Path, figures: d
 
 def test_progress_where_there_is_one(tmp_path: Path, root: Path) -> None:
     out, err, results, shown = consoles(terminal=True)
-    watcher = Terminal(out, err)
+    watcher = Printer(out, err)
     for _ in range(2):  # two stages, with one watcher
         watcher.start(make_run(root, tmp_path))
         for number in range(1, 9):

@@ -7,7 +7,7 @@ from rich.markup import escape
 from tdseg.cli.terminal import DONE, IN_PART, Quiet, say, warn
 from tdseg.cli.verb import Call, verb
 from tdseg.inference import demo as demonstration
-from tdseg.inference.folder import Summary
+from tdseg.inference.output import Summary
 from tdseg.inference.pipeline import default_output, segment_to
 
 

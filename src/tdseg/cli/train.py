@@ -21,7 +21,7 @@ with needs("train"):
     from tdseg.train.board import Board
     from tdseg.train.card import Card
     from tdseg.train.loop import fit
-    from tdseg.train.terminal import Terminal
+    from tdseg.train.printer import Printer
 
 _FIELDS = "Any of its fields, with another value: --optimizer.lr 0.005 --augmentation.crop 288x384 --sources.0.root DIR"
 _OUTPUT = "Folder of the run: model.safetensors, card.md, checkpoints, TensorBoard; by default runs/NAME of CONFIG."
@@ -50,10 +50,10 @@ def train(
         return
     options = ["--output", str(output)] + ([] if threads is None else ["--threads", str(threads)])
     command = shlex.join(["tdseg", "train", str(config), *fields, *options])
-    terminal = Terminal(out, err)
+    printer = Printer(out, err)
     with cpu_threads(threads):
         try:
-            run(recipe=recipe, output=output, watchers=(terminal, Board(terminal.warn), Card(command)))
+            run(recipe=recipe, output=output, watchers=(printer, Board(printer.warn), Card(command)))
         except KeyboardInterrupt as interrupt:
             raise KeyboardInterrupt(f"{interrupt}\n  {command} --resume") from None
     weights, folder = shlex.quote(str(output / "model.safetensors")), shlex.quote(str(output))

@@ -32,7 +32,7 @@ class FolderClass(FrozenConfig):
     color: tuple[Byte, Byte, Byte] | None = Field(None, description="RGB: of its pixels in coloured masks, and shown.")
 
 
-class Part(FrozenConfig):
+class SplitPart(FrozenConfig):
     """Images or one video, with the masks they have."""
 
     images: Path | None = Field(None, description="Folder of still images.")
@@ -47,7 +47,7 @@ class Part(FrozenConfig):
     )
 
     @model_validator(mode="after")
-    def _consistent(self) -> Part:
+    def _consistent(self) -> SplitPart:
         if (self.images is None) == (self.video is None):
             raise ValueError("a part of a split has either images or video")
         if self.every is not None and (self.video is None or self.masks is not None):
@@ -67,7 +67,7 @@ class FolderConfig(FrozenConfig):
     ignore: tuple[Byte | tuple[Byte, Byte, Byte], ...] = Field(
         (), description="Mask values or RGB colours that are no class; 255 always is none."
     )
-    splits: dict[str, tuple[Part, ...]] = Field(min_length=1, description="Any names, such as train and val.")
+    splits: dict[str, tuple[SplitPart, ...]] = Field(min_length=1, description="Any names, such as train and val.")
 
     @field_validator("classes", mode="before")
     @classmethod
@@ -130,7 +130,7 @@ class Folder(TrackClips):
         self.fps = rates.pop() if len(rates) == 1 else None
         return tracks
 
-    def _open(self, part: Part) -> tuple[list[Track], float | None]:
+    def _open(self, part: SplitPart) -> tuple[list[Track], float | None]:
         """The tracks of a part, and the rate of a video of which every frame is labelled."""
         masks: list[Path] = []
         if part.masks is not None:
@@ -143,7 +143,7 @@ class Folder(TrackClips):
             return self._open_file(path, masks, part.every)
         return self._open_images(path, masks, part), None
 
-    def _open_images(self, path: Path, masks: list[Path], part: Part) -> list[Track]:
+    def _open_images(self, path: Path, masks: list[Path], part: SplitPart) -> list[Track]:
         """Stills, or the frames of a video, with the masks of the same names."""
         images = images_in(path)
         if not images:

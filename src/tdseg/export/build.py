@@ -18,6 +18,7 @@ from tdseg.export.quantize import calibration, quantize
 from tdseg.export.triton import CONFIG, triton_config
 from tdseg.export.write import OPSET, save_onnx, save_openvino, trace
 from tdseg.files import whole_folder, write_whole
+from tdseg.measure.deviation import Candidate
 from tdseg.models.path import NetworkPath
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.exported import READERS, open_exported
@@ -34,6 +35,7 @@ from tdseg.runtime.manifest import (
     memory_layout,
 )
 from tdseg.runtime.network import Execution, RuntimeName, check_size
+from tdseg.runtime.torch import TorchNetwork
 from tdseg.system import __version__, installed, require
 from tdseg.zoo.load import resolve
 
@@ -276,7 +278,8 @@ def _check(
         if on_progress:
             on_progress(done, total)
 
-    found = [parity.compare(network, one, footage, size, on_frame) for size, one in candidates]
+    reference = TorchNetwork(network)
+    found = [parity.compare(reference, one, footage, size, on_frame) for size, one in candidates]
     worst = min(found, key=lambda one: one.agreement)
     if worst.agreement < request.agreement:
         lost = "" if worst.miou_drop is None else f", and {worst.miou_drop:.2f} points of mIoU are lost"
@@ -288,17 +291,13 @@ def _check(
     return worst
 
 
-def _candidates(
-    manifest: Manifest, request: _Request, folder: Path, size: tuple[int, int]
-) -> Iterator[parity.Candidate]:
+def _candidates(manifest: Manifest, request: _Request, folder: Path, size: tuple[int, int]) -> Iterator[Candidate]:
     """Every form of the graph that runs, for a size: that of the plan is told to the runtime, as `segment` does."""
     told = size if size == request.size else None
     for runtime in _checkers(request.target):
-        yield parity.Explicit(open_exported(folder, Execution("cpu", runtime), size=told))
+        yield open_exported(folder, Execution("cpu", runtime), size=told)
     if manifest.stateful:
-        from tdseg.export.stateful import Stateful
-
-        yield Stateful(folder / manifest.stateful)
+        yield parity.StatefulGraph(folder / manifest.stateful)
 
 
 def _checkers(target: Target) -> list[RuntimeName]:

@@ -1,99 +1,66 @@
-"""The gate: what is exported gives the masks of the model it was made of, or is not left behind."""
+"""The gate: an export gives the masks of the model it was made of, or is not left behind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tdseg.export.footage import Footage, Image
+from tdseg.export.footage import Footage
 from tdseg.inference.stream import resized
-from tdseg.masks.classmap import class_map
-from tdseg.metrics.iou import ConfusionMatrix
+from tdseg.measure.deviation import Candidate, deviation
 from tdseg.models.propagation import TDNetState
-from tdseg.models.tdnet import TDNet
-from tdseg.runtime.exported import ExportedNetwork
 from tdseg.runtime.manifest import Parity
-
-RESETS = 1
-
-
-class Candidate(Protocol):
-    """One video on its way through what was exported."""
-
-    def reset(self) -> None:
-        """Forget everything."""
-
-    def step(self, image: Image) -> Tensor:
-        """Logits (1, C, u·h, u·w) of the next frame, uint8 (h, w, 3), at the size of the network's input."""
+from tdseg.runtime.openvino import compile_graph
 
 
-class Explicit:
-    """A network whose state goes in and comes out."""
+class StatefulGraph:
+    """OpenVINO's graph with the state inside, for one video; see `tdseg.measure.deviation.Candidate`."""
 
-    def __init__(self, network: ExportedNetwork) -> None:
-        self.network = network
-        self.reset()
+    def __init__(self, graph: Path) -> None:
+        self._request = compile_graph(graph).create_infer_request()
 
-    def reset(self) -> None:
-        """See `Candidate`."""
-        self._state = TDNetState()
+    def encode(self, images: Tensor, path: int) -> NDArray[np.uint8]:
+        """uint8 (1, 3, h, w) -> (1, h, w, 3): the graph does all in its turn, and knows whose that is."""
+        return images.permute(0, 2, 3, 1).contiguous().numpy()
 
-    def step(self, image: Image) -> Tensor:
-        """See `Candidate`."""
-        images = torch.from_numpy(image).permute(2, 0, 1)[None]
-        logits, self._state = self.network.advance(self.network.encode(images, self._state.path), self._state)
-        return logits
+    def advance(self, encoded: NDArray[np.uint8], state: TDNetState) -> tuple[Tensor, TDNetState]:
+        """Logits (1, C, u·h, u·w), and a state that only says that there is one."""
+        if not state.memory:
+            self._request.reset_state()
+        logits = torch.tensor(self._request.infer([encoded])[0])
+        return logits, TDNetState(memory=(logits,))
 
 
-@torch.inference_mode()
 def compare(
-    model: TDNet,
-    candidate: Candidate,
-    clip: Footage,
-    size: tuple[int, int],
-    on_frame: Callable[[], None] = lambda: None,
+    reference: Candidate, candidate: Candidate, footage: Footage, size: tuple[int, int], on_frame: Callable[[], None]
 ) -> Parity:
-    """Show a clip to both, with a reset in the middle, and compare logits and masks.
+    """Show footage to both, with a reset in the middle, and compare logits and masks.
 
     Args:
-        model: what is right, in eval mode.
+        reference: what is right: the model.
         candidate: what was exported.
-        clip: frames of any size.
+        footage: frames of any size.
         size: (height, width) of the networks' input, pixels.
         on_frame: called after each frame.
     """
-    state, errors, largest, agreements = TDNetState(), [], [], []
-    scores = [ConfusionMatrix(model.config.num_classes) for _ in range(2)]
-    candidate.reset()
-    for index, frame in enumerate(clip.frames):
-        if index == len(clip.frames) // 2:
-            state = TDNetState()
-            candidate.reset()
-        image = resized(frame, size)
-        expected, state = model.advance(model.encode(model.normalize(image), state.path), state)
-        logits = candidate.step(np.ascontiguousarray(image[0].permute(1, 2, 0).numpy()))
-        errors.append((logits - expected).abs().max().item())
-        largest.append(expected.abs().max().item())
-        masks = [_mask(expected, frame), _mask(logits, frame)]
-        agreements.append(np.mean(masks[0] == masks[1]))
-        if clip.labels is not None:
-            for score, mask in zip(scores, masks, strict=True):
-                score.update(mask, clip.labels[index])
-        on_frame()
+
+    def images() -> Iterator[Tensor]:
+        for frame in footage.frames:
+            yield resized(frame, size)
+            on_frame()
+
+    resets = [len(footage.frames) // 2]
+    found = deviation(reference, candidate, images(), resets=resets, labels=footage.labels)
     return Parity(
-        source=clip.name,
-        frames=len(clip.frames),
-        resets=RESETS,
-        agreement=round(float(np.mean(agreements)), 6),
-        max_relative_error=float(f"{max(errors) / max(largest):.3g}"),
-        miou_drop=round(scores[0].miou - scores[1].miou, 3) if clip.labels is not None else None,
+        source=footage.name,
+        frames=len(footage.frames),
+        resets=len(resets),
+        agreement=round(found.agreement, 6),
+        max_relative_error=float(f"{found.max_relative_error:.3g}"),
+        miou_drop=None if found.miou_drop is None else round(found.miou_drop, 3),
     )
-
-
-def _mask(logits: Tensor, frame: Image) -> NDArray[np.uint8]:
-    return class_map(logits[0].float().numpy(), (frame.shape[0], frame.shape[1]))

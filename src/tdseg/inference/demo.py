@@ -14,7 +14,7 @@ from PIL import Image
 
 from tdseg.errors import OutputError
 from tdseg.files import unwritable, whole_file
-from tdseg.inference.folder import Summary
+from tdseg.inference.output import Summary
 from tdseg.inference.pipeline import DEFAULT_MODEL, segment_to
 from tdseg.masks import draw
 from tdseg.masks.classes import CAMVID_CLASSES, CAMVID_PALETTE

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from tdseg.errors import ConfigError, OutputError
-from tdseg.inference.folder import OutputFolder, Summary
+from tdseg.inference.output import OutputFolder, Summary
 from tdseg.inference.recorder import Recorder
 from tdseg.inference.stream import Result, Stream
 from tdseg.masks.palette import color_table

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from tdseg.errors import OutputError, VideoError
-from tdseg.inference.folder import OutputFolder, RunStatistics
+from tdseg.inference.output import OutputFolder, RunStatistics
 from tdseg.inference.stages import BoundedQueue
 from tdseg.inference.stream import Result
 from tdseg.masks import draw

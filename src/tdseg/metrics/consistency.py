@@ -10,7 +10,7 @@ from tdseg.errors import ConfigError
 from tdseg.metrics.basic import share
 from tdseg.metrics.flow import Flow
 from tdseg.metrics.iou import VOID, ConfusionMatrix
-from tdseg.metrics.video import AnyMask, LabelledShare, VideoMetric
+from tdseg.metrics.video_metric import AnyMask, LabelledShare, VideoMetric
 
 
 class TemporalConsistency(VideoMetric):

@@ -11,7 +11,7 @@ from tdseg.errors import ConfigError
 from tdseg.metrics.basic import flip_share
 from tdseg.metrics.flow import Flow
 from tdseg.metrics.iou import VOID
-from tdseg.metrics.video import AnyMask, LabelledShare, MeanShare, VideoMetric
+from tdseg.metrics.video_metric import AnyMask, LabelledShare, MeanShare, VideoMetric
 
 
 class FlipRate(MeanShare):

@@ -15,7 +15,7 @@ from torchmetrics import MetricCollection
 from tdseg.metrics.consistency import TemporalConsistency, VideoConsistency
 from tdseg.metrics.flips import ExcessFlipRate, FlipRate, FlipRateByPhase, FlowFlipRate
 from tdseg.metrics.flow import Flow
-from tdseg.metrics.video import AnyMask, VideoMetric
+from tdseg.metrics.video_metric import AnyMask, VideoMetric
 
 
 class Steadiness:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tdseg.report.markup import Html, Ink, tag
+from tdseg.report.markup import Html, Series, tag
 from tdseg.report.page import A, B, card, cards, columns, figure, page, section
 from tdseg.report.plots import bars, histogram, lines, milliseconds, over_time, parts
 
@@ -46,7 +46,7 @@ def _speed(measured: Benchmark) -> Iterator[Html]:
 
 
 def _latency(measured: Benchmark) -> Html:
-    series = [(Ink("latency", A), measured.latencies_ms)]
+    series = [(Series("latency", A), measured.latencies_ms)]
     meaning = "dashed: p50; the last bin has all above p99"
     return section(
         "Latency",
@@ -59,7 +59,7 @@ def _latency(measured: Benchmark) -> Html:
 
 
 def _stages(measured: Benchmark) -> Html:
-    series = [(Ink(name, STAGES[name]), ms, f"{ms:.2f} ms") for name, ms in measured.stages_ms.items()]
+    series = [(Series(name, STAGES[name]), ms, f"{ms:.2f} ms") for name, ms in measured.stages_ms.items()]
     note = "Stages run one after the other here; tdseg segment overlaps them."
     title = f"{measured.frame_ms:.1f} ms a frame"
     return section("Where the time goes", figure(title, parts(series), meaning="mean of each stage"), note=note)

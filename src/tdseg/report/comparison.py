@@ -10,7 +10,7 @@ from PIL import Image
 
 from tdseg.metrics.figures import FIGURES, shown
 from tdseg.metrics.iou import VOID
-from tdseg.report.markup import Html, Ink, join, key, rgb, swatch, tag
+from tdseg.report.markup import Html, Series, join, key, rgb, swatch, tag
 from tdseg.report.page import A, B, card, cards, columns, figure, page, picture, section, video
 from tdseg.report.plots import areas, bars, histogram, lines, milliseconds, over_time
 
@@ -52,8 +52,8 @@ def comparison_page(comparison: Comparison) -> str:
     return page("tdseg compare", title, f"{a.name} against {b.name}", facts, *body)
 
 
-def _sides(comparison: Comparison) -> list[tuple[Ink, SideFigures]]:
-    return [(Ink(side.name, color), side) for side, color in ((comparison.a, A), (comparison.b, B))]
+def _sides(comparison: Comparison) -> list[tuple[Series, SideFigures]]:
+    return [(Series(side.name, color), side) for side, color in ((comparison.a, A), (comparison.b, B))]
 
 
 def _cards(comparison: Comparison) -> Iterator[Html]:
@@ -88,7 +88,7 @@ def _film(comparison: Comparison) -> Html:
 
 def _over_time(comparison: Comparison) -> Html:
     axis, sides = over_time(comparison.frames, comparison.fps), _sides(comparison)
-    agreement = lines(axis, [(Ink("agreement", APART), comparison.agreement)], "%", limit=100)
+    agreement = lines(axis, [(Series("agreement", APART), comparison.agreement)], "%", limit=100)
     plots = [figure("Agreement", agreement, meaning="pixels of the same class in both")]
     for name, meaning, rows in (
         ("Flip rate", "pixels that change class from the frame before, motion included", [s.flips for _, s in sides]),
@@ -162,12 +162,12 @@ def _shares(comparison: Comparison) -> Html:
     return section("What is in the picture", columns(*plots), note="Share of all pixels that each class has.")
 
 
-def _classes_seen(comparison: Comparison) -> dict[int, Ink]:
+def _classes_seen(comparison: Comparison) -> dict[int, Series]:
     """The classes that occur, the largest first, by their share on both sides."""
     shares = comparison.a.shares.mean(0) + comparison.b.shares.mean(0)
     names, colors = comparison.classes.names, comparison.classes.colors
     order = [index for index in np.argsort(-shares).tolist() if shares[index] > 0]
-    return {index: Ink(names[index], rgb(colors[index].tolist())) for index in order}
+    return {index: Series(names[index], rgb(colors[index].tolist())) for index in order}
 
 
 def _bar(color: str, percent: float) -> tuple[str, float, str]:

@@ -10,7 +10,7 @@ class Html(str):
     """Markup, put into other markup as it is; any other string is text, and is escaped."""
 
 
-class Ink(NamedTuple):
+class Series(NamedTuple):
     """A colour with the name of what it stands for."""
 
     name: str
@@ -39,7 +39,7 @@ def join(*children: str) -> Html:
     return Html("".join(child if isinstance(child, Html) else html.escape(child) for child in children))
 
 
-def key(*inks: Ink) -> Html:
+def key(*inks: Series) -> Html:
     """The meaning of colours."""
     return tag("div", *(tag("span", swatch(ink.color), ink.name) for ink in inks), class_="key")
 

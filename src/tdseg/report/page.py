@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from PIL import Image
 
-from tdseg.report.markup import Html, Ink, join, key, swatch, tag, void
+from tdseg.report.markup import Html, Series, join, key, swatch, tag, void
 from tdseg.system import __version__
 
 A, B = "var(--a)", "var(--b)"
@@ -64,7 +64,7 @@ def cards(*those: Html) -> Html:
     return tag("div", *those, class_="cards")
 
 
-def card(name: str, meaning: str, *values: str | tuple[str, Ink]) -> Html:
+def card(name: str, meaning: str, *values: str | tuple[str, Series]) -> Html:
     """A figure: its name, its value or those of two in their colours, and in a line what it means and in what unit."""
     lines = (
         tag("p", swatch(ink.color) if ink else Html(), _value(text), class_="value", title=ink.name if ink else None)
@@ -73,7 +73,7 @@ def card(name: str, meaning: str, *values: str | tuple[str, Ink]) -> Html:
     return tag("div", tag("h3", name), *lines, tag("p", meaning, class_="meaning"), class_="card")
 
 
-def figure(title: str, drawing: Html, *, meaning: str = "", inks: Sequence[Ink] = ()) -> Html:
+def figure(title: str, drawing: Html, *, meaning: str = "", inks: Sequence[Series] = ()) -> Html:
     """A drawing with its title, what it means, and what its colours stand for."""
     caption = tag("figcaption", tag("b", title), " ", tag("span", meaning), key(*inks) if inks else Html())
     return tag("figure", caption, drawing)

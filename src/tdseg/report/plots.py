@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tdseg.report.markup import Html, Ink, swatch, tag
+from tdseg.report.markup import Html, Series, swatch, tag
 
 MOST_POINTS = 600
 """Of a line; more cannot be told apart on a screen."""
@@ -43,7 +43,7 @@ def over_time(count: int, fps: float | None) -> Axis:
     return Axis(frames / fps, "s") if fps else Axis(frames, "frame")
 
 
-def lines(axis: Axis, series: Sequence[tuple[Ink, Row]], unit: str, *, limit: float = math.inf) -> Html:
+def lines(axis: Axis, series: Sequence[tuple[Series, Row]], unit: str, *, limit: float = math.inf) -> Html:
     """Lines over an axis, whose other axis goes from 0, or from the least value where all are nearer to the limit.
 
     Args:
@@ -64,7 +64,7 @@ def lines(axis: Axis, series: Sequence[tuple[Ink, Row]], unit: str, *, limit: fl
     return _plot(axis, ticks, unit, shapes, x, thinned)
 
 
-def areas(axis: Axis, series: Sequence[tuple[Ink, Row]], unit: str, top: float) -> Html:
+def areas(axis: Axis, series: Sequence[tuple[Series, Row]], unit: str, top: float) -> Html:
     """Areas, one upon the other, which together reach the top at most; arguments as in `lines`."""
     x, thinned = _thin(axis.values, lambda run: run[0]), _thinned(series, np.mean)
     ticks, shapes, floor = [0.0, top / 2, top], [], np.zeros(len(x))
@@ -76,7 +76,7 @@ def areas(axis: Axis, series: Sequence[tuple[Ink, Row]], unit: str, top: float) 
     return _plot(axis, ticks, unit, shapes, x, thinned, class_="plot tall")
 
 
-def histogram(series: Sequence[tuple[Ink, Row]], unit: str) -> Html:
+def histogram(series: Sequence[tuple[Series, Row]], unit: str) -> Html:
     """How often values occur, in percent of each series, with a line at each median; the last bin has all above p99."""
     arrays = [np.asarray(values, float) for _, values in series]
     low, high = min(values.min() for values in arrays), max(np.percentile(values, 99) for values in arrays)
@@ -112,7 +112,7 @@ def bars(rows: Sequence[tuple[str, Sequence[tuple[str, float, str]]]], *, top: f
     )
 
 
-def parts(series: Sequence[tuple[Ink, float, str]]) -> Html:
+def parts(series: Sequence[tuple[Series, float, str]]) -> Html:
     """One bar of parts that add up; of each its value, and the value as text."""
     total = sum(value for _, value, _ in series) or 1.0
     strip = (
@@ -151,7 +151,7 @@ def _plot(
     unit: str,
     shapes: Sequence[Html],
     x: Values,
-    series: Sequence[tuple[Ink, Values]],
+    series: Sequence[tuple[Series, Values]],
     *,
     class_: str = "plot",
 ) -> Html:
@@ -228,7 +228,7 @@ def _thin(values: Values, keep: Callable[[Values], float]) -> Values:
     return values if size <= 1 else np.array([keep(values[i : i + size]) for i in range(0, len(values), size)])
 
 
-def _thinned(series: Sequence[tuple[Ink, Row]], keep: Callable[[Values], float]) -> list[tuple[Ink, Values]]:
+def _thinned(series: Sequence[tuple[Series, Row]], keep: Callable[[Values], float]) -> list[tuple[Series, Values]]:
     return [(ink, _thin(np.asarray(values, float), keep)) for ink, values in series]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from tdseg.masks.draw import overlay
 from tdseg.masks.palette import Colors, color_table
-from tdseg.train.watch import Example, Run, Step, Watcher
+from tdseg.train.watch import Example, Run, Step, Warn, Watcher
 
 PANEL_WIDTH = 640
 """Largest width of a picture of the three that show an example, pixels."""
@@ -29,7 +29,7 @@ class Board(Watcher):
         warn: told once that there will be no more events.
     """
 
-    def __init__(self, warn: Callable[[str], None]) -> None:
+    def __init__(self, warn: Warn) -> None:
         self._warn = warn
         self._writer: SummaryWriter | None = None
 

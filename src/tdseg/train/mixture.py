@@ -1,14 +1,15 @@
-"""Which clips a training step sees."""
+"""Random clips from weighted sources, for every place in the batch of every step."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from tdseg.data.clip import Clip, ClipDataset
+from tdseg.data.clip import Clip
 from tdseg.data.source import Source, open_source
 from tdseg.errors import ConfigError, DataError
 from tdseg.metrics.iou import VOID
@@ -18,7 +19,7 @@ _COUNTED = 500
 """Frames whose labels are looked at for the class shares, at most."""
 
 
-class Drawn(NamedTuple):
+class Draw(NamedTuple):
     """A clip for one place of a batch."""
 
     clip: Clip | None
@@ -26,7 +27,7 @@ class Drawn(NamedTuple):
     seed: int
     """Of all that is random about its augmentation."""
     problems: tuple[str, ...] = ()
-    """What could not be read and was replaced by this."""
+    """Clips that could not be read and were replaced by this one."""
 
 
 class Mixture:
@@ -36,7 +37,7 @@ class Mixture:
     of processes nor of workers matters.
 
     Args:
-        sources: what to draw from.
+        sources: with their weights.
         seed: of the run.
         cache: keep decoded clips "memory" (in this process), on the "device", or nowhere ("none"). Clips of a source
             whose frames are drawn anew each time (step of two numbers) are never kept.
@@ -76,8 +77,8 @@ class Mixture:
         self._keeps = [cache != "none" and source.step[0] == source.step[1] for source in sources]
         self._kept: dict[tuple[int, int], Clip] = {}
 
-    def draw(self, step: int, place: int) -> Drawn:
-        """The clip at a place of a step's batch. What cannot be read is replaced, by a rule that is as fixed."""
+    def draw(self, step: int, place: int) -> Draw:
+        """The clip at a place of a step's batch. One that cannot be read is replaced, by a rule that is as fixed."""
         problems: list[str] = []
         for attempt in range(_ATTEMPTS):
             generator = Generator().manual_seed(seed_of(self.seed, step, place, attempt))
@@ -85,10 +86,10 @@ class Mixture:
             index = int(torch.randint(len(self.datasets[which]), (), generator=generator))
             seed = int(torch.randint(2**31, (), generator=generator))
             try:
-                return Drawn(self._clip(which, index, generator), seed, tuple(problems))
+                return Draw(self._clip(which, index, generator), seed, tuple(problems))
             except DataError as error:
                 problems.append(error.got)
-        return Drawn(None, 0, tuple(problems))
+        return Draw(None, 0, tuple(problems))
 
     def class_shares(self) -> Tensor:
         """(C,) share of each class among the labelled pixels of the mixture, from at most 500 frames of it.
@@ -101,11 +102,9 @@ class Mixture:
             counts = torch.zeros(256)
             stride = -(-len(dataset) * dataset.length * len(self.datasets) // _COUNTED)
             for index in range(0, len(dataset), stride):
-                try:
-                    clip = _take(dataset, index, Generator().manual_seed(index))
-                except DataError:
-                    continue  # named when it is drawn
-                counts += torch.bincount(clip.labels.flatten(), minlength=256)
+                with suppress(DataError):  # named when it is drawn
+                    clip = dataset.clip(index, Generator().manual_seed(index))
+                    counts += torch.bincount(clip.labels.flatten(), minlength=256)
             counts = counts[: len(shares)]
             shares += weight * counts / counts.sum().clamp(min=1)
         if not shares.any():
@@ -117,19 +116,14 @@ class Mixture:
         return shares / shares.sum()
 
     def _clip(self, which: int, index: int, generator: Generator) -> Clip:
-        key = (which, index)
-        if key in self._kept:
-            return self._kept[key]
-        clip = Clip(*(x.to(self._device) for x in _take(self.datasets[which], index, generator)))
+        if (kept := self._kept.get((which, index))) is not None:
+            return kept
+        clip = Clip(*(x.to(self._device) for x in self.datasets[which].clip(index, generator)))
         if self._keeps[which]:
-            self._kept[key] = clip
+            self._kept[which, index] = clip
         return clip
 
 
 def seed_of(*numbers: int) -> int:
     """One 32-bit seed from several numbers, well mixed."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
-
-
-def _take(dataset: ClipDataset, index: int, generator: Generator) -> Clip:
-    return dataset.clip(index, generator)

@@ -12,7 +12,10 @@ from pydantic import Field, model_validator
 from tdseg.config import FrozenConfig
 from tdseg.data.source import Source
 from tdseg.data.transforms import Augmentation
-from tdseg.train.values import assign, read_values
+from tdseg.train.values import assign, merge, read_values
+
+_TEMPORAL = ("shared_paths", "groups", "propagation", "reach", "d_k", "d_v", "memory_stride", "norm", "norm_size")
+"""Overrides of a TDNet that its per-frame model does not take."""
 
 
 class Optimizer(FrozenConfig):
@@ -49,7 +52,7 @@ class Losses(FrozenConfig):
 
 
 class Distillation(FrozenConfig):
-    """What a frozen teacher adds to the loss."""
+    """Terms that a frozen teacher adds to the loss."""
 
     teacher: str = Field(
         description="'per-frame' for the model of this run's first stage, packaged weights, a .safetensors file, or "
@@ -148,6 +151,19 @@ class Recipe(FrozenConfig):
         """
         values = read_values(path)
         assign(values, flags, cls)
-        where = f"{path} with {shlex.join(flags)}" if flags else str(path)
-        recipe: Recipe = cls.parse(values, where=where)
-        return recipe
+        return cls.parse(values, where=f"{path} with {shlex.join(flags)}" if flags else str(path))
+
+    def first_stage(self) -> Recipe:
+        """The recipe of the first stage: `per_frame` over those fields of this recipe that a per-frame model has.
+
+        Raises:
+            ConfigError: a field is unknown or does not fit.
+        """
+        assert self.per_frame is not None, "the caller asks"
+        values = self.model_dump(mode="json", exclude_unset=True)
+        model = self.model.partition("-")[2] or self.model
+        values |= {"model": model, "length": 1, "per_frame": None, "distill": None}
+        values["overrides"] = {name: value for name, value in self.overrides.items() if name not in _TEMPORAL}
+        values["sources"] = [source | {"length": 1} for source in values["sources"]]
+        values["losses"] = values.get("losses", {}) | {"agreement": 0}
+        return Recipe.parse(merge(values, self.per_frame), where="per_frame")

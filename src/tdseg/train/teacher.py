@@ -1,29 +1,25 @@
-"""Frozen teachers: per-frame models of ours, larger TDNets, segmentation models of Hugging Face."""
+"""Frozen teachers: per-frame models of ours and larger TDNets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from tdseg.config import ModelConfig
-from tdseg.errors import ConfigError, WeightsError
+from tdseg.errors import ConfigError
 from tdseg.models.layers import resize
 from tdseg.models.path import NetworkPath
 from tdseg.models.tdnet import TDNet
-from tdseg.train.recipe import Distillation
-from tdseg.zoo.load import load
 
-_HUB = "hf://"
 _LEAST = 1e-8
 _Module = TypeVar("_Module", bound=nn.Module)
 
 
 class Answer(NamedTuple):
-    """What a teacher says about the S scored frames of each clip, at a resolution of its own, without gradient."""
+    """A teacher's logits of the S scored frames of each clip, at a resolution of its own, without gradient."""
 
     full: Tensor
     """Logits (B, S, C, h', w')."""
@@ -32,10 +28,10 @@ class Answer(NamedTuple):
 
 
 class Teacher(Protocol):
-    """What distillation asks of a teacher."""
+    """All that distillation asks of a teacher."""
 
     def answer(self, frames: Tensor, paths: Sequence[int]) -> Answer:
-        """What it says about the last S frames of clips.
+        """Its logits of the last S frames of clips.
 
         Args:
             frames: (B, T, 3, h, w) float RGB in 0..255, on the teacher's device.
@@ -57,7 +53,7 @@ class PerFrameTeacher:
     """
 
     def __init__(self, model: TDNet, groups: Sequence[int] | None = None, *, scaled: bool = True) -> None:
-        self.model = _frozen(model)
+        self.model = frozen(model)
         path = self.model.paths[0]
         assert isinstance(path, NetworkPath)
         self.path = path
@@ -83,7 +79,7 @@ class ClipTeacher:
     """A TDNet, which sees the clip as the student does: from its first frame, at the same phase."""
 
     def __init__(self, model: TDNet) -> None:
-        self.model = _frozen(model)
+        self.model = frozen(model)
 
     @torch.no_grad()
     def answer(self, frames: Tensor, paths: Sequence[int]) -> Answer:
@@ -95,25 +91,6 @@ class ClipTeacher:
             out, state = self.model.advance(self.model.encode(x, state.path), state)
             logits.append(out)
         return Answer(torch.stack(logits[-len(paths) :], 1))
-
-
-class HuggingFaceTeacher:
-    """A semantic segmentation model of the library transformers.
-
-    Args:
-        model: gives logits (N, C, h', w') for normalised pixel_values (N, 3, h, w).
-        mean, std: (3,), of RGB in 0..255.
-    """
-
-    def __init__(self, model: Any, mean: Tensor, std: Tensor) -> None:
-        self.model: Any = _frozen(model)
-        self.mean, self.std = (x[:, None, None].to(model.device) for x in (mean, std))
-
-    @torch.no_grad()
-    def answer(self, frames: Tensor, paths: Sequence[int]) -> Answer:
-        """See `Teacher`."""
-        x = (frames[:, -len(paths) :].flatten(0, 1) - self.mean) / self.std
-        return Answer(self.model(pixel_values=x).logits.unflatten(0, (-1, len(paths))))
 
 
 class AveragedTeacher:
@@ -146,38 +123,9 @@ class AveragedTeacher:
         return Answer(full.flip(-1), None if group is None else group.flip(-1))
 
 
-def load_teacher(
-    config: Distillation, student: ModelConfig, *, per_frame: Path | None = None, device: torch.device | str = "cpu"
-) -> Teacher:
-    """The teacher that a recipe names, frozen.
-
-    Args:
-        config: which teacher, and what is asked of it.
-        student: configuration of the model that learns.
-        per_frame: file of the model that "per-frame" stands for.
-        device: where it runs.
-
-    Raises:
-        ConfigError: an unknown name, other classes than the student's, or paths that its channels cannot be cut for.
-        WeightsError: weights that cannot be read, or are not those of a segmentation model.
-    """
-    name = str(per_frame) if config.teacher == "per-frame" and per_frame else config.teacher
-    teacher: Teacher
-    if name.startswith(_HUB) or Path(name).is_dir():
-        model, mean, std = _hugging_face(name)
-        _check_classes(name, _names(model.config), model.config.num_labels, student)
-        teacher = HuggingFaceTeacher(model.to(device), mean, std)
-    else:
-        network = load(name).to(device)
-        _check_classes(name, network.config.classes, network.config.num_classes, student)
-        if network.config.paths > 1:
-            teacher = ClipTeacher(network)
-        else:
-            groups = groups_of(student) if config.grouped and config.sub else None
-            teacher = PerFrameTeacher(network, groups, scaled=config.scaled)
-    if config.scales == (1.0,) and not config.flip:
-        return teacher
-    return AveragedTeacher(teacher, config.scales, flip=config.flip)
+def frozen(model: _Module) -> _Module:
+    """The model, in eval mode and not to be trained."""
+    return model.eval().requires_grad_(False)
 
 
 def groups_of(student: ModelConfig) -> tuple[int, ...] | None:
@@ -228,66 +176,3 @@ def _log_mean(answers: list[Tensor]) -> Tensor:
     size = (answers[0].shape[-2], answers[0].shape[-1])
     probabilities = torch.stack([resize_frames(answer.float().softmax(2), size) for answer in answers]).mean(0)
     return probabilities.clamp(min=_LEAST).log()
-
-
-def _hugging_face(name: str) -> tuple[Any, Tensor, Tensor]:
-    """The model in a folder or at hf://org/name[@revision], and mean and std of its input, (3,) each, in 0..255."""
-    try:
-        from transformers import AutoModelForSemanticSegmentation
-        from transformers.image_processing_base import ImageProcessingMixin
-    except ImportError:
-        raise ConfigError(
-            f"teacher {name} without the library that runs it",
-            expected="transformers to be installed",
-            do="pip install 'tdseg[transformers]'",
-        ) from None
-    source, _, revision = name.removeprefix(_HUB).partition("@") if name.startswith(_HUB) else (name, "", "")
-    options = {"revision": revision} if revision else {}
-    expected = "a semantic segmentation model of Hugging Face, with preprocessor_config.json"
-    try:
-        model, loaded = AutoModelForSemanticSegmentation.from_pretrained(
-            source, trust_remote_code=False, output_loading_info=True, **options
-        )
-        processor, _ = ImageProcessingMixin.get_image_processor_dict(source, **options)
-    except (OSError, ValueError) as error:
-        raise WeightsError(
-            f"teacher {name}: {(str(error).splitlines() or [''])[0]}", expected=expected, do="check name and connection"
-        ) from None
-    drawn = sorted(map(str, [*loaded["missing_keys"], *loaded["mismatched_keys"]]))
-    if drawn:
-        raise WeightsError(
-            f"teacher {name}: {len(drawn)} tensors are not in its file, such as {drawn[0]}",
-            expected=expected,
-            do="choose a model that was trained to segment, not its backbone",
-        )
-    scale = 1 / processor.get("rescale_factor", 1 / 255) if processor.get("do_rescale", True) else 1.0
-    normalised = processor.get("do_normalize", True)
-    if normalised and not {"image_mean", "image_std"} <= processor.keys():
-        raise WeightsError(f"teacher {name} without image_mean or image_std", expected=expected, do="choose another")
-    mean, std = (processor["image_mean"], processor["image_std"]) if normalised else ([0.0] * 3, [1.0] * 3)
-    return model, scale * torch.tensor(mean), scale * torch.tensor(std)
-
-
-def _names(config: Any) -> tuple[str, ...]:
-    """Class names of a model of Hugging Face; empty where nobody has given any."""
-    names = tuple(config.id2label[index] for index in range(config.num_labels))
-    return () if names == tuple(f"LABEL_{index}" for index in range(len(names))) else names
-
-
-def _check_classes(name: str, classes: Sequence[str], count: int, student: ModelConfig) -> None:
-    def plain(text: str) -> str:
-        return text.casefold().replace("_", " ")
-
-    pairs = zip(classes, student.classes, strict=False)
-    apart = [f"{theirs!r} is {ours!r}" for theirs, ours in pairs if plain(theirs) != plain(ours)]
-    if count != student.num_classes or apart:
-        raise ConfigError(
-            f"teacher {name} with {count} classes for a student with {student.num_classes}"
-            + (f"; first {apart[0]}" if apart else ""),
-            expected="the same classes in the same order",
-            do="choose a teacher that was trained on the classes of the data",
-        )
-
-
-def _frozen(model: _Module) -> _Module:
-    return model.eval().requires_grad_(False)

@@ -13,25 +13,25 @@ from lightning.fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-import tdseg
 from tdseg.data.transforms import Batch
 from tdseg.errors import ConfigError
 from tdseg.models.path import NetworkPath
 from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import ClipOutput, TDNet
+from tdseg.system import __version__
 from tdseg.train.distill import Distiller
-from tdseg.train.feed import Supply
 from tdseg.train.losses import class_weights, clip_losses
 from tdseg.train.mixture import Mixture, seed_of
 from tdseg.train.optim import Average, lr_factor, make_optimizer, set_lr
 from tdseg.train.recipe import Recipe
+from tdseg.train.supply import Supply
 from tdseg.zoo import catalog
 
 _PATIENCE = timedelta(hours=6)
 """How long processes wait for each other: one of them evaluates and loads alone."""
 
 
-class Pending(NamedTuple):
+class PendingStep(NamedTuple):
     """A step that the device may still be computing."""
 
     names: tuple[str, ...]
@@ -84,11 +84,11 @@ class Trainer:
     """A network in training.
 
     Args:
-        recipe: what is done with it.
-        fabric: where.
+        recipe: of its training.
+        fabric: of this process.
         network: as it starts; trained in place.
         shares: (C,) of the classes among the data's labelled pixels.
-        distiller: what a teacher adds to the loss; its weights are part of no checkpoint.
+        distiller: adds the terms of a teacher; its weights are part of no checkpoint.
     """
 
     def __init__(
@@ -99,18 +99,17 @@ class Trainer:
         self.fabric = fabric
         self.average = Average(network.to(memory_format=torch.channels_last), recipe.optimizer.ema)  # type: ignore[call-overload]
         self.average.model.to(fabric.device)
-        training = _Training(network)
+        training = _ClipNetwork(network)
         if fabric.world_size > 1 and fabric.device.type == "cuda":
             training = nn.SyncBatchNorm.convert_sync_batchnorm(training)  # type: ignore[no-untyped-call]
         if fabric.device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # crops have one size
         self.network = training.network
-        self._subnets = [path.subnet for path in network.paths if isinstance(path, NetworkPath)]
-        self._prepare_subnets()
+        self._frozen = self._prepare()
         self.module, self.optimizer = fabric.setup(training, make_optimizer(self.network, recipe.optimizer))
         self.class_weights = class_weights(shares, recipe.losses.balance).to(fabric.device)
 
-    def launch(self, step: int, supply: Supply, *, stop: bool) -> Pending:
+    def launch(self, step: int, supply: Supply, *, stop: bool) -> PendingStep:
         """Train on what is supplied for a step, 0 … recipe.steps-1, without waiting for the device.
 
         Args:
@@ -119,7 +118,9 @@ class Trainer:
             stop: this process was asked to end; Outcome.stop tells all of them.
         """
         recipe, fabric = self.recipe, self.fabric
-        self._train_mode()
+        self.network.train()
+        for module in self._frozen:
+            module.eval()
         torch.manual_seed(seed_of(recipe.seed, step, fabric.global_rank))  # dropout, the same after a resume
         factor = lr_factor(recipe.optimizer, step, recipe.steps)
         set_lr(self.optimizer, factor)
@@ -141,10 +142,10 @@ class Trainer:
         self.average.update(self.network)
         facts = torch.tensor([float(stop), float(len(supply.problems))]).to(fabric.device, non_blocking=True)
         values = torch.cat([torch.stack([*totals.values(), norm]).float(), facts])
-        return Pending(tuple(totals), self._mean(values), recipe.optimizer.lr * factor)
+        return PendingStep(tuple(totals), self._mean(values), recipe.optimizer.lr * factor)
 
-    def read(self, step: int, pending: Pending) -> Outcome:
-        """What came of a step; waits for the device.
+    def read(self, step: int, pending: PendingStep) -> Outcome:
+        """The outcome of a step; waits for the device.
 
         Raises:
             ConfigError: a loss or a gradient is not finite.
@@ -163,10 +164,10 @@ class Trainer:
         return Outcome(terms, pending.lr, stop > 0, round(problems * self.fabric.world_size))
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds."""
+        """All that a checkpoint holds."""
         return {
             "recipe": self.recipe.model_dump(mode="json"),
-            "version": tdseg.__version__,
+            "version": __version__,
             "model": self.network.state_dict(),
             "average": self.average.model.state_dict(),
             "updates": self.average.updates,
@@ -197,29 +198,25 @@ class Trainer:
         mean: Tensor = self.fabric.all_reduce(values.detach().float().clone(), reduce_op="mean")  # type: ignore[assignment]
         return mean
 
-    def _prepare_subnets(self) -> None:
+    def _prepare(self) -> list[nn.Module]:
+        """Set the sub-networks up; gives the modules that stay as in inference."""
+        recipe, frozen = self.recipe, list[nn.Module]()
+        if recipe.freeze_norm:
+            frozen += [module for module in self.network.modules() if isinstance(module, _BatchNorm)]
         for path in self.network.paths:
             assert isinstance(path, NetworkPath)
-            path.recompute = self.recipe.checkpoint_activations and not self.recipe.freeze_subnet
-            if self.recipe.freeze_subnet:
-                path.subnet.requires_grad_(False)  # so nothing of them is stored, either
-            if self.recipe.compile:
+            path.recompute = recipe.checkpoint_activations and not recipe.freeze_subnet
+            if recipe.freeze_subnet:
+                frozen.append(path.subnet.requires_grad_(False))  # so nothing of them is stored, either
+            if recipe.compile:
                 path.subnet.compile()
-
-    def _train_mode(self) -> None:
-        self.network.train()
-        if self.recipe.freeze_norm:
-            for module in self.network.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-        if self.recipe.freeze_subnet:
-            for subnet in self._subnets:
-                subnet.eval()
+        return frozen
 
 
-class _Training(nn.Module):
-    """What a step computes: a clip, with a state that gradients do not flow to. No loss reads it, and DDP waits for the
-    gradient of all that is given out.
+class _ClipNetwork(nn.Module):
+    """A network run over clips, which gives a state that gradients do not flow to.
+
+    No loss reads it, and DDP waits for the gradient of all that is given out.
     """
 
     def __init__(self, network: TDNet) -> None:

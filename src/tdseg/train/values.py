@@ -11,19 +11,40 @@ from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from tdseg.errors import ConfigError
 
 _SIZE = re.compile(r"([1-9]\d*)[xX]([1-9]\d*)")
 
 
-def read_values(path: Path) -> dict[str, Any]:
-    """What a recipe file says, over what the file says that its `base` names, relative to it, and so on.
+def read_values(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The fields of a recipe file, over those of the file that its `base` names, relative to it, and so on.
+
+    Args:
+        path: of the file.
+        above: the files that build on it.
 
     Raises:
         ConfigError: a file is missing, holds no fields, or is its own base.
     """
-    return _read(path, ())
+    if not path.is_file():
+        named = f", the base of {above[-1]}" if above else ""
+        raise ConfigError(f"no recipe {path}{named}", expected="a YAML file as in configs/", do="check the path")
+    if path.resolve() in [other.resolve() for other in above]:
+        raise ConfigError(
+            f"{path} builds on itself: {' → '.join(map(str, (*above, path)))}",
+            expected="recipes that build on others in one direction",
+            do="take `base` out of one of them",
+        )
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML ({error})", expected="a recipe", do="correct the file") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: no fields", expected="a recipe as in configs/", do="correct the file")
+    base = values.pop("base", None)
+    return values if base is None else merge(read_values(path.parent / str(base), (*above, path)), values)
 
 
 def merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -51,26 +72,6 @@ def assign(values: dict[str, Any], flags: Sequence[str], schema: type[BaseModel]
         keys = flag.removeprefix("--").replace("-", "_").split(".")
         _check(schema, keys, flag)
         _set(values, keys, _value(flag, text), flag)
-
-
-def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
-    if not path.is_file():
-        named = f", the base of {above[-1]}" if above else ""
-        raise ConfigError(f"no recipe {path}{named}", expected="a YAML file as in configs/", do="check the path")
-    if path.resolve() in [other.resolve() for other in above]:
-        raise ConfigError(
-            f"{path} builds on itself: {' → '.join(map(str, (*above, path)))}",
-            expected="recipes that build on others in one direction",
-            do="take `base` out of one of them",
-        )
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML ({error})", expected="a recipe", do="correct the file") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: no fields", expected="a recipe as in configs/", do="correct the file")
-    base = values.pop("base", None)
-    return values if base is None else merge(_read(path.parent / str(base), (*above, path)), values)
 
 
 def _pairs(flags: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -102,16 +103,16 @@ def _check(schema: type[BaseModel], keys: Sequence[str], flag: str) -> None:
     for key in keys:
         if get_origin(kind) is tuple:
             kind = _held(get_args(kind)[0])
-        elif kind is dict or get_origin(kind) is dict:
+        elif dict in (kind, get_origin(kind)):
             return
-        elif not _has_fields(kind) or key not in kind.model_fields:
-            raise _unknown(schema, keys, flag, list(kind.model_fields) if _has_fields(kind) else [])
+        elif key in (fields := _fields(kind)):
+            kind = _held(fields[key].annotation)
         else:
-            kind = _held(kind.model_fields[key].annotation)
+            raise _unknown(schema, keys, flag, list(fields))
 
 
-def _has_fields(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
+def _fields(kind: Any) -> dict[str, FieldInfo]:
+    return kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else {}
 
 
 def _held(annotation: Any) -> Any:
@@ -140,7 +141,7 @@ def _names(schema: type[BaseModel], prefix: str = "") -> Iterator[str]:
         kind, inside = _held(field.annotation), f"{prefix}{name}."
         if get_origin(kind) is tuple:
             kind, inside = _held(get_args(kind)[0]), f"{inside}0."
-        if _has_fields(kind):
+        if _fields(kind):
             yield from _names(kind, inside)
         else:
             yield prefix + name

@@ -1,10 +1,9 @@
-"""What a run tells whoever watches it: the terminal, TensorBoard, the card."""
+"""Events of a run, and who is told of them: the terminal, TensorBoard, the card."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +12,9 @@ from numpy.typing import NDArray
 
 from tdseg.models.tdnet import TDNet
 from tdseg.train.recipe import Recipe
+
+Warn = Callable[[str], None]
+"""Told of what was survived, such as an unreadable image."""
 
 
 class Run(NamedTuple):
@@ -74,21 +76,49 @@ class Watcher:
         """The run ends, finished or not."""
 
 
-class Together(Watcher):
-    """Several watchers as one."""
+class Watchers(Watcher):
+    """Several watchers as one: each is told of everything, in their order."""
 
     def __init__(self, watchers: Sequence[Watcher]) -> None:
-        for name in ("start", "step", "evaluated", "warn", "finish", "close"):
-            setattr(self, name, partial(self._tell, [getattr(watcher, name) for watcher in watchers]))
+        self.watchers = watchers
 
-    @staticmethod
-    def _tell(methods: list[Callable[..., None]], *values: object) -> None:
-        for method in methods:
-            method(*values)
+    def start(self, run: Run) -> None:
+        """See Watcher.start."""
+        for watcher in self.watchers:
+            watcher.start(run)
+
+    def step(self, step: Step) -> None:
+        """See Watcher.step."""
+        for watcher in self.watchers:
+            watcher.step(step)
+
+    def evaluated(self, number: int, figures: dict[str, Any], examples: list[Example]) -> None:
+        """See Watcher.evaluated."""
+        for watcher in self.watchers:
+            watcher.evaluated(number, figures, examples)
+
+    def warn(self, message: str) -> None:
+        """See Watcher.warn."""
+        for watcher in self.watchers:
+            watcher.warn(message)
+
+    def finish(self, model: TDNet, weights: Path) -> None:
+        """See Watcher.finish."""
+        for watcher in self.watchers:
+            watcher.finish(model, weights)
+
+    def close(self) -> None:
+        """See Watcher.close."""
+        for watcher in self.watchers:
+            watcher.close()
 
 
-class Elsewhere(Watcher):
-    """In the processes that have no watchers, what was survived is still named."""
+class RankWarnings(Watcher):
+    """Names on stderr what a process without watchers survived.
+
+    Args:
+        rank: of the process.
+    """
 
     def __init__(self, rank: int) -> None:
         self.rank = rank

@@ -21,6 +21,7 @@ from tdseg.models.layers import ConvNorm
 from tdseg.models.propagation import PROPAGATIONS
 from tdseg.models.subnets import FAMILIES, SubNetwork
 from tdseg.models.tdnet import TDNet
+from tdseg.zoo.tensors import mismatches
 
 WEIGHTS = "model.safetensors"
 """The file of the trained model in the folder of a run."""
@@ -75,16 +76,10 @@ def read_model(path: Path, *, sha256: str | None = None, make: Callable[[], SubN
     with torch.device("meta") if make is None else nullcontext():  # no memory before it is known that all fits
         model = TDNet(config, make=make)
     own = model.state_dict()
-    wrong = [f"{key} missing" for key in own.keys() - tensors.keys()]
-    wrong += [f"{key} unknown" for key in tensors.keys() - own.keys()]
-    wrong += [
-        f"{key} {tuple(tensors[key].shape)} instead of {tuple(own[key].shape)}"
-        for key in own.keys() & tensors.keys()
-        if own[key].shape != tensors[key].shape
-    ]
+    wrong = list(mismatches(tensors, own).values())
     if wrong:
         raise WeightsError(
-            f"{path}: weights of another model ({len(wrong)} of {len(own)} tensors: {'; '.join(sorted(wrong)[:3])})",
+            f"{path}: weights of another model ({len(wrong)} of {len(own)} tensors: {'; '.join(wrong[:3])})",
             expected=f"the tensors of {config.name}",
             do="use the file as tdseg wrote it",
         )

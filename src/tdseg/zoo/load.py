@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, overload
 
 import torch
 
-from tdseg.errors import ConfigError, WeightsError
+from tdseg.errors import ConfigError
 from tdseg.models.subnets import SubNetwork
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.exported import open_exported
@@ -21,9 +21,8 @@ from tdseg.runtime.torch import TorchNetwork
 from tdseg.system import __version__, installed, require, resolve_device
 from tdseg.zoo.catalog import PACKAGED, unknown_model
 from tdseg.zoo.checkpoint import WEIGHTS, read_model
+from tdseg.zoo.hub import HUB, fetch
 
-HUB = "hf://"
-_FILES = ["*.safetensors", "*.json", "*.onnx", "*.xml", "*.bin"]
 _EXPORTER = ("onnx", "onnxscript")
 _log = logging.getLogger("tdseg")
 
@@ -223,30 +222,6 @@ def cache_folder() -> Path:
     if chosen := os.environ.get("TDSEG_CACHE"):
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tdseg"
-
-
-def fetch(address: str) -> Path:
-    """The folder of a repository of the Hugging Face hub, downloaded if it is not here yet.
-
-    Args:
-        address: hf://org/name, or hf://org/name@revision.
-
-    Raises:
-        ConfigError: huggingface_hub is not installed.
-        WeightsError: there is no such repository or revision, or it cannot be reached.
-    """
-    require("huggingface_hub", extra="hub")
-    from huggingface_hub import snapshot_download
-
-    name, _, revision = address.removeprefix(HUB).partition("@")
-    try:
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=_FILES))
-    except (OSError, ValueError) as error:  # all of the hub's errors are one of these
-        raise WeightsError(
-            f"{address}: {str(error).splitlines()[0]}",
-            expected="hf://org/name or hf://org/name@revision, and a connection to the hub",
-            do="check the name, or download the files and give their folder",
-        ) from None
 
 
 def _compiled() -> Path | None:

@@ -19,6 +19,7 @@ from tdseg.models.tdnet import TDNet
 from tdseg.zoo.catalog import model_config
 from tdseg.zoo.checkpoint import write_model
 from tdseg.zoo.official_keys import LEFT, Entry, key_table
+from tdseg.zoo.tensors import mismatches
 
 _MOST_NORM = 4096
 CONVERTIBLE = ("psp18", "psp50", "psp101", "td2-fa18", "td2-psp50", "td4-psp18")
@@ -148,24 +149,19 @@ def _pyramids(config: ModelConfig, state: dict[str, Tensor]) -> int:
 
 
 def _check(source: Path, own: dict[str, Tensor], table: list[Entry], state: dict[str, Tensor]) -> None:
-    taken = {entry.theirs for entry in table}
-    wrong = [f"{key} missing" for key in taken - state.keys()]
-    left = [key for key in state.keys() - taken if any(fnmatchcase(key, pattern) for pattern in LEFT)]
-    wrong += [f"{key} unknown" for key in state.keys() - taken - set(left)]
-    for entry in table:
-        tensor, expected = state.get(entry.theirs), entry.shape(own[entry.ours])
-        if tensor is None:
-            continue
-        if tensor.shape != expected:
-            wrong.append(f"{entry.theirs} {tuple(tensor.shape)} instead of {tuple(expected)}")
-        elif not _is_plain(tensor):
-            wrong.append(f"{entry.theirs} not a plain tensor of floats: {tensor.dtype}, {tensor.layout}")
+    expected = {entry.theirs: own[entry.ours].new_empty(entry.shape(own[entry.ours])) for entry in table}
+    taken = {key: state[key] for key in state if key in expected or not any(fnmatchcase(key, left) for left in LEFT)}
+    wrong = mismatches(taken, expected)
+    for key in expected.keys() - wrong.keys():
+        tensor = state[key]
+        if not _is_plain(tensor):
+            wrong[key] = f"{key} not a plain tensor of floats: {tensor.dtype}, {tensor.layout}"
         elif not tensor.float().isfinite().all():
-            wrong.append(f"{entry.theirs} not finite")
-    if wrong := sorted(set(wrong)):
+            wrong[key] = f"{key} not finite"
+    if wrong:
         raise WeightsError(
-            f"{source}: not the weights named ({len(wrong)} keys: {'; '.join(wrong[:5])})",
-            expected=f"the {len(taken)} tensors of that model in the official code",
+            f"{source}: not the weights named ({len(wrong)} keys: {'; '.join(sorted(wrong.values())[:5])})",
+            expected=f"the {len(expected)} tensors of that model in the official code",
             do="name the right --model and --num-classes, or give the file whole",
         )
 

@@ -28,7 +28,7 @@ _LEVELS = 4
 _NORM = ("weight", "bias", "running_mean", "running_var")
 
 
-class Part(NamedTuple):
+class Channels(NamedTuple):
     """Channels `first` … `first + size - 1` of the `of` that a tensor has along an axis."""
 
     axis: int
@@ -42,7 +42,7 @@ class Entry(NamedTuple):
 
     ours: str
     theirs: str
-    part: Part | None = None
+    part: Channels | None = None
     """What is kept of their tensor; None: all."""
     place: int | None = None
     """Our first channel that it becomes, along the same axis; None: it becomes all of ours."""
@@ -108,7 +108,7 @@ def _pspnet(ours: str, config: ModelConfig, path: int, n: str) -> Iterator[Entry
     yield from _psp_backbone(ours, config, n)
     width = _level_width(config)
     kept = width // config.groups
-    rows = Part(0, path % config.groups * kept, kept, width)
+    rows = Channels(0, path % config.groups * kept, kept, width)
     pyramid = f"psp{n}" if n else "head.conv5.0"
     for level in range(_LEVELS):
         theirs = f"{pyramid}.conv{level + 1}"
@@ -126,14 +126,14 @@ def _teacher(ours: str, config: ModelConfig, pyramids: int) -> Iterator[Entry]:
     sections = (_LEVELS * width, *[width] * _LEVELS)  # the backbone's channels, then the levels'
     for group in range(pyramids):
         kept = width // pyramids
-        rows = Part(0, group * kept, kept, width)
+        rows = Channels(0, group * kept, kept, width)
         for level in range(_LEVELS):
             theirs = f"psp{group + 1}.conv{level + 1}"
             yield from _conv_norm(f"{ours}.subnet.levels.{level}", f"{theirs}.0", f"{theirs}.1", rows, rows.first)
         first = place = 0
         for section in sections:
             kept = section // pyramids
-            columns = Part(1, first, kept, sum(sections) // pyramids)
+            columns = Channels(1, first, kept, sum(sections) // pyramids)
             yield Entry(
                 f"{ours}.head.hidden.conv.weight", f"group{group + 1}.conv5.0.weight", columns, place + group * kept
             )
@@ -178,7 +178,9 @@ def _resnet(ours: str, theirs: str, depth: int, *, deep_stem: bool, shortcut: bo
                 yield from _conv_norm(f"{mine}.shortcut", f"{other}.downsample.0", f"{other}.downsample.1")
 
 
-def _conv_norm(ours: str, conv: str, norm: str, rows: Part | None = None, place: int | None = None) -> Iterator[Entry]:
+def _conv_norm(
+    ours: str, conv: str, norm: str, rows: Channels | None = None, place: int | None = None
+) -> Iterator[Entry]:
     yield Entry(f"{ours}.conv.weight", f"{conv}.weight", rows, place)
     for name in _NORM:
         yield Entry(f"{ours}.norm.{name}", f"{norm}.{name}", rows, place)

@@ -6,15 +6,15 @@ What is random is a function of the seed and the step, so no generator's state i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from tdseg.errors import ConfigError, OutputError, WeightsError
+from tdseg.files import unwritable, whole_file
 from tdseg.train.recipe import Recipe
+from tdseg.train.watch import Warn
 
 _KEEP = 2
 _MAY_CHANGE = {"steps", "checkpoint_every", "evaluate_every", "validation", "workers", "cache"}
@@ -27,29 +27,21 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
         OutputError: it cannot be written, on a full disk for one; those before stay.
     """
     path = folder / f"step-{step:06d}.ckpt"
-    partial = folder / "checkpoint.partial"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
+        with whole_file(path, parents=True) as staged, staged.open("wb") as file:
             torch.save({"step": step, **state}, file)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:  # torch gives some errors of the system as RuntimeError
-        cause = error if isinstance(error, OSError) else error.__context__ or error
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise OutputError(
-            f"no checkpoint of step {step}: {path} cannot be written ({_one_line(cause)})",
-            expected="a folder that can be written, on a disk with free space",
-            do="free some space; checkpoints from before are kept",
-        ) from None
+    except (OutputError, RuntimeError) as error:  # torch gives some errors of the system as RuntimeError
+        why = error.__cause__ or error.__context__ or error
+        do = "free some space; checkpoints from before are kept"
+        raise unwritable(f"the checkpoint of step {step}, {path}", why, do=do) from None
     for old in sorted(folder.glob("step-*.ckpt"))[:-_KEEP]:
         old.unlink()
     return path
 
 
-def latest_checkpoint(folder: Path, warn: Callable[[str], None]) -> dict[str, Any] | None:
+def latest_checkpoint(folder: Path, warn: Warn) -> dict[str, Any] | None:
     """The newest checkpoint of a run that can be read, or None if there is none at all.
 
     Args:
@@ -64,7 +56,7 @@ def latest_checkpoint(folder: Path, warn: Callable[[str], None]) -> dict[str, An
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # whatever a damaged file makes of torch.load
-            warn(f"{path} is damaged and left out: {_one_line(error)[:200]}")
+            warn(f"{path} is damaged and left out: {' '.join(str(error).split())[:200]}")
         else:
             return state
     if not paths:
@@ -80,22 +72,17 @@ def check_same_run(checkpoint: dict[str, Any], recipe: Recipe, folder: Path) -> 
     Raises:
         ConfigError: another recipe; the first field that differs is named.
     """
-    before, now = checkpoint["recipe"], recipe.model_dump(mode="json")
-    for name in now:
-        if name in _MAY_CHANGE or (old := before.get(name)) == (new := now[name]):
-            continue
-        if name == "per_frame" and old and new and _essence(old) == _essence(new):
-            continue
-        raise ConfigError(
-            f"{name} = {new}, but the run in {folder} has {name} = {old}",
-            expected=f"the recipe that the run was started with; {', '.join(sorted(_MAY_CHANGE))} may change",
-            do="give the old value, or train in another folder",
-        )
+    before, now = _essence(checkpoint["recipe"]), _essence(recipe.model_dump(mode="json"))
+    for name, value in now.items():
+        if before.get(name) != value:
+            raise ConfigError(
+                f"{name} = {value}, but the run in {folder} has {name} = {before.get(name)}",
+                expected=f"the recipe that the run was started with; {', '.join(sorted(_MAY_CHANGE))} may change",
+                do="give the old value, or train in another folder",
+            )
 
 
 def _essence(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name not in _MAY_CHANGE}
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+    """All that decides the steps, of the first stage too."""
+    kept = {name: value for name, value in values.items() if name not in _MAY_CHANGE}
+    return kept | {"per_frame": _essence(kept["per_frame"])} if kept.get("per_frame") else kept

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tdseg.errors import OutputError, WeightsError
-from tdseg.train.checkpoint import latest_checkpoint, save_checkpoint
+from tdseg.train.checkpoints import latest_checkpoint, save_checkpoint
 
 
 def test_the_newest_two_are_kept(tmp_path: Path) -> None:
@@ -42,11 +42,11 @@ def test_a_checkpoint_that_would_run_code_is_not_opened(tmp_path: Path) -> None:
 
 def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("a file where the folder should be")
-    with pytest.raises(OutputError, match="no checkpoint of step 3"):
+    with pytest.raises(OutputError, match="cannot write the checkpoint of step 3"):
         save_checkpoint(tmp_path / "checkpoints", 3, {})
     full = tmp_path / "full"
     full.mkdir()
-    (full / "checkpoint.partial").symlink_to("/dev/full")  # every write to it: no space left on device
+    (full / ".step-000003.ckpt.partial").symlink_to("/dev/full")  # every write to it: no space left on device
     with pytest.raises(OutputError, match="No space left on device"):
         save_checkpoint(full, 3, {"x": torch.zeros(1_000_000)})
     assert not list(full.iterdir())

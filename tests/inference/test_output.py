@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tdseg.errors import OutputError
-from tdseg.inference.folder import OutputFolder, RunStatistics, Summary
+from tdseg.inference.output import OutputFolder, RunStatistics, Summary
 from tdseg.inference.stream import Result
 
 

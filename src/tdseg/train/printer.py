@@ -19,37 +19,7 @@ QUIET = 10.0
 """Seconds of training between two lines, where there is no terminal."""
 
 
-class Pace:
-    """Means over the newest steps, for the eye.
-
-    Args:
-        frames: that a step trains on.
-        steps: of the whole run.
-    """
-
-    def __init__(self, frames: int, steps: int) -> None:
-        self.frames = frames
-        self.steps = steps
-        self._newest: deque[Step] = deque(maxlen=50)
-
-    def add(self, step: Step) -> None:
-        """Take in the next step."""
-        self._newest.append(step)
-
-    def __str__(self) -> str:
-        steps = self._newest
-        seconds = sum(step.seconds for step in steps) or 1e-9
-        names = dict.fromkeys(name for step in steps for name in step.terms)
-        means = {name: sum(step.terms.get(name, 0.0) for step in steps) / len(steps) for name in names}
-        left = timedelta(seconds=round(seconds / len(steps) * (self.steps - steps[-1].number)))
-        return (
-            f"loss {sum(means.values()):.3f} ({', '.join(f'{name} {mean:.3f}' for name, mean in means.items())})"
-            f"  lr {steps[-1].lr:.2e}  {len(steps) * self.frames / seconds:.1f} images/s"
-            f"  {sum(step.waited for step in steps) / seconds:.0%} waiting  {left} left"
-        )
-
-
-class Terminal(Watcher):
+class Printer(Watcher):
     """Prints what a run does.
 
     Args:
@@ -65,7 +35,7 @@ class Terminal(Watcher):
     def start(self, run: Run) -> None:
         """Say what is trained, and from where it goes on."""
         recipe = run.recipe
-        self._pace = Pace(recipe.batch * recipe.length, recipe.steps)
+        self._recipe, self._newest = recipe, deque[Step](maxlen=50)
         self._silent = QUIET  # so that the first step is seen
         if run.start:
             self._print(f"resumed at step {run.start}")
@@ -80,14 +50,14 @@ class Terminal(Watcher):
 
     def step(self, step: Step) -> None:
         """Move on."""
-        self._pace.add(step)
+        self._newest.append(step)
         if self._progress:
-            self._progress.update(self._task, completed=step.number, description=str(self._pace))
+            self._progress.update(self._task, completed=step.number, description=self._pace())
             return
         self._silent += step.seconds
-        if self._silent >= QUIET or step.number == self._pace.steps:
+        if self._silent >= QUIET or step.number == self._recipe.steps:
             self._silent = 0.0
-            self.err.print(f"step {step.number}/{self._pace.steps}  {self._pace}", soft_wrap=True)
+            self.err.print(f"step {step.number}/{self._recipe.steps}  {self._pace()}", soft_wrap=True)
 
     def evaluated(self, number: int, figures: dict[str, Any], examples: list[Example]) -> None:
         """Print the headline figures."""
@@ -111,6 +81,19 @@ class Terminal(Watcher):
         if self._progress:
             self._progress.stop()
             self._progress = None
+
+    def _pace(self) -> str:
+        """Means over the newest steps, for the eye."""
+        steps, recipe = self._newest, self._recipe
+        seconds = sum(step.seconds for step in steps) or 1e-9
+        names = dict.fromkeys(name for step in steps for name in step.terms)
+        means = {name: sum(step.terms.get(name, 0.0) for step in steps) / len(steps) for name in names}
+        left = timedelta(seconds=round(seconds / len(steps) * (recipe.steps - steps[-1].number)))
+        return (
+            f"loss {sum(means.values()):.3f} ({', '.join(f'{name} {mean:.3f}' for name, mean in means.items())})"
+            f"  lr {steps[-1].lr:.2e}  {len(steps) * recipe.batch * recipe.length / seconds:.1f} images/s"
+            f"  {sum(step.waited for step in steps) / seconds:.0%} waiting  {left} left"
+        )
 
     def _print(self, line: str) -> None:
         self.out.print(escape(line), soft_wrap=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Generator
@@ -14,33 +14,33 @@ from torch.utils.data import DataLoader, Dataset
 
 from tdseg.data.transforms import Batch, make_batch
 from tdseg.errors import DataError
-from tdseg.train.mixture import Drawn, Mixture
+from tdseg.train.mixture import Draw, Mixture
 from tdseg.train.recipe import Recipe
+from tdseg.train.watch import Warn
 
-Warn = Callable[[str], None]
 _MOST_LOST = 5
 _BAD_SHARE, _BAD_COUNT = 0.01, 10
 
 
 class Supply(NamedTuple):
-    """What a step trains on, in this process."""
+    """The data of a step, in this process."""
 
     parts: list[Batch]
     """recipe.accumulate of them."""
     waited: float
     """Seconds until the clips were there."""
     problems: tuple[str, ...]
-    """What could not be read, and was replaced."""
+    """Clips that could not be read, and were replaced."""
 
 
 def supplies(
     recipe: Recipe, mixture: Mixture, places: range, start: int, device: torch.device, warn: Warn
 ) -> Iterator[Supply]:
-    """What each of the steps start … recipe.steps-1 trains on.
+    """The data of each of the steps start … recipe.steps-1.
 
     Args:
         recipe: of the run.
-        mixture: what is drawn from.
+        mixture: of its sources.
         places: this process's share of each batch.
         start: first step.
         device: where clips are augmented.
@@ -51,22 +51,21 @@ def supplies(
     """
     steps = _load(mixture, places, range(start, recipe.steps), recipe.workers, device.type == "cuda", warn)
     size = len(places) // recipe.accumulate
-    while True:
-        began = time.monotonic()
-        drawn = next(steps, None)
-        if drawn is None:
-            return
+    began = time.monotonic()
+    for draws in steps:
         waited = time.monotonic() - began
-        problems = tuple(problem for draw in drawn for problem in draw.problems)
-        if any(draw.clip is None for draw in drawn):
+        problems = tuple(problem for draw in draws for problem in draw.problems)
+        clips = [draw.clip for draw in draws if draw.clip is not None]
+        if len(clips) < len(draws):
             raise too_many(len(problems), list(dict.fromkeys(problems)))
-        parts = []
-        for first in range(0, len(drawn), size):
-            part = drawn[first : first + size]
-            clips = [draw.clip for draw in part if draw.clip is not None]
-            generators = [Generator().manual_seed(draw.seed) for draw in part]
-            parts.append(make_batch(clips, recipe.length, recipe.augmentation, generators, device))
-        yield Supply(parts, waited, problems)
+        generators = [Generator().manual_seed(draw.seed) for draw in draws]
+        parts = [slice(first, first + size) for first in range(0, len(draws), size)]
+        yield Supply(
+            [make_batch(clips[p], recipe.length, recipe.augmentation, generators[p], device) for p in parts],
+            waited,
+            problems,
+        )
+        began = time.monotonic()
 
 
 class Problems:
@@ -78,8 +77,8 @@ class Problems:
         self.count = 0
         self.draws = 0
 
-    def add(self, problems: list[str], draws: int) -> None:
-        """Count the draws of a step and what was bad among them.
+    def add(self, problems: Sequence[str], draws: int) -> None:
+        """Count the draws of a step and the bad ones among them.
 
         Raises:
             DataError: more than 10 bad draws so far that are more than 1 % of all.
@@ -103,50 +102,43 @@ def too_many(count: int, names: list[str]) -> DataError:
     )
 
 
-class _Share(Dataset[list[Drawn]]):
+class _Share(Dataset[list[Draw]]):
     """A process's clips, by step."""
 
     def __init__(self, mixture: Mixture, places: range) -> None:
         self.mixture = mixture
         self.places = places
 
-    def __getitem__(self, step: int) -> list[Drawn]:
+    def __getitem__(self, step: int) -> list[Draw]:
         return [self.mixture.draw(step, place) for place in self.places]
 
 
-def _load(mixture: Mixture, places: range, steps: range, workers: int, pin: bool, warn: Warn) -> Iterator[list[Drawn]]:
+def _load(mixture: Mixture, places: range, steps: range, workers: int, pin: bool, warn: Warn) -> Iterator[list[Draw]]:
     """The clips of every step; of lost workers the work is done again, by new ones."""
     share, lost = _Share(mixture, places), 0
     if not workers:
         yield from (share[step] for step in steps)
         return
     while steps:
-        loader = DataLoader(
-            share,
-            batch_size=None,
-            sampler=steps,
-            num_workers=workers,
-            collate_fn=_as_it_is,
-            pin_memory=pin,
-        )
+        loader = DataLoader(share, batch_size=None, sampler=steps, num_workers=workers, collate_fn=list, pin_memory=pin)
         try:
-            for drawn in _quiet(loader):
+            for draws in _quiet(loader):
                 steps = steps[1:]
-                yield drawn
+                yield draws
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
-            lost += 1
+            lost, why = lost + 1, " ".join(str(error).split())
             if lost > _MOST_LOST:
                 raise DataError(
-                    f"workers lost {lost} times; last: {_one_line(error)}",
+                    f"workers lost {lost} times; last: {why}",
                     expected="workers that live: memory for each, and room in /dev/shm",
                     do="go on with --resume and fewer --workers, or --cache none",
                 ) from None
-            warn(f"lost a worker before step {steps[0] + 1}, started anew: {_one_line(error)}")
+            warn(f"lost a worker before step {steps[0] + 1}, started anew: {why}")
 
 
-def _quiet(loader: DataLoader[list[Drawn]]) -> Iterator[list[Drawn]]:
+def _quiet(loader: DataLoader[list[Draw]]) -> Iterator[list[Draw]]:
     """Iterate; a worker's death is met where its clips are awaited, not by an exception in the middle of a step."""
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGCHLD) if main else None
@@ -154,11 +146,3 @@ def _quiet(loader: DataLoader[list[Drawn]]) -> Iterator[list[Drawn]]:
     if main:
         signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
     yield from iterator
-
-
-def _as_it_is(drawn: Any) -> Any:
-    return drawn
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
+
+from support.fabricate import parse, paths_of, small_values, write_camvid
+from tdseg.train.mixture import Mixture
+from tdseg.train.supply import supplies
+from tdseg.train.trainer import Trainer, make_fabric, make_network
+
+
+@pytest.fixture(scope="module")
+def camvid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_camvid(tmp_path_factory.mktemp("camvid"))
+
+
+@pytest.fixture
+def values(camvid: Path) -> dict[str, Any]:
+    return small_values(camvid)
+
+
+def make_trainer(values: dict[str, Any]) -> tuple[Trainer, Mixture]:
+    recipe = parse(values)
+    mixture = Mixture(recipe.sources, recipe.seed)
+    network = make_network(recipe, mixture)
+    return Trainer(recipe, make_fabric(recipe.precision), network, torch.ones(11) / 11), mixture
+
+
+def take_step(trainer: Trainer, mixture: Mixture, step: int) -> dict[str, float]:
+    recipe = trainer.recipe
+    supply = next(supplies(recipe, mixture, range(recipe.batch), step, torch.device("cpu"), print))
+    return trainer.read(step, trainer.launch(step, supply, stop=False)).terms
+
+
+def test_every_path_is_trained_in_turn(values: dict[str, Any]) -> None:
+    """The newest frame's head, and no other, learns; whatever the length of the clips."""
+    values |= {"model": "td2-lite0", "overrides": {"shared_paths": False, "head_channels": 16}, "length": 3}
+    trainer, mixture = make_trainer(values)
+    heads = [path.head.classify.weight for path in paths_of(trainer.network)]
+    for step in range(4):
+        before = [head.detach().clone() for head in heads]
+        take_step(trainer, mixture, step)
+        assert [not torch.equal(one, other) for one, other in zip(before, heads, strict=True)] == [
+            path == step % 2 for path in range(2)
+        ]
+
+
+def test_frozen_parts_stay(values: dict[str, Any]) -> None:
+    trainer, mixture = make_trainer(
+        values | {"model": "td2-lite0", "length": 2, "freeze_subnet": True, "checkpoint_activations": True}
+    )
+    before = {key: value.clone() for key, value in trainer.network.state_dict().items()}
+    take_step(trainer, mixture, 0)
+    changed = {key for key, value in trainer.network.state_dict().items() if not torch.equal(value, before[key])}
+    assert any(".head." in key for key in changed)
+    assert not [key for key in changed if ".subnet." in key]
+    trainer, mixture = make_trainer(values | {"freeze_norm": True})
+    before = {key: value.clone() for key, value in trainer.network.state_dict().items()}
+    take_step(trainer, mixture, 0)
+    statistics = [key for key in before if "running_" in key or "num_batches" in key]
+    assert statistics
+    assert all(torch.equal(trainer.network.state_dict()[key], before[key]) for key in statistics)
+
+
+def test_parts_of_a_batch_sum_to_the_batch(values: dict[str, Any]) -> None:
+    """Where every part has as many labelled pixels, and batch norm does not see the batch."""
+    values |= {"batch": 4, "dropout": 0.0, "freeze_norm": True, "losses": {"balance": None}}
+    values["augmentation"] |= {"scale": [1.0, 1.2], "aspect": 1, "rotation": 0}
+    gradients = []
+    for accumulate in (1, 2):
+        trainer, mixture = make_trainer(values | {"accumulate": accumulate, "optimizer": {"kind": "sgd", "lr": 1.0}})
+        before = [parameter.detach().clone() for parameter in trainer.network.parameters()]
+        take_step(trainer, mixture, 0)
+        gradients.append([a - b for a, b in zip(before, trainer.network.parameters(), strict=True)])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-3)
+
+
+def test_low_precision_trains(values: dict[str, Any]) -> None:
+    trainer, mixture = make_trainer(values | {"precision": "bf16-mixed"})
+    exact, _ = make_trainer(values)
+    low, high = take_step(trainer, mixture, 0), take_step(exact, mixture, 0)
+    assert low != high
+    assert low == pytest.approx(high, rel=0.05)
+    assert all(parameter.dtype == torch.float32 for parameter in trainer.network.parameters())
