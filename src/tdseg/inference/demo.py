@@ -29,7 +29,7 @@ FPS = 15.0
 
 
 class DemoReport(NamedTuple):
-    """What the demonstration measured."""
+    """The figures of a demonstration."""
 
     miou: float
     """Against the clip's own labels, percent, one confusion matrix over all frames."""

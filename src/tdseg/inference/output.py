@@ -1,4 +1,4 @@
-"""What a run leaves behind: a folder whose files are whole, and the figures of the run."""
+"""The result of a run: a folder whose files are whole, and the figures of the run."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class OutputFolder:
             raise self.error(error) from error
 
     def error(self, error: OSError | OutputError) -> OutputError:
-        """What to tell of a failure to write here."""
+        """The error for a failure to write here; it names what was made so far."""
         made = f"; what was made so far is in {self.staging}" if self._holds_files() else ""
         return unwritable(self.path, error, do=f"free some space, or choose another folder with --output{made}")
 
@@ -112,7 +112,7 @@ class Summary:
     source: str
     device: str
     runtime: str
-    """What ran the model: torch, onnxruntime or openvino."""
+    """Of the model: torch, onnxruntime or openvino."""
     precision: str
     """Of its weights: fp32, fp16, bf16 or int8."""
     frames: int
@@ -142,7 +142,7 @@ class Summary:
 
 
 class RunStatistics:
-    """What the results of a run tell by themselves, gathered frame by frame."""
+    """The figures that the results of a run tell by themselves, gathered frame by frame."""
 
     def __init__(self) -> None:
         self._size = (0, 0)

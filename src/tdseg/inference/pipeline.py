@@ -157,7 +157,7 @@ class _Run(NamedTuple):
 def _opened(
     source: str | Path | int, model: str | Path | TDNet | Network, size: tuple[int, int] | None, execution: Execution
 ) -> Iterator[_Run]:
-    """What a video goes through, whatever becomes of its results; at the end torch has its threads back."""
+    """The one way of a video, whatever becomes of its results; at the end torch has its threads back."""
     begun = time.perf_counter()
     keep_freed_memory()
     with cpu_threads(execution.threads) as available:

@@ -1,4 +1,4 @@
-"""What is kept of a result, made in a thread beside inference: overlay video, masks, statistics."""
+"""Overlay video, masks and statistics of results, made in a thread beside inference."""
 
 from __future__ import annotations
 

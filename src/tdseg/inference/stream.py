@@ -29,7 +29,7 @@ from tdseg.video import Frame
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What a Stream says about one frame."""
+    """A frame and its class mask."""
 
     index: int
     """Frames since the stream began or was reset by its owner, from 0."""
@@ -129,12 +129,12 @@ class Stream:
             pool.shutdown(cancel_futures=True)
 
     def _encode(self, frame: NDArray[np.uint8], path: int) -> Any:
-        """What can be done of a frame before its turn. Changes nothing, so any thread may do it."""
+        """The part of a step that need not wait for its turn. It changes nothing, so any thread may do it."""
         with torch.inference_mode():
             return self.model.encode(resized(frame, self.size), path)
 
     def _finish(self, frame: NDArray[np.uint8], encoded: Any, start: float, time_s: float | None) -> Result:
-        """What must be done in turn: read the memory, classify, remember."""
+        """The part of a step that is done in turn: read the memory, classify, remember."""
         size = frame.shape[:2]
         if self._frame_size not in (None, size):
             self._state = TDNetState()
