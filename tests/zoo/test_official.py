@@ -193,7 +193,7 @@ def test_bad_names(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="a model with memory"):
         convert(source, target, model="psp18", memory_stride=3)
     torch.save(drawn("psp18"), source)
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot write"):
         convert(source, tmp_path / f"{'x' * 300}.safetensors", model="psp18")
     assert sorted(file.name for file in tmp_path.iterdir()) == [source.name, target.name]
 
