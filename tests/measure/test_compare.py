@@ -62,8 +62,8 @@ def test_known_answers(masks: Comparison) -> None:
     assert masks.confused(5)[0].b == 4
     assert masks.apart[0] is None
     assert isinstance(masks.apart[3], ClassPair)
-    assert masks.a.miou == 100
-    assert masks.b.miou < 100
+    assert masks.a.matrix.miou == 100
+    assert masks.b.matrix.miou < 100
     np.testing.assert_allclose(masks.a.shares.sum(1), 1, atol=1e-6)
     assert masks.b.flips[3] > masks.a.flips[3]
     assert masks.a.latencies_ms == []
@@ -103,7 +103,7 @@ def test_masks_of_nothing_but_void(inside: Path) -> None:
     np.savez_compressed("void.npz", np.full((COUNT, *SIZE), 255, np.uint8))
     comparison = compare("void.npz", "void.npz", "clip.mp4", labels="void.npz")
     assert comparison.mean_agreement == 100
-    assert np.isnan([comparison.matrix.miou, comparison.a.miou]).all()
+    assert np.isnan([comparison.matrix.miou, comparison.a.matrix.miou]).all()
     assert "nan" not in Parsed(comparison_page(comparison)).text
 
 

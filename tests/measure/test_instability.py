@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tdseg.errors import ConfigError, OutputError
-from tdseg.measure.instability import MapWriter, heat, outlines, picture
+from tdseg.measure.instability import heat, outlines, picture, write_map
 from tdseg.video import VideoWriter, open_video
 
 SIZE = (64, 96)
@@ -38,11 +38,11 @@ def test_picture_has_a_scale() -> None:
 
 @pytest.mark.parametrize("target", ["map", "one.png", "one.mp4", "ONE.PNG", "one.MP4"])
 def test_files(tmp_path: Path, target: str) -> None:
-    with MapWriter(tmp_path / target, SIZE, fps=10) as writer:
+    with write_map(tmp_path / target, SIZE, fps=10) as add:
         for t in range(6):
             mask = np.zeros(SIZE, np.uint8)
             mask[:32] = t == 2
-            writer.update(mask, None, None)
+            add(mask, None, None)
     expected = {"map": {"instability.png", "instability.mp4"}}.get(target, {target})
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {path.name for path in files} == expected
@@ -57,12 +57,12 @@ def test_files(tmp_path: Path, target: str) -> None:
 
 
 def test_other_suffixes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"a map called map.jpg"):
-        MapWriter(tmp_path / "map.jpg", SIZE, fps=10)
+    with pytest.raises(ConfigError, match=r"a map called map.jpg"), write_map(tmp_path / "map.jpg", SIZE, fps=10):
+        pass
     (tmp_path / "v1.5").mkdir()
-    with MapWriter(tmp_path / "v1.5", SIZE, fps=10) as writer:
+    with write_map(tmp_path / "v1.5", SIZE, fps=10) as add:
         for _ in range(2):
-            writer.update(np.zeros(SIZE, np.uint8), None, None)
+            add(np.zeros(SIZE, np.uint8), None, None)
     assert len(list(tmp_path.glob("*/*"))) == 2
 
 
@@ -76,9 +76,9 @@ def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(owner, name, fail)
 
     def run() -> None:
-        with MapWriter(tmp_path / target, SIZE, fps=10) as writer:
+        with write_map(tmp_path / target, SIZE, fps=10) as add:
             for _ in range(2):
-                writer.update(np.zeros(SIZE, np.uint8), None, None)
+                add(np.zeros(SIZE, np.uint8), None, None)
 
     with pytest.raises(OutputError, match="disk full"):
         run()

@@ -44,7 +44,7 @@ def _table(comparison: Comparison) -> Table:
     sides = comparison.a, comparison.b
     table = Table("", *(escape(side.name) for side in sides), "", box=None)
     for key, (name, form, meaning) in FIGURES.items():
-        values = [side.miou if key == "miou" else side.steadiness.get(key) for side in sides]
+        values = [side.matrix.miou if key == "miou" else side.steadiness.get(key) for side in sides]
         known = [isinstance(value, float) and not math.isnan(value) for value in values]
         if any(known):
             texts = [form.format(value) if is_known else "" for value, is_known in zip(values, known, strict=True)]

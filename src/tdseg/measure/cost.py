@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from tdseg.models.path import NetworkPath
@@ -14,15 +14,15 @@ from tdseg.models.subnets import SubFeature
 from tdseg.models.tdnet import TDNet
 
 
-def parameters(model: TDNet) -> int:
+def parameters(model: nn.Module) -> int:
     """Number of parameters; what paths share counts once. A fused model has fewer: its batch norms are gone."""
-    return _count(model)
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def parameters_per_path(model: TDNet) -> tuple[int, ...]:
     """Number of parameters that each path uses, shared ones included."""
     modules = len(model.paths)
-    return tuple(_count(model.paths[path % modules]) for path in range(model.config.paths))
+    return tuple(parameters(model.paths[path % modules]) for path in range(model.config.paths))
 
 
 def multiply_adds(model: TDNet, size: tuple[int, int]) -> tuple[int, ...]:
@@ -86,7 +86,3 @@ def _twin(model: TDNet, size: tuple[int, int]) -> tuple[TDNet, Tensor, TDNetStat
 
 def _multiply_adds(counter: FlopCounterMode) -> int:
     return counter.get_total_flops() // 2  # it counts a multiplication and an addition
-
-
-def _count(module: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())

@@ -9,10 +9,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from tdseg.config import ModelConfig
-from tdseg.data.clip import Clip, ClipDataset
+from tdseg.data.clip import ClipDataset
 from tdseg.data.source import Source, open_source
 from tdseg.errors import ConfigError
 from tdseg.inference.pipeline import DEFAULT_MODEL
@@ -38,18 +37,6 @@ PROTOCOLS: dict[Showing, str] = {
     "still": "each frame shown as a still for m frames and scored at the last, once per phase",
     "clip": "each labelled frame after the frames before it, up to m-1, at fixed steps, once per phase",
 }
-
-
-class Scored(NamedTuple):
-    """One frame as each stream saw it."""
-
-    frame: RGB
-    """(H, W, 3) RGB."""
-    label: Mask
-    first: bool
-    """First frame of a sequence."""
-    masks: list[tuple[int, Mask]]
-    """Of each stream: the path that ran, and its mask."""
 
 
 class Evaluation(NamedTuple):
@@ -119,14 +106,11 @@ def evaluate(model: TDNet | Network, data: ClipDataset, *, on_progress: OnProgre
     of one video, too far apart to be one, miou_streamed says what streaming them would give.
     Arguments, result and errors are those of `score`.
     """
-    if data.length > 1:
-        return score(model, data, "clip", on_progress=on_progress)
-    if data.fps is not None:
-        return score(model, data, "stream", on_progress=on_progress)
-    figures = score(model, data, "still", on_progress=on_progress)
-    if len({data.sequence(i) for i in range(len(data))}) == len(data):
-        return figures
-    return {**figures, "miou_streamed": score(model, data, "stream", on_progress=on_progress)["miou"]}
+    protocol: Showing = "clip" if data.length > 1 else "still" if data.fps is None else "stream"
+    figures = score(model, data, protocol, on_progress=on_progress)
+    if protocol == "still" and len({data.sequence(i) for i in range(len(data))}) < len(data):
+        figures["miou_streamed"] = score(model, data, "stream", on_progress=on_progress)["miou"]
+    return figures
 
 
 def score(
@@ -167,21 +151,20 @@ def score(
     matrices = [ConfusionMatrix(config.num_classes) for _ in range(phases)]
     streams = [Steadiness(fps=data.fps, phases=config.paths) for _ in range(phases)]
     is_video, flow = protocol == "stream" and data.fps is not None, DISFlow()
-    shown = _streamed(network, data) if protocol == "stream" else _shown(network, data, still=protocol == "still")
-    for count, scored in enumerate(shown, 1):
+    for count, (frame, label, first, masks) in enumerate(_shown(network, data, protocol), 1):
         if on_progress:
             on_progress(count, len(data))
-        for path, mask in scored.masks:
-            matrices[path % phases].update(mask, scored.label)
+        for path, mask in masks:
+            matrices[path].update(mask, label)
         if not is_video:
             continue
-        if scored.first:
+        if first:
             flow.start()
             for phase, stream in enumerate(streams):
                 stream.start(phase)
-        motion = flow.step(scored.frame)
-        for stream, (_, mask) in zip(streams, scored.masks, strict=True):
-            stream.update(mask, label=scored.label, flow=motion)
+        motion = flow.step(frame)
+        for stream, (_, mask) in zip(streams, masks, strict=True):
+            stream.update(mask, label=label, flow=motion)
     beside = f"; {len(data.dropped)} labelled frames with too few before them left out" if data.dropped else ""
     return {
         **accuracy(matrices, data.classes),
@@ -194,47 +177,30 @@ def score(
 
 
 @torch.inference_mode()
-def _streamed(network: Network, data: ClipDataset) -> Iterator[Scored]:
-    """Each frame once, through a stream for every phase."""
-    phases, sequence, size = range(network.config.distinct_paths), None, network.fit_size(None)
-    states: list[TDNetState] = []
+def _shown(
+    network: Network, data: ClipDataset, protocol: Showing
+) -> Iterator[tuple[RGB, Mask, bool, list[tuple[int, Mask]]]]:
+    """The newest frame of each clip, its label, whether a video begins, and for each phase the path and its mask.
+
+    A phase goes on from the frame before, or begins anew, so that its path runs on the newest frame: after the frames
+    of the clip, or after the newest itself m-1 times.
+    """
+    m, paths, size = network.config.paths, network.config.distinct_paths, network.fit_size(None)
+    states, sequence = [TDNetState()] * paths, None
     for index in range(len(data)):
         clip, name = data[index], data.sequence(index)
-        if first := name != sequence:
-            states, sequence = [TDNetState(phase) for phase in phases], name
-        (frame,), masks = _frames(clip), []
-        images = resized(frame, size)
-        for phase in phases:
-            path = states[phase].path
-            logits, states[phase] = network.advance(network.encode(images, path), states[phase])
-            masks.append((path, _mask(logits, frame)))
-        yield Scored(frame, clip.labels[-1].cpu().numpy(), first, masks)
-
-
-@torch.inference_mode()
-def _shown(network: Network, data: ClipDataset, *, still: bool) -> Iterator[Scored]:
-    """The newest frame of each clip by every path, after the frames before it, or after itself m-1 times."""
-    m, paths, size = network.config.paths, network.config.distinct_paths, network.fit_size(None)
-    for index in range(len(data)):
-        clip = data[index]
-        frames = _frames(clip)[-1 if still else -m :]
-        order = [0] * m if still else range(len(frames))
+        first, sequence = protocol != "stream" or name != sequence, name
+        pictures = clip.frames[-m if protocol == "clip" else -1 :].permute(0, 2, 3, 1).cpu().numpy()
+        frames = [np.ascontiguousarray(picture) for picture in pictures]
+        order = [0] * m if protocol == "still" else range(len(frames))
         images = [resized(frame, size) for frame in frames]
         encode = cache(lambda at, path, images=images: network.encode(images[at], path))
         masks = []
-        for path in range(paths):
-            state = TDNetState((path - len(order) + 1) % m)
+        for phase, state in enumerate(states):
+            state = TDNetState((phase - len(order) + 1) % m) if first else state
             for at in order:
-                logits, state = network.advance(encode(at, state.path % paths), state)
-            masks.append((path, _mask(logits, frames[-1])))
-        yield Scored(frames[-1], clip.labels[-1].cpu().numpy(), True, masks)
-
-
-def _frames(clip: Clip) -> list[RGB]:
-    """Each frame as (H, W, 3)."""
-    return [np.ascontiguousarray(frame) for frame in clip.frames.permute(0, 2, 3, 1).cpu().numpy()]
-
-
-def _mask(logits: Tensor, frame: RGB) -> Mask:
-    """(H, W) class indices at the size of the frame."""
-    return class_map(logits[0].float().cpu().numpy(), (frame.shape[0], frame.shape[1]))
+                path = state.path % paths
+                logits, state = network.advance(encode(at, path), state)
+            states[phase] = state
+            masks.append((path, class_map(logits[0].float().cpu().numpy(), (frames[-1].shape[0], frames[-1].shape[1]))))
+        yield frames[-1], clip.labels[-1].cpu().numpy(), first, masks

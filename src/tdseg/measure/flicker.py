@@ -11,7 +11,7 @@ from typing import Any
 from tdseg.errors import ConfigError
 from tdseg.masks.palette import read_palette
 from tdseg.masks.reading import open_masks
-from tdseg.measure.instability import MapWriter, map_files
+from tdseg.measure.instability import map_files, write_map
 from tdseg.measure.pairing import RGB, check_labels, frames_with_masks
 from tdseg.metrics.basic import Mask
 from tdseg.metrics.figures import FLOW, accuracy, temporal
@@ -81,7 +81,7 @@ def flicker(
             fps = reader.info.fps
         steadiness, flow = Steadiness(fps=fps, phases=phases), DISFlow()
         matrix = ConfusionMatrix(len(classes.names) if classes else VOID)
-        writer = stack.enter_context(MapWriter(Path(map), predicted.size, fps or MAP_FPS)) if map else None
+        add_to_map = stack.enter_context(write_map(Path(map), predicted.size, fps or MAP_FPS)) if map else None
         moments: Iterable[tuple[RGB | None, Sequence[Mask]]]
         moments = frames_with_masks(reader, kinds) if reader else ((None, row) for row in zip(*kinds, strict=True))
         for count, (frame, (mask, *rest)) in enumerate(moments, 1):
@@ -90,8 +90,8 @@ def flicker(
             steadiness.update(mask, label=label, flow=motion)
             if label is not None:
                 matrix.update(mask, label)
-            if writer:
-                writer.update(mask, frame, motion)
+            if add_to_map:
+                add_to_map(mask, frame, motion)
             if on_progress:
                 on_progress(count, len(predicted))
     names = classes.names if classes else [str(index) for index in range(VOID)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,11 @@ from PIL import Image, ImageDraw, ImageFont
 from tdseg.errors import ConfigError
 from tdseg.files import check_target, whole_file
 from tdseg.masks.draw import BACKGROUND
+from tdseg.measure.pairing import RGB
+from tdseg.metrics.basic import Mask
 from tdseg.metrics.flips import InstabilityMap
 from tdseg.metrics.flow import Flow
 from tdseg.video import VideoWriter
-
-RGB = NDArray[np.uint8]
 
 HEAT = np.array(
     [(10, 8, 20), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164)], np.float32
@@ -48,7 +49,7 @@ def heat(values: NDArray[np.floating], base: RGB) -> RGB:
     return mixed
 
 
-def outlines(mask: NDArray[np.uint8]) -> RGB:
+def outlines(mask: Mask) -> RGB:
     """A picture to put heat on where there is no video: the borders of the classes, uint8 (H, W, 3) RGB."""
     edge = np.zeros(mask.shape, bool)
     edge[:, 1:] |= mask[:, 1:] != mask[:, :-1]
@@ -82,7 +83,7 @@ def picture(share: NDArray[np.floating], base: RGB) -> Image.Image:
 
 
 def map_files(target: Path) -> list[Path]:
-    """The files of a map, see `MapWriter`.
+    """The files of a map, see `write_map`.
 
     Raises:
         ConfigError: a file of another kind.
@@ -98,10 +99,13 @@ def map_files(target: Path) -> list[Path]:
     return [target]
 
 
-class MapWriter:
-    """Writes the map of one video's masks: a .png, an .mp4 in which each flip glows and fades, or both in a folder.
+@contextmanager
+def write_map(
+    target: Path, size: tuple[int, int], fps: float
+) -> Iterator[Callable[[Mask, RGB | None, Flow | None], None]]:
+    """Write the map of one video's masks: a .png, an .mp4 in which each flip glows and fades, or both in a folder.
 
-    A context manager. The files take their names when all are whole; nothing is left of a run that failed.
+    The files take their names when all are whole; nothing is left of a run that failed.
 
     Args:
         target: FILE.png, FILE.mp4 (in any case), or a folder for instability.png and instability.mp4, made if missing:
@@ -109,48 +113,33 @@ class MapWriter:
         size: (H, W) of the masks, pixels.
         fps: of the video.
 
+    Yields:
+        What adds the next mask, (H, W), with its frame (H, W, 3) and the flow to it, where there are any.
+
     Raises:
         ConfigError: a file of another kind.
-        OutputError: it cannot be written (here, and in every method).
+        OutputError: it cannot be written (here, and for every mask).
     """
+    unstable, glow, fade = InstabilityMap(size), np.zeros(size, np.float32), math.exp(-1 / (FADE_S * fps))
+    base, masks = np.zeros((*size, 3), np.uint8), itertools.count()
+    still: Path | None = None
+    film: VideoWriter | None = None
 
-    def __init__(self, target: Path, size: tuple[int, int], fps: float) -> None:
-        self._map = InstabilityMap(size)
-        self._glow = np.zeros(size, np.float32)
-        self._fps, self._fade = fps, math.exp(-1 / (FADE_S * fps))
-        self._base = np.zeros((*size, 3), np.uint8)
-        self._frames = 0
-        self._still: Path | None = None
-        self._video: VideoWriter | None = None
-        with ExitStack() as files:
-            for path in map_files(target):
-                staged = files.enter_context(whole_file(path, parents=True))
-                check_target(path)
-                if path.suffix.lower() == ".mp4":
-                    self._video = files.enter_context(VideoWriter(staged, size=size, fps=fps))
-                else:
-                    self._still = staged
-            files.push(self._draw)
-            self._files = files.pop_all()
+    def add(mask: Mask, frame: RGB | None, flow: Flow | None) -> None:
+        unstable.update(mask, flow)
+        base[:] = outlines(mask) if frame is None else frame
+        if film:
+            np.maximum(fade * glow, 0 if unstable.changed is None else unstable.changed, out=glow)
+            film.write(heat(glow, base), next(masks) / fps)
 
-    def update(self, mask: NDArray[np.uint8], frame: RGB | None, flow: Flow | None) -> None:
-        """Add the next mask, (H, W), with its frame (H, W, 3) and the flow to it, where there are any."""
-        self._map.update(mask, flow)
-        self._base = outlines(mask) if frame is None else frame
-        if self._video:
-            changed = self._map.changed
-            self._glow = np.maximum(self._fade * self._glow, 0 if changed is None else changed)
-            self._video.write(heat(self._glow, self._base), self._frames / self._fps)
-        self._frames += 1
-
-    def _draw(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._still and kind is None:
-            picture(self._map.compute().numpy(), self._base).save(self._still, "PNG", optimize=True)
-
-    def __enter__(self) -> MapWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._files.__exit__(kind, error, trace)
+    with ExitStack() as files:
+        for path in map_files(target):
+            staged = files.enter_context(whole_file(path, parents=True))
+            check_target(path)
+            if path.suffix.lower() == ".mp4":
+                film = files.enter_context(VideoWriter(staged, size=size, fps=fps))
+            else:
+                still = staged
+        yield add
+        if still:
+            picture(unstable.compute().numpy(), base).save(still, "PNG", optimize=True)

@@ -10,7 +10,7 @@ from tdseg.errors import ConfigError
 from tdseg.metrics.basic import share
 from tdseg.metrics.flow import Flow
 from tdseg.metrics.iou import VOID, ConfusionMatrix
-from tdseg.metrics.video_metric import AnyMask, LabelledShare, VideoMetric
+from tdseg.metrics.video_metric import AnyMask, MeanShare, VideoMetric
 
 
 class TemporalConsistency(VideoMetric):
@@ -46,7 +46,7 @@ class TemporalConsistency(VideoMetric):
         return torch.tensor(ConfusionMatrix(VOID, self.counts.cpu().numpy()).miou, dtype=torch.float64)
 
 
-class VideoConsistency(LabelledShare):
+class VideoConsistency(MeanShare):
     """VC_k: share of pixels, percent, kept right over k frames among those whose label is constant over them.
 
     Mean over all windows of k frames of |∩_i (y_i = g_i) ∩ constant| / |constant|, with constant = all g_i equal and

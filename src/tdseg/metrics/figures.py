@@ -64,12 +64,10 @@ def accuracy(matrices: Sequence[ConfusionMatrix], classes: Sequence[str]) -> dic
 def temporal(streams: Sequence[Steadiness]) -> dict[str, Any]:
     """Mean over streams of the figures of `Steadiness`, with the same keys and units; None where there are none."""
     figures = [stream.compute() for stream in streams]
-    return {name: _mean([figure[name] for figure in figures], _decimals(name)) for name in figures[0]}
-
-
-def _decimals(key: str) -> int:
-    """Of percentages two; rates are shares of pixels and have five."""
-    return 2 if FIGURES[key].form.endswith(" %") else 5
+    decimals = {
+        name: 2 if FIGURES[name].form.endswith(" %") else 5 for name in figures[0]
+    }  # rates are shares of pixels
+    return {name: _mean([figure[name] for figure in figures], decimals[name]) for name in decimals}
 
 
 def _mean(values: Sequence[Any], decimals: int) -> Any:

@@ -11,7 +11,7 @@ from tdseg.errors import ConfigError
 from tdseg.metrics.basic import flip_share
 from tdseg.metrics.flow import Flow
 from tdseg.metrics.iou import VOID
-from tdseg.metrics.video_metric import AnyMask, LabelledShare, MeanShare, VideoMetric
+from tdseg.metrics.video_metric import AnyMask, MeanShare, VideoMetric
 
 
 class FlipRate(MeanShare):
@@ -84,7 +84,7 @@ class FlowFlipRate(MeanShare):
         return self.fps * super().compute()
 
 
-class ExcessFlipRate(LabelledShare):
+class ExcessFlipRate(MeanShare):
     """Flips that ground truth does not have: share of pixels that change class where the label does not.
 
     Mean over pairs of |y_t ≠ y_t−1 and g_t = g_t−1| / |g_t = g_t−1|, at the same place, void labels left out; void

@@ -56,6 +56,7 @@ class VideoMetric(Metric):
         """
         self._index = index - 1
         self._previous: Mask | None = None
+        self._label: Mask | None = None
 
     def next_pair(self, mask: AnyMask) -> tuple[Mask | None, Mask]:
         """The mask before (None for the first) and this one.
@@ -72,6 +73,21 @@ class VideoMetric(Metric):
                 do="call start() where another video begins",
             )
         return previous, self._previous
+
+    def next_labels(self, label: AnyMask | None, mask: Mask) -> tuple[Mask | None, Mask | None]:
+        """The label before and the one of this mask, each None where it is unknown.
+
+        Raises:
+            DataError: the label is not (H, W) integers 0 … 255, or of another size than the mask.
+        """
+        before, self._label = self._label, None if label is None else as_mask(label)
+        if self._label is not None and self._label.shape != mask.shape:
+            raise DataError(
+                f"a label of {self._label.shape} for a mask of {mask.shape}",
+                expected="masks of the size of the labels",
+                do="resize the masks without interpolation",
+            )
+        return before, self._label
 
 
 class MeanShare(VideoMetric):
@@ -100,30 +116,6 @@ class MeanShare(VideoMetric):
         return self.total.sum() / self.count.sum()
 
 
-class LabelledShare(MeanShare):
-    """A share of pixels that depends on labels too."""
-
-    def start(self, index: int = 0) -> None:
-        """The next mask is the first of a video."""
-        super().start(index)
-        self._label: Mask | None = None
-
-    def next_labels(self, label: AnyMask | None, mask: Mask) -> tuple[Mask | None, Mask | None]:
-        """The label before and the one of this mask, each None where it is unknown.
-
-        Raises:
-            DataError: the label is not (H, W) integers 0 … 255, or of another size than the mask.
-        """
-        before, self._label = self._label, None if label is None else as_mask(label)
-        if self._label is not None and self._label.shape != mask.shape:
-            raise DataError(
-                f"a label of {self._label.shape} for a mask of {mask.shape}",
-                expected="masks of the size of the labels",
-                do="resize the masks without interpolation",
-            )
-        return before, self._label
-
-
 def as_mask(mask: AnyMask) -> Mask:
     """A copy as uint8 (H, W) of an array or tensor of integers 0 … 255, on any device.
 
@@ -133,14 +125,11 @@ def as_mask(mask: AnyMask) -> Mask:
         DataError: anything else.
     """
     array = mask.detach().cpu().numpy() if isinstance(mask, Tensor) else np.asarray(mask)
-    if array.ndim != 2 or array.dtype.kind not in "iu" or (array.dtype != np.uint8 and _out_of_range(array)):
+    wide = array.dtype != np.uint8 and array.size > 0
+    if array.ndim != 2 or array.dtype.kind not in "iu" or (wide and (array.min() < 0 or array.max() > 255)):
         raise DataError(
             f"a mask of {array.dtype} {array.shape}",
             expected="one class index 0 … 254 for each pixel, 255 for void: integers, (H, W)",
             do="take the argmax of logits first, and give masks one by one",
         )
     return array.astype(np.uint8)
-
-
-def _out_of_range(array: NDArray[np.integer]) -> bool:
-    return array.size > 0 and bool(array.min() < 0 or array.max() > 255)

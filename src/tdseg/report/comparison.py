@@ -61,7 +61,9 @@ def _cards(comparison: Comparison) -> Iterator[Html]:
     yield card("agreement", "pixels of the same class in both", f"{comparison.mean_agreement:.2f} %")
     yield card("mIoU of A and B", "one held against the other", _score(comparison.matrix.miou))
     if comparison.labels:
-        yield card("mIoU", "against the labels, void ignored", *((_score(side.miou), ink) for ink, side in sides))
+        yield card(
+            "mIoU", "against the labels, void ignored", *((_score(side.matrix.miou), ink) for ink, side in sides)
+        )
     if timed := [(ink, side) for ink, side in sides if side.latencies_ms]:
         medians = ((milliseconds(float(np.median(side.latencies_ms))), ink) for ink, side in timed)
         yield card("latency p50", "frame handed over until its mask is there", *medians)
@@ -142,11 +144,11 @@ def _classes(comparison: Comparison) -> Html:
         plots.append(figure("What A says → what B says", drawing, meaning="share of all pixels"))
     content = [columns(*plots)]
     if comparison.labels:
-        sides = _sides(comparison)
+        sides = [(ink, side.matrix.iou) for ink, side in _sides(comparison)]
         truth = [
-            (ink.name, [_bar(side_ink.color, side.iou[i]) for side_ink, side in sides])
+            (ink.name, [_bar(side_ink.color, of_side[i]) for side_ink, of_side in sides])
             for i, ink in classes.items()
-            if not all(np.isnan(side.iou[i]) for _, side in sides)
+            if not all(np.isnan(of_side[i]) for _, of_side in sides)
         ]
         inks, meaning = [ink for ink, _ in sides], "IoU of each class, void ignored"
         content.append(figure("Against the labels", bars(truth, top=100), meaning=meaning, inks=inks))

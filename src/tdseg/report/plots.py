@@ -30,11 +30,9 @@ class Axis(NamedTuple):
     """(T,), growing."""
     unit: str
 
-    def text(self, value: float, *, full: bool) -> str:
-        """A value as its label; in full: with the unit."""
-        if not full:
-            return number(value)
-        return f"frame {number(value)}" if self.unit == "frame" else f"{number(value)} {self.unit}"
+    def across(self, x: Values) -> Values:
+        """Values as places from left to right, percent."""
+        return 100 * (x - self.values[0]) / (float(self.values[-1] - self.values[0]) or 1.0)
 
 
 def over_time(count: int, fps: float | None) -> Axis:
@@ -59,14 +57,14 @@ def lines(axis: Axis, series: Sequence[tuple[Series, Row]], unit: str, *, limit:
     ticks = nice_ticks(low, high or 1.0)
     if ticks[-1] > limit:
         ticks = [*(tick for tick in ticks if tick < limit), limit]
-    x, thinned = _thin(axis.values, lambda run: run[0]), _thinned(series, _farthest)
+    x, thinned = _thinned(axis, series, _farthest)
     shapes = [_path(_points(x, y, axis, ticks), ink.color) for ink, y in thinned]
     return _plot(axis, ticks, unit, shapes, x, thinned)
 
 
 def areas(axis: Axis, series: Sequence[tuple[Series, Row]], unit: str, top: float) -> Html:
     """Areas, one upon the other, which together reach the top at most; arguments as in `lines`."""
-    x, thinned = _thin(axis.values, lambda run: run[0]), _thinned(series, np.mean)
+    x, thinned = _thinned(axis, series, np.mean)
     ticks, shapes, floor = [0.0, top / 2, top], [], np.zeros(len(x))
     for ink, y in thinned:
         upper, lower = _points(x, floor + y, axis, ticks), _points(x, floor, axis, ticks)
@@ -82,7 +80,8 @@ def histogram(series: Sequence[tuple[Series, Row]], unit: str) -> Html:
     low, high = min(values.min() for values in arrays), max(np.percentile(values, 99) for values in arrays)
     bins = min(MOST_BINS, 8 + max(map(len, arrays)) // 8)
     edges = np.linspace(low, max(high, 1.001 * low + 1e-9), bins + 1)
-    shares = [_shares(values, edges) for values in arrays]
+    counts = [np.histogram(np.minimum(values, edges[-1]), edges)[0] for values in arrays]
+    shares = [100 * count / len(values) for count, values in zip(counts, arrays, strict=True)]
     axis, ticks = Axis(edges, unit), nice_ticks(0, max(float(share.max()) for share in shares))
     shapes = []
     for (ink, _), values, share in zip(series, arrays, shares, strict=True):
@@ -160,32 +159,33 @@ def _plot(
     levels = [100 * (tick - bottom) / (top - bottom) for tick in ticks]
     grid = (tag("path", d=f"M0 {100 - level:.3f}H100", class_="grid") for level in levels)
     first, last = float(axis.values[0]), float(axis.values[-1])
-    span = last - first or 1.0
     below = [tick for tick in nice_ticks(first, max(last, first + 1e-9)) if first <= tick <= last] or [first]
     data = {
         "unit": unit,
         "axis": axis.unit,
         "x": _rounded(x),
-        "at": _rounded(100 * (x - first) / span),
+        "at": _rounded(axis.across(x)),
         "series": [{"name": ink.name, "color": ink.color, "values": _rounded(values)} for ink, values in series],
     }
     svg = tag("svg", *grid, *shapes, viewBox="0 0 100 100", preserveAspectRatio="none", aria_hidden="true")
     return tag(
         "div",
-        tag("div", *_labels(Axis(axis.values, unit), ticks, levels, "bottom"), class_="y"),
+        tag("div", *_labels(unit, ticks, levels, "bottom"), class_="y"),
         tag("div", svg, class_="field"),
-        tag("div", *_labels(axis, below, [100 * (tick - first) / span for tick in below], "left"), class_="x"),
+        tag("div", *_labels(axis.unit, below, axis.across(np.array(below)), "left"), class_="x"),
         class_=class_,
         data_plot=json.dumps(data, separators=(",", ":")),
         data_time=axis.unit in {"s", "frame"},
     )
 
 
-def _labels(axis: Axis, ticks: Sequence[float], places: Sequence[float], side: str) -> Iterator[Html]:
+def _labels(unit: str, ticks: Sequence[float], places: Row, side: str) -> Iterator[Html]:
     """The last has the unit; those at the ends of the axis stay within it."""
     for tick, place in zip(ticks, places, strict=True):
-        end = "begin" if place < 3 else "end" if place > 97 else None
-        yield tag("span", axis.text(tick, full=tick == ticks[-1]), style=f"{side}:{place:.3f}%", class_=end)
+        end, text = "begin" if place < 3 else "end" if place > 97 else None, number(tick)
+        if tick == ticks[-1]:
+            text = f"frame {text}" if unit == "frame" else f"{text} {unit}"
+        yield tag("span", text, style=f"{side}:{place:.3f}%", class_=end)
 
 
 def _bar(color: str, value: float, text: str, top: float) -> Html:
@@ -200,10 +200,8 @@ def _bar(color: str, value: float, text: str, top: float) -> Html:
 
 def _points(x: Values, y: Values, axis: Axis, ticks: Sequence[float]) -> list[tuple[float, float]]:
     """Places in the square; NaN where there is none."""
-    span = float(axis.values[-1] - axis.values[0]) or 1.0
-    across = 100 * (x - axis.values[0]) / span
     down = 100 - 100 * (y - ticks[0]) / (ticks[-1] - ticks[0])
-    return list(zip(across.tolist(), down.tolist(), strict=True))
+    return list(zip(axis.across(x).tolist(), down.tolist(), strict=True))
 
 
 def _path(points: Sequence[tuple[float, float]], color: str) -> Html:
@@ -222,27 +220,19 @@ def _d(points: Sequence[tuple[float, float]]) -> str:
     return text
 
 
-def _thin(values: Values, keep: Callable[[Values], float]) -> Values:
-    """At most MOST_POINTS values, each what is kept of a run of them."""
-    size = math.ceil(len(values) / MOST_POINTS)
-    return values if size <= 1 else np.array([keep(values[i : i + size]) for i in range(0, len(values), size)])
-
-
-def _thinned(series: Sequence[tuple[Series, Row]], keep: Callable[[Values], float]) -> list[tuple[Series, Values]]:
-    return [(ink, _thin(np.asarray(values, float), keep)) for ink, values in series]
+def _thinned(
+    axis: Axis, series: Sequence[tuple[Series, Row]], keep: Callable[[Values], float]
+) -> tuple[Values, list[tuple[Series, Values]]]:
+    """At most MOST_POINTS values of the axis, and of each series what is kept of the run that begins at each of them."""
+    starts = range(0, len(axis.values), math.ceil(len(axis.values) / MOST_POINTS))
+    runs = [(ink, np.split(np.asarray(values, float), starts[1:])) for ink, values in series]
+    return axis.values[starts], [(ink, np.array([keep(run) for run in of_ink])) for ink, of_ink in runs]
 
 
 def _farthest(run: Values) -> float:
     """The value that tells most of a run: the one farthest from its median."""
     known = run[np.isfinite(run)]
     return float(known[np.abs(known - np.median(known)).argmax()]) if known.size else math.nan
-
-
-def _shares(values: Values, edges: Values) -> Values:
-    """Percent of the values in each bin."""
-    counts, _ = np.histogram(np.minimum(values, edges[-1]), edges)
-    shares: Values = 100 * counts / len(values)
-    return shares
 
 
 def _rounded(values: Values) -> list[float | None]:

@@ -15,31 +15,62 @@ import torch.nn.functional as F
 
 from tdseg.errors import ConfigError
 from tdseg.masks import draw
-from tdseg.masks.palette import color_table
+from tdseg.masks.palette import Color, color_table
 from tdseg.measure.pairing import RGB
-from tdseg.video import VideoWriter, open_video
+from tdseg.video import VideoReader, VideoWriter, open_video
 
 PERIOD = 4
 """Different pictures, shown again and again; few, for their memory is part of the peak."""
 
 
 class Feed:
-    """Made-up pictures for N streams: soft blobs that drift, made before anything is timed. Masks are dropped.
+    """The frames of N streams, and the place for their masks.
 
+    Each stream decodes the source for itself, and encodes an overlay that is thrown away at the end. Without a source
+    there are made-up pictures, made before anything is timed, and masks are dropped.
     Iterating gives a list of N frames, uint8 (H, W, 3), at a time.
 
     Args:
-        size: (height, width) of the frames, pixels.
+        source: as in `open_video`; None: made-up pictures.
         streams: N.
+        size: (height, width) of made-up pictures, pixels.
+        palette: RGB of each class in the overlay.
+
+    Attributes:
+        size: (height, width) of the frames, pixels.
+        name: of the source; None for made-up pictures.
+
+    Raises:
+        VideoError: the source cannot be opened, or holds no frame.
+        ConfigError: several streams of a source that can be opened only once.
     """
 
-    stages: tuple[str, ...] = ("preprocess", "model", "postprocess")
-    """Of a frame, in turn."""
-    name: str | None = None
-    """Of the source; None for made-up pictures."""
-
-    def __init__(self, size: tuple[int, int], streams: int) -> None:
+    def __init__(
+        self, source: str | Path | int | None, streams: int, *, size: tuple[int, int], palette: Sequence[Color]
+    ) -> None:
+        if streams > 1 and (str(source) == "-" or str(source).isdecimal()):
+            raise ConfigError(
+                f"{streams} streams from {source!r}",
+                expected="a source that can be opened several times",
+                do="give a video file, or --streams 1",
+            )
         self.size, self.streams = size, streams
+        self.name: str | None = None
+        self._colors = color_table(palette)
+        self._times_s: list[float] = []
+        self._readers: list[VideoReader] = []
+        self._writers: list[VideoWriter] = []
+        with ExitStack() as opened:  # closes what is open, should the next one fail
+            if source is not None:
+                self._readers = [opened.enter_context(open_video(source)) for _ in range(streams)]
+                folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="tdseg-bench-")))
+                info = self._readers[0].info
+                self.size, self.name = (info.height, info.width), info.source
+                self._writers = [
+                    opened.enter_context(VideoWriter(folder / f"{index}.mp4", size=self.size, fps=info.fps))
+                    for index in range(streams)
+                ]
+            self._open = opened.pop_all()
 
     @cached_property
     def pictures(self) -> list[list[RGB]]:
@@ -51,59 +82,15 @@ class Feed:
         return [list(np.roll(images, 4 * index, axis=2)) for index in range(PERIOD)]
 
     def __iter__(self) -> Iterator[list[RGB]]:
-        return cycle(self.pictures)
-
-    def put(self, frames: Sequence[RGB], masks: Sequence[RGB]) -> None:
-        """Take the masks of the frames."""
-
-    def close(self) -> None:
-        """Finish what is being written, and close the source. A second call does nothing."""
-
-
-class VideoFeed(Feed):
-    """A video for N streams: each decodes it for itself, and encodes an overlay that is thrown away at the end.
-
-    Args:
-        source: as in `open_video`.
-        streams: N.
-        palette: RGB of each class in the overlay.
-
-    Raises:
-        VideoError: the source cannot be opened, or holds no frame.
-        ConfigError: several streams of a source that can be opened only once.
-    """
-
-    stages = ("decode", *Feed.stages, "encode")
-
-    def __init__(self, source: str | Path | int, streams: int, palette: Sequence[tuple[int, int, int]]) -> None:
-        if streams > 1 and (str(source) == "-" or str(source).isdecimal()):
-            raise ConfigError(
-                f"{streams} streams from {source!r}",
-                expected="a source that can be opened several times",
-                do="give a video file, or --streams 1",
-            )
-        self._colors = color_table(palette)
-        with ExitStack() as opened:  # closes what is open, should the next one fail
-            self._readers = [opened.enter_context(open_video(source)) for _ in range(streams)]
-            folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="tdseg-bench-")))
-            info = self._readers[0].info
-            super().__init__((info.height, info.width), streams)
-            self._writers = [
-                opened.enter_context(VideoWriter(folder / f"{index}.mp4", size=self.size, fps=info.fps))
-                for index in range(streams)
-            ]
-            self._open = opened.pop_all()
-        self.name = info.source
-        self._times_s: list[float] = []
-
-    def __iter__(self) -> Iterator[list[RGB]]:
+        if not self._readers:
+            yield from cycle(self.pictures)
         for frames in zip(*self._readers, strict=False):
             self._times_s = [frame.time_s for frame in frames]
             yield [frame.image for frame in frames]
 
     def put(self, frames: Sequence[RGB], masks: Sequence[RGB]) -> None:
         """Draw and encode the overlays of the frames that were given last."""
-        for writer, frame, mask, time_s in zip(self._writers, frames, masks, self._times_s, strict=True):
+        for writer, frame, mask, time_s in zip(self._writers, frames, masks, self._times_s, strict=False):
             writer.write(draw.overlay(frame, mask, self._colors), time_s)
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ from torch import Tensor
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
 from tdseg.measure import cost
-from tdseg.measure.bench.frame_feed import Feed, VideoFeed
+from tdseg.measure.bench.frame_feed import PERIOD, Feed
 from tdseg.measure.bench.outcome import Benchmark
-from tdseg.measure.bench.streams import StreamBatch
-from tdseg.measure.bench.timing import FrameTimes, after_reset_ms, time_frames, warm_up
+from tdseg.measure.bench.streams import StageTimes, StreamBatch
 from tdseg.measure.deviation import Deviation, deviation
+from tdseg.measure.pairing import RGB
 from tdseg.metrics.basic import percentiles
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.exported import ExportedNetwork
@@ -34,7 +35,8 @@ from tdseg.zoo import catalog
 from tdseg.zoo.load import load, prepare
 
 MB = 2**20
-PLAIN = Execution(fuse=False, channels_last=False)
+FEWEST_WARM_UP = 8
+RESETS = 5
 
 
 def bench(
@@ -75,7 +77,7 @@ def bench(
         try:
             network = _network(name, replace(execution, threads=available), streams, size)
             batch = StreamBatch(network, network.fit_size(size))
-            feed = Feed(batch.size, streams) if source is None else VideoFeed(source, streams, network.config.palette)
+            feed = Feed(source, streams, size=batch.size, palette=network.config.palette)
             return _measure(name, batch, feed, frames, begun, on_progress)
         except (RuntimeError, MemoryError) as error:  # torch's: out of memory, too many pixels to count, no compiler
             why = (str(error).splitlines() or [type(error).__name__])[0]
@@ -117,15 +119,18 @@ def _measure(
     begun: float,
     on_progress: Callable[[int, int | None], None] | None,
 ) -> Benchmark:
-    network = batch.network
+    network, full = batch.network, 2 * batch.network.config.paths
     if batch.on_gpu:
         torch.cuda.reset_peak_memory_stats(network.device)
     with closing(feed):
-        warmup_ms = warm_up(batch, feed)
+        warmup_ms = [batch.step(feed.pictures[at % PERIOD])[1].latency for at in range(max(full, FEWEST_WARM_UP))]
         startup_s = time.perf_counter() - begun
-        timed = time_frames(batch, feed, frames, on_progress)
+        times, clip = _time_frames(batch, feed, frames, full, on_progress)
     state_mb = cost.bytes_of(batch.state) / MB
-    reset_ms = after_reset_ms(batch, timed.clip[-1])
+    resets_ms = []
+    for _ in range(RESETS):
+        batch.reset()
+        resets_ms.append(batch.step(clip[-1])[1].latency)
     peak_memory_mb = _peak_memory_mb(batch)  # before the plain model is loaded to compare with
     other = f"{network.precision}, {network.runtime} on {network.device}"
     return Benchmark(
@@ -141,14 +146,51 @@ def _measure(
         warmup_frames=len(warmup_ms),
         startup_s=round(startup_s, 3),
         first_frame_ms=round(warmup_ms[0], 3),
-        after_reset_ms=round(reset_ms, 3),
-        **_times(timed, feed.streams),
+        after_reset_ms=round(statistics.median(resets_ms), 3),
+        **times,
         peak_memory_mb=round(peak_memory_mb, 1),
         state_mb=round(state_mb, 3),
         **_costs(network.config, batch.size),
-        deviation=_deviation(name, network, map(batch.images, timed.clip)),
-        latencies_ms=tuple(timed.latency),
+        deviation=_deviation(name, network, map(batch.images, clip)),
     )
+
+
+def _time_frames(
+    batch: StreamBatch, feed: Feed, frames: int, kept: int, on_progress: Callable[[int, int | None], None] | None
+) -> tuple[dict[str, Any], list[list[RGB]]]:
+    """Run so many frames of the feed, or as many as it has, and close it: the figures, and the first frames."""
+    rows: list[tuple[float, ...]] = []  # of each frame: decode, the stages of the batch, encode
+    clip: list[list[RGB]] = []
+    begun = asked = time.perf_counter()
+    for images in islice(feed, frames):
+        handed = time.perf_counter()
+        masks, stages = batch.step(images)
+        segmented = time.perf_counter()
+        feed.put(images, masks)
+        rows.append(((handed - asked) * 1e3, *stages, (time.perf_counter() - segmented) * 1e3))
+        if len(clip) < kept:
+            clip.append(images)
+        if on_progress:
+            on_progress(len(rows), frames)
+        asked = time.perf_counter()
+    feed.close()
+    wall_s = time.perf_counter() - begun
+    means = map(statistics.fmean, zip(*rows, strict=True))
+    stages_ms = dict(zip(("decode", *StageTimes._fields, "encode"), means, strict=True))
+    if feed.name is None:
+        del stages_ms["decode"], stages_ms["encode"]
+    latencies = tuple(sum(row[1:-1]) for row in rows)
+    latency = percentiles(latencies)
+    figures = {
+        "frames": len(rows),
+        "latency_ms": latency,
+        "jitter_ms": round(latency["p99"] - latency["p50"], 3),
+        "fps": round(feed.streams * len(rows) / wall_s, 2),
+        "frame_ms": round(statistics.fmean(map(sum, rows)), 3),
+        "stages_ms": {stage: round(mean, 3) for stage, mean in stages_ms.items()},
+        "latencies_ms": latencies,
+    }
+    return figures, clip
 
 
 def _deviation(name: str, network: Network, clip: Iterable[Tensor]) -> dict[str, float] | None:
@@ -157,23 +199,11 @@ def _deviation(name: str, network: Network, clip: Iterable[Tensor]) -> dict[str,
     if isinstance(network, ExportedNetwork):
         found = network.manifest.parity
     elif isinstance(network, TorchNetwork) and network.form != "plain":
-        plain = TorchNetwork(_torch_model(name), replace(PLAIN, device=network.device))
+        plain = TorchNetwork(_torch_model(name), Execution(network.device, fuse=False, channels_last=False))
         found = deviation(plain, network, clip)
     if found is None:
         return None
     return {"max_relative_error": found.max_relative_error, "agreement": found.agreement}
-
-
-def _times(timed: FrameTimes, streams: int) -> dict[str, Any]:
-    latency, frames = percentiles(timed.latency), len(timed.latency)
-    return {
-        "frames": frames,
-        "latency_ms": latency,
-        "jitter_ms": round(latency["p99"] - latency["p50"], 3),
-        "fps": round(streams * frames / timed.wall_s, 2),
-        "frame_ms": round(statistics.fmean(timed.frame), 3),
-        "stages_ms": {stage: round(mean, 3) for stage, mean in timed.stages.items()},
-    }
 
 
 def _costs(config: ModelConfig, size: tuple[int, int]) -> dict[str, Any]:

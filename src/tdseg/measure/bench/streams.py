@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,8 +15,6 @@ from tdseg.measure.pairing import RGB
 from tdseg.metrics.basic import Mask
 from tdseg.models.propagation import TDNetState
 from tdseg.runtime.network import Network
-
-Mark = float | torch.cuda.Event
 
 
 class StageTimes(NamedTuple):
@@ -78,7 +76,8 @@ class StreamBatch:
         preprocess, model = _between_ms(handed, prepared), _between_ms(prepared, scored)
         return masks, StageTimes(preprocess, model, latency - preprocess - model)
 
-    def _mark(self) -> Mark:
+    def _mark(self) -> Any:
+        """This moment: seconds, or an event of the GPU."""
         if not self.on_gpu:
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
@@ -86,9 +85,5 @@ class StreamBatch:
         return event
 
 
-def _between_ms(start: Mark, end: Mark) -> float:
-    if isinstance(start, float):
-        assert isinstance(end, float)
-        return (end - start) * 1e3
-    assert isinstance(end, torch.cuda.Event)
-    return float(start.elapsed_time(end))
+def _between_ms(start: Any, end: Any) -> float:
+    return float((end - start) * 1e3 if isinstance(start, float) else start.elapsed_time(end))

@@ -79,16 +79,6 @@ class SideFigures:
             return temporal([self.along_flow])
         return {"flip_rate": float(np.mean(self.flips[1:])) if self.flips[1:] else None}
 
-    @property
-    def miou(self) -> float:
-        """Percent, against labels; NaN without."""
-        return self.matrix.miou
-
-    @property
-    def iou(self) -> NDArray[np.float64]:
-        """(C,) percent, against labels; NaN for classes that do not occur."""
-        return self.matrix.iou[: self.classes]
-
 
 @dataclass(eq=False)
 class Comparison:
