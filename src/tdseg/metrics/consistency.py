@@ -34,12 +34,11 @@ class TemporalConsistency(VideoMetric):
     def update(self, mask: AnyMask, flow: Flow | None) -> None:
         """Add the next mask, (H, W) class indices, with the flow from the frame before (None: the pair is left out)."""
         previous, current = self.next_pair(mask)
-        if previous is None or flow is None:
-            return
-        warped, valid = flow.along(previous, current)
-        pair = ConfusionMatrix(VOID)
-        pair.update(current[valid], warped[valid])
-        self.counts += torch.from_numpy(pair.counts).to(self.device)
+        if previous is not None and flow is not None:
+            warped, valid = flow.along(previous, current)
+            pair = ConfusionMatrix(VOID)
+            pair.update(current[valid], warped[valid])
+            self.counts += torch.from_numpy(pair.counts).to(self.device)
 
     def compute(self) -> Tensor:
         """0 … 100; NaN before the first pair."""
@@ -78,18 +77,12 @@ class VideoConsistency(MeanShare):
         before, truth = self.next_labels(label, current)
         if truth is None:
             return
-        known = truth != VOID
         if before is None:
-            self._constant = np.zeros(known.shape, np.int32)
-            self._right = np.zeros(known.shape, np.int32)
-        else:
-            same = truth == before
-            self._constant *= same
-            self._right *= same
-        self._constant += 1
-        self._constant *= known
-        self._right += 1
-        self._right *= known & (current == truth)
+            before, self._constant = truth, np.zeros(truth.shape, np.int32)
+            self._right = self._constant
+        same, known = truth == before, truth != VOID
+        self._constant = known * (self._constant * same + 1)
+        self._right = (known & (current == truth)) * (self._right * same + 1)
         self.add(share(self._right >= self.k, among=self._constant >= self.k))
 
     def compute(self) -> Tensor:

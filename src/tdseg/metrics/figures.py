@@ -64,10 +64,8 @@ def accuracy(matrices: Sequence[ConfusionMatrix], classes: Sequence[str]) -> dic
 def temporal(streams: Sequence[Steadiness]) -> dict[str, Any]:
     """Mean over streams of the figures of `Steadiness`, with the same keys and units; None where there are none."""
     figures = [stream.compute() for stream in streams]
-    decimals = {
-        name: 2 if FIGURES[name].form.endswith(" %") else 5 for name in figures[0]
-    }  # rates are shares of pixels
-    return {name: _mean([figure[name] for figure in figures], decimals[name]) for name in decimals}
+    decimals = {key: 2 if FIGURES[key].form.endswith(" %") else 5 for key in figures[0]}  # rates are shares of pixels
+    return {key: _mean([figure[key] for figure in figures], count) for key, count in decimals.items()}
 
 
 def _mean(values: Sequence[Any], decimals: int) -> Any:

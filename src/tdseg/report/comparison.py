@@ -61,9 +61,8 @@ def _cards(comparison: Comparison) -> Iterator[Html]:
     yield card("agreement", "pixels of the same class in both", f"{comparison.mean_agreement:.2f} %")
     yield card("mIoU of A and B", "one held against the other", _score(comparison.matrix.miou))
     if comparison.labels:
-        yield card(
-            "mIoU", "against the labels, void ignored", *((_score(side.matrix.miou), ink) for ink, side in sides)
-        )
+        scores = ((_score(side.matrix.miou), ink) for ink, side in sides)
+        yield card("mIoU", "against the labels, void ignored", *scores)
     if timed := [(ink, side) for ink, side in sides if side.latencies_ms]:
         medians = ((milliseconds(float(np.median(side.latencies_ms))), ink) for ink, side in timed)
         yield card("latency p50", "frame handed over until its mask is there", *medians)

@@ -223,7 +223,7 @@ def _d(points: Sequence[tuple[float, float]]) -> str:
 def _thinned(
     axis: Axis, series: Sequence[tuple[Series, Row]], keep: Callable[[Values], float]
 ) -> tuple[Values, list[tuple[Series, Values]]]:
-    """At most MOST_POINTS values of the axis, and of each series what is kept of the run that begins at each of them."""
+    """At most MOST_POINTS values of the axis, and of each series what is kept of the run that begins there."""
     starts = range(0, len(axis.values), math.ceil(len(axis.values) / MOST_POINTS))
     runs = [(ink, np.split(np.asarray(values, float), starts[1:])) for ink, values in series]
     return axis.values[starts], [(ink, np.array([keep(run) for run in of_ink])) for ink, of_ink in runs]

@@ -19,9 +19,8 @@ from torch import Tensor
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
 from tdseg.measure import cost
-from tdseg.measure.bench.frame_feed import PERIOD, Feed
 from tdseg.measure.bench.outcome import Benchmark
-from tdseg.measure.bench.streams import StageTimes, StreamBatch
+from tdseg.measure.bench.streams import PERIOD, Feed, StageTimes, StreamBatch
 from tdseg.measure.deviation import Deviation, deviation
 from tdseg.measure.pairing import RGB
 from tdseg.metrics.basic import percentiles

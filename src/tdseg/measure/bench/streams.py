@@ -1,20 +1,109 @@
-"""N videos on one network, a frame of each at a time, timed stage by stage."""
+"""N videos at once: where their frames come from, and the way of these through one network, timed stage by stage."""
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from itertools import cycle
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from tdseg.errors import ConfigError
 from tdseg.inference.stream import resized
+from tdseg.masks import draw
 from tdseg.masks.classmap import class_map
+from tdseg.masks.palette import Color, color_table
 from tdseg.measure.pairing import RGB
 from tdseg.metrics.basic import Mask
 from tdseg.models.propagation import TDNetState
 from tdseg.runtime.network import Network
+from tdseg.video import VideoReader, VideoWriter, open_video
+
+PERIOD = 4
+"""Different pictures, shown again and again; few, for their memory is part of the peak."""
+
+
+class Feed:
+    """The frames of N streams, and the place for their masks.
+
+    Each stream decodes the source for itself, and encodes an overlay that is thrown away at the end. Without a source
+    there are made-up pictures, made before anything is timed, and masks are dropped.
+    Iterating gives a list of N frames, uint8 (H, W, 3), at a time.
+
+    Args:
+        source: as in `open_video`; None: made-up pictures.
+        streams: N.
+        size: (height, width) of made-up pictures, pixels.
+        palette: RGB of each class in the overlay.
+
+    Attributes:
+        size: (height, width) of the frames, pixels.
+        name: of the source; None for made-up pictures.
+
+    Raises:
+        VideoError: the source cannot be opened, or holds no frame.
+        ConfigError: several streams of a source that can be opened only once.
+    """
+
+    def __init__(
+        self, source: str | Path | int | None, streams: int, *, size: tuple[int, int], palette: Sequence[Color]
+    ) -> None:
+        if streams > 1 and (str(source) == "-" or str(source).isdecimal()):
+            raise ConfigError(
+                f"{streams} streams from {source!r}",
+                expected="a source that can be opened several times",
+                do="give a video file, or --streams 1",
+            )
+        self.size, self.streams = size, streams
+        self.name: str | None = None
+        self._colors = color_table(palette)
+        self._times_s: list[float] = []
+        self._readers: list[VideoReader] = []
+        self._writers: list[VideoWriter] = []
+        with ExitStack() as opened:  # closes what is open, should the next one fail
+            if source is not None:
+                self._readers = [opened.enter_context(open_video(source)) for _ in range(streams)]
+                folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="tdseg-bench-")))
+                info = self._readers[0].info
+                self.size, self.name = (info.height, info.width), info.source
+                self._writers = [
+                    opened.enter_context(VideoWriter(folder / f"{index}.mp4", size=self.size, fps=info.fps))
+                    for index in range(streams)
+                ]
+            self._open = opened.pop_all()
+
+    @cached_property
+    def pictures(self) -> list[list[RGB]]:
+        """PERIOD times a made-up frame for each stream; the warm-up takes them whatever the source."""
+        height, width = self.size
+        random = torch.Generator().manual_seed(0)
+        blobs = 255 * torch.rand(self.streams, 3, 2 + height // 32, 2 + width // 32, generator=random)
+        images = F.interpolate(blobs, self.size, mode="bilinear").to(torch.uint8).permute(0, 2, 3, 1).numpy()
+        return [list(np.roll(images, 4 * index, axis=2)) for index in range(PERIOD)]
+
+    def __iter__(self) -> Iterator[list[RGB]]:
+        if not self._readers:
+            yield from cycle(self.pictures)
+        for frames in zip(*self._readers, strict=False):
+            self._times_s = [frame.time_s for frame in frames]
+            yield [frame.image for frame in frames]
+
+    def put(self, frames: Sequence[RGB], masks: Sequence[RGB]) -> None:
+        """Draw and encode the overlays of the frames that were given last."""
+        for writer, frame, mask, time_s in zip(self._writers, frames, masks, self._times_s, strict=False):
+            writer.write(draw.overlay(frame, mask, self._colors), time_s)
+
+    def close(self) -> None:
+        """Finish the overlays, throw them away, and close the source. A second call does nothing."""
+        self._open.close()
 
 
 class StageTimes(NamedTuple):

@@ -1,27 +1,41 @@
-"""The run: frame by frame through both sides, in memory that hardly grows."""
+"""The run: models or masks, brought to one list of classes, frame by frame, in memory that hardly grows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tdseg.errors import ConfigError
+from tdseg.inference.pipeline import warm_up
+from tdseg.inference.stream import Stream
+from tdseg.masks.classes import class_difference
 from tdseg.masks.palette import Palette, color_table, read_palette
-from tdseg.masks.reading import Masks, open_masks
+from tdseg.masks.reading import Masks, open_masks, size_text
 from tdseg.measure.compare.difference import Comparison, SideFigures
 from tdseg.measure.compare.film import Film, moments
-from tdseg.measure.compare.sides import Side, open_sides
 from tdseg.measure.pairing import RGB, frames_with_masks
 from tdseg.metrics.basic import Mask
 from tdseg.metrics.iou import VOID
+from tdseg.runtime.manifest import is_exported
 from tdseg.runtime.network import Execution
 from tdseg.video import VideoReader, open_video
+from tdseg.zoo import catalog
+from tdseg.zoo.load import prepare
 
 if TYPE_CHECKING:
     from tdseg.metrics.flow import DISFlow
     from tdseg.metrics.temporal import Steadiness
+
+
+class Side(NamedTuple):
+    """One of the two."""
+
+    about: str
+    """Name or path as given, and kind."""
+    source: Stream | Masks
+    """A model, warmed up, on its way through the video; or a mask for each of its frames."""
 
 
 def compare(
@@ -63,7 +77,7 @@ def compare(
         reader = stack.enter_context(open_video(video))
         total = _total(reader, frames)
         given = None if palette is None else read_palette(palette)
-        sides, known = open_sides((str(a), str(b)), given, size=size, execution=execution)
+        sides, known = _open_sides((str(a), str(b)), given, size, execution)
         kinds = [side.source for side in sides if isinstance(side.source, Masks)]
         if labels is not None:
             kinds.append(open_masks(labels, given or known))
@@ -89,6 +103,60 @@ def compare(
         comparison.problem = reader.problem
         film.finish(moments(comparison.agreement, film.step, apart=reader.info.fps))
     return comparison
+
+
+def _open_sides(
+    given: Sequence[str], palette: Palette | None, size: tuple[int, int] | None, execution: Execution
+) -> tuple[list[Side], Palette | None]:
+    """The sides, and the classes of both; None: unknown, masks may have any. Models go first, for they know them."""
+    are_masks = [_are_masks(name) for name in given]
+    models = [
+        None if masks else _open_model(name, size, execution) for name, masks in zip(given, are_masks, strict=True)
+    ]
+    known = [classes for _, classes in filter(None, models)]
+    if palette:  # void at its end is not a class of a model
+        names = palette.names[:-1] if palette.names[-1].lower() == "void" else palette.names
+        known = [palette._replace(names=names), *known]
+    for other in known[1:]:
+        _check_same(known[0], other, by_name=not palette)
+    classes = palette or (known[0] if known else None)
+    sides = [
+        model[0] if model else Side(f"{name}: masks", open_masks(name, classes))
+        for name, model in zip(given, models, strict=True)
+    ]
+    return sides, known[0] if known else None
+
+
+def _are_masks(given: str) -> bool:
+    path = Path(given)
+    if given in catalog.PACKAGED or path.suffix == ".safetensors" or is_exported(path):
+        return False
+    if path.is_dir() or path.suffix.lower() == ".npz":
+        return True
+    what = "packaged weights, a .safetensors file, an exported folder, a folder of masks or an .npz file; packaged are"
+    raise catalog.unknown_model(given, sorted(catalog.PACKAGED), what)
+
+
+def _open_model(given: str, size: tuple[int, int] | None, execution: Execution) -> tuple[Side, Palette]:
+    """The side, and the classes of the model."""
+    model = prepare(given, execution, size=size)
+    stream, config = Stream(model, size), model.config
+    warm_up(stream)
+    names = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
+    colors = color_table(config.palette)[: config.num_classes]
+    what = f"{given}: model, {size_text(stream.size)} in {model.runtime} {model.precision} on {model.device}"
+    return Side(what, stream), Palette(given, names, colors)
+
+
+def _check_same(one: Palette, other: Palette, *, by_name: bool) -> None:
+    ours, theirs = (one.names, other.names) if by_name else ((), ())
+    difference = class_difference(ours, theirs, ours_count=len(one.names), theirs_count=len(other.names))
+    if difference:
+        raise ConfigError(
+            f"{other.source} beside {one.source}: {difference}",
+            expected="the same classes in the same order on both sides",
+            do="compare models of one data set, or map the classes of one and save its masks",
+        )
 
 
 def _step(side: Side, figures: SideFigures, frame: RGB, found: list[Mask]) -> Mask:
