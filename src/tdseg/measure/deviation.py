@@ -66,8 +66,7 @@ def deviation(
         size = (images.shape[-2], images.shape[-1]) if label is None else (label.shape[0], label.shape[1])
         scores, masks = [], []
         for which, network in enumerate(networks):
-            encoded = network.encode(images, states[which].path)
-            logits, states[which] = network.advance(encoded, states[which])
+            logits, states[which] = network.advance(network.encode(images, states[which].path), states[which])
             scores.append(logits.float().cpu().numpy())
             masks.append(np.stack([class_map(of_one, size) for of_one in scores[which]]))
             if label is not None:

@@ -131,13 +131,9 @@ class InstabilityMap(VideoMetric):
         previous, current = self.next_pair(mask)
         if previous is None:
             return
-        if flow is None:
-            self.changed = current != previous
-            self.pairs += 1
-        else:
-            warped, valid = flow.along(previous, current)
-            self.changed = (current != warped) & valid
-            self.pairs += torch.from_numpy(valid).to(self.device)
+        before, valid = (previous, np.ones(current.shape, bool)) if flow is None else flow.along(previous, current)
+        self.changed = (current != before) & valid
+        self.pairs += torch.from_numpy(valid).to(self.device)
         self.flips += torch.from_numpy(self.changed).to(self.device)
 
     def compute(self) -> Tensor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from typing import NamedTuple
 
+ENDLESS = {"img", "meta"}
+
 
 class Html(str):
     """Markup, put into other markup as it is; any other string is text, and is escaped."""
@@ -22,16 +24,12 @@ def tag(name: str, *children: str, **attributes: str | float | bool | None) -> H
     """An element.
 
     Args:
-        name: of the element, such as "div".
+        name: of the element, such as "div"; those of ENDLESS have neither children nor an end.
         children: markup or text.
         attributes: `class_` is class, `data_x` is data-x. None and False leave one out, True is one without a value.
     """
-    return Html(f"<{name}{_attributes(attributes)}>{join(*children)}</{name}>")
-
-
-def void(name: str, **attributes: str | float | bool | None) -> Html:
-    """An element that has neither children nor an end, such as img; attributes as in `tag`."""
-    return Html(f"<{name}{_attributes(attributes)}>")
+    end = "" if name in ENDLESS else f"</{name}>"
+    return Html(f"<{name}{_attributes(attributes)}>{join(*children)}{end}")
 
 
 def join(*children: str) -> Html:

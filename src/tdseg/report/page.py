@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from PIL import Image
 
-from tdseg.report.markup import Html, Series, join, key, swatch, tag, void
+from tdseg.report.markup import Html, Series, join, key, swatch, tag
 from tdseg.system import __version__
 
 A, B = "var(--a)", "var(--b)"
@@ -36,10 +36,10 @@ def page(verb: str, title: Html | str, text: str, facts: Sequence[tuple[str, str
     )
     head = tag(
         "head",
-        void("meta", charset="utf-8"),
+        tag("meta", charset="utf-8"),
         Html(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
-        void("meta", name_="viewport", content="width=device-width, initial-scale=1"),
-        void("meta", name_="color-scheme", content="light dark"),
+        tag("meta", name_="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name_="color-scheme", content="light dark"),
         tag("title", f"{text} – {verb}"),
         tag("style", Html(style)),
     )
@@ -89,7 +89,7 @@ def picture(image: Image.Image, alt: str) -> Html:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=82)
     width, height = image.size
-    return void("img", src=_data("image/jpeg", buffer.getvalue()), alt=alt, width=width, height=height)
+    return tag("img", src=_data("image/jpeg", buffer.getvalue()), alt=alt, width=width, height=height)
 
 
 def video(mp4: bytes, size: tuple[int, int], **data: float) -> Html:
@@ -101,19 +101,10 @@ def video(mp4: bytes, size: tuple[int, int], **data: float) -> Html:
         data: for the script.
     """
     height, width = size
-    attributes = {f"data_{name}": value for name, value in data.items()}
-    return tag(
-        "video",
-        src=_data("video/mp4", mp4),
-        width=width,
-        height=height,
-        controls=True,
-        loop=True,
-        muted=True,
-        playsinline=True,
-        preload="auto",
-        **attributes,
-    )
+    switches = dict.fromkeys(("controls", "loop", "muted", "playsinline"), True)
+    told = {f"data_{name}": value for name, value in data.items()}
+    source = _data("video/mp4", mp4)
+    return tag("video", src=source, width=width, height=height, **switches, preload="auto", **told)
 
 
 def _value(value: str) -> Html:

@@ -32,7 +32,8 @@ class Axis(NamedTuple):
 
     def across(self, x: Values) -> Values:
         """Values as places from left to right, percent."""
-        return 100 * (x - self.values[0]) / (float(self.values[-1] - self.values[0]) or 1.0)
+        places: Values = 100 * (x - self.values[0]) / (float(self.values[-1] - self.values[0]) or 1.0)
+        return places
 
 
 def over_time(count: int, fps: float | None) -> Axis:

@@ -25,7 +25,7 @@ from tdseg.measure.pairing import RGB
 from tdseg.metrics.basic import Mask
 from tdseg.models.propagation import TDNetState
 from tdseg.runtime.network import Network
-from tdseg.video import VideoReader, VideoWriter, open_video
+from tdseg.video import Frame, VideoReader, VideoWriter, open_video
 
 PERIOD = 4
 """Different pictures, shown again and again; few, for their memory is part of the peak."""
@@ -65,7 +65,7 @@ class Feed:
         self.size, self.streams = size, streams
         self.name: str | None = None
         self._colors = color_table(palette)
-        self._times_s: list[float] = []
+        self._frames: tuple[Frame, ...] = ()
         self._readers: list[VideoReader] = []
         self._writers: list[VideoWriter] = []
         with ExitStack() as opened:  # closes what is open, should the next one fail
@@ -93,13 +93,13 @@ class Feed:
         if not self._readers:
             yield from cycle(self.pictures)
         for frames in zip(*self._readers, strict=False):
-            self._times_s = [frame.time_s for frame in frames]
+            self._frames = frames
             yield [frame.image for frame in frames]
 
-    def put(self, frames: Sequence[RGB], masks: Sequence[RGB]) -> None:
+    def put(self, masks: Sequence[Mask]) -> None:
         """Draw and encode the overlays of the frames that were given last."""
-        for writer, frame, mask, time_s in zip(self._writers, frames, masks, self._times_s, strict=False):
-            writer.write(draw.overlay(frame, mask, self._colors), time_s)
+        for writer, frame, mask in zip(self._writers, self._frames, masks, strict=False):
+            writer.write(draw.overlay(frame.image, mask, self._colors), frame.time_s)
 
     def close(self) -> None:
         """Finish the overlays, throw them away, and close the source. A second call does nothing."""

@@ -81,7 +81,7 @@ def compare(
         kinds = [side.source for side in sides if isinstance(side.source, Masks)]
         if labels is not None:
             kinds.append(open_masks(labels, given or known))
-        classes = known or _unnamed()
+        classes = known or Palette("", tuple(f"class {index}" for index in range(VOID)), color_table()[:VOID])
         frame_size = reader.info.height, reader.info.width
         colors = color_table([tuple(color) for color in classes.colors.tolist()])
         film = stack.enter_context(Film(frame_size, frames=total, fps=reader.info.fps, colors=colors))
@@ -194,8 +194,3 @@ def _short(a: str, b: str) -> tuple[str, str]:
     """Names without folders, if they then still differ."""
     short = Path(a).name, Path(b).name
     return (a, b) if short[0] == short[1] else short
-
-
-def _unnamed() -> Palette:
-    """Classes of masks of which nothing is known."""
-    return Palette("", tuple(f"class {index}" for index in range(VOID)), color_table()[:VOID])
