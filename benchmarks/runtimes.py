@@ -251,7 +251,7 @@ def _encoder(size: tuple[int, int], threads: int, folder: Path, precisions: list
         path = folder / f"encoder-{size[0]}-{precision}.onnx"
         onnx.save(model, path)
         engines: tuple[Engine, ...] = (
-            OnnxRuntimeEngine(path, device="cpu", threads=threads),
+            OnnxRuntimeEngine(path, Execution("cpu", threads=threads)),
             OpenVinoEngine(compile_graph(path, threads=threads)),
         )
         contenders += [Contender(ENCODER, one.name, precision, partial(_run, one), None) for one in engines]

@@ -128,15 +128,10 @@ def open_exported(
     if runtime == "onnxruntime":
         from tdseg.runtime.onnxruntime import OnnxRuntimeEngine
 
-        return ExportedNetwork(
-            manifest, OnnxRuntimeEngine(graph, device=execution.device, threads=execution.threads), size
-        )
+        return ExportedNetwork(manifest, OnnxRuntimeEngine(graph, execution), size)
     from tdseg.runtime.openvino import open_graph
 
-    engine = open_graph(
-        graph, manifest, size, device=execution.device, threads=execution.threads, workers=workers, cache=cache
-    )
-    return ExportedNetwork(manifest, engine, size)
+    return ExportedNetwork(manifest, open_graph(graph, manifest, size, execution, workers=workers, cache=cache), size)
 
 
 def _choose(folder: Path, manifest: Manifest, execution: Execution) -> RuntimeName:
