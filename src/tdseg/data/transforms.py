@@ -97,25 +97,20 @@ def warp(x: Tensor, views_from: Tensor, views_to: Tensor) -> tuple[Tensor, Tenso
     return F.grid_sample(x, grid, align_corners=False), (grid.abs() <= 1).all(-1)
 
 
-class _ClipDraws(NamedTuple):
-    """All that is random about one clip."""
+def _draw(clip: Clip, length: int, config: Augmentation, generator: Generator) -> tuple[Tensor, ...]:
+    """All that is random about one clip.
 
-    views: Tensor
-    """(T, 3, 3)."""
-    gains: Tensor
-    """(6,): of brightness, of red, green, blue, of contrast, of saturation."""
-    frames: Tensor
-    """(T, 3) in 0..1: whether a frame is blurred, its flicker, the strength of its noise."""
-    offsets: Tensor
-    """(T,) int64: where a frame's noise begins in the bank."""
-
-
-def _draw(clip: Clip, length: int, config: Augmentation, generator: Generator) -> _ClipDraws:
+    Returns:
+        views: (T, 3, 3).
+        gains: (6,): of brightness, of red, green, blue, of contrast, of saturation.
+        frames: (T, 3) in 0..1: whether a frame is blurred, its flicker, the strength of its noise.
+        offsets: (T,) int64: where a frame's noise begins in the bank.
+    """
     views = _random_views(clip, length, config, generator)
     strengths = torch.tensor([config.colour, *[config.tint] * 3, config.colour, config.colour])
     gains = 1 + (torch.rand(6, generator=generator) * 2 - 1) * strengths
     frames = torch.rand(length, 3, generator=generator)
-    return _ClipDraws(views, gains, frames, torch.randint(_frame_values(config.crop), (length,), generator=generator))
+    return views, gains, frames, torch.randint(_frame_values(config.crop), (length,), generator=generator)
 
 
 def _random_views(clip: Clip, length: int, config: Augmentation, generator: Generator) -> Tensor:
