@@ -61,25 +61,25 @@ class CamVid(TrackClips):
             shots = self._original()
         else:
             self.labels = ClassTable({i: i for i in range(SEGNET_VOID)} | {SEGNET_VOID: VOID})
-            shots = self.stills(self.root / "images" / self.split, self.root / "labels" / self.split)
+            shots = self.stills()
         return self._tracks(shots)
 
     def _original(self) -> list[Shot]:
         stills, colors = self.root / STILLS, self.root / COLORS
         lists = {name: path for name in SPLITS if (path := self.root / f"{name}.txt").is_file()}
-        listed = _listed(lists[self.split]) if self.split in lists else None
-        images = [
-            path
-            for path in images_in(stills)
-            if (path.stem in listed if listed is not None else not lists and official_split(path.stem) == self.split)
-        ]
+        images = images_in(stills)
+        if lists:
+            listed = _listed(lists[self.split]) if self.split in lists else set()
+        else:
+            listed = {path.stem for path in images if official_split(path.stem) == self.split}
+        images = [path for path in images if path.stem in listed]
         if not images:
             raise DataError(
                 f"{stills} holds no images of split {self.split!r}",
                 expected=f"one of {', '.join(lists or SPLITS)}, and images such as 0016E5_07959.png",
                 do="choose another split, or complete the data set",
             )
-        for stem in sorted((listed or set()) - {path.stem for path in images}):
+        for stem in sorted(listed - {path.stem for path in images}):
             self.flaw(f"{lists[self.split]} names {stem}", expected=f"an image {stem}.png in {STILLS}", do="add it")
         labels = {path.stem.removesuffix("_L"): path for path in colors.glob("*_L.png")}
         return self.labelled([Shot(image, labels.get(image.stem)) for image in images], colors)

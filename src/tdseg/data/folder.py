@@ -189,9 +189,8 @@ class Folder(TrackClips):
     def _image(self, shot: Shot) -> RGB:
         if shot.number is None:
             return super()._image(shot)
-        if shot.image not in self._decoded:
-            self._decoded[shot.image] = self._decode(shot.image)
-        frames = self._decoded[shot.image]
+        if (frames := self._decoded.get(shot.image)) is None:
+            frames = self._decoded[shot.image] = self._decode(shot.image)
         if shot.number not in frames:
             raise DataError(
                 f"{shot.image}: no frame {shot.number}" + (f" for {shot.label}" if shot.label else ""),

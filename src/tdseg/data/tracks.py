@@ -121,16 +121,17 @@ class TrackClips(ClipDataset):
             do="point root at the folder that contains them; docs/data.md shows the layout",
         )
 
-    def stills(self, images: Path, labels: Path) -> list[Shot]:
-        """The images of a folder that are labelled by a PNG of the same name in another folder.
+    def stills(self) -> list[Shot]:
+        """The images in images/SPLIT, each with the PNG of its name in labels/SPLIT; those that have none are flaws.
 
         Raises:
             DataError: there are no images.
         """
-        found, by_stem = images_in(images), {path.stem: path for path in labels.glob("*.png")}
-        if not found:
-            raise self.no_images(images)
-        return self.labelled([Shot(image, by_stem.get(image.stem)) for image in found], labels)
+        folder, labels = self.root / "images" / self.split, self.root / "labels" / self.split
+        images, by_stem = images_in(folder), {path.stem: path for path in labels.glob("*.png")}
+        if not images:
+            raise self.no_images(folder)
+        return self.labelled([Shot(image, by_stem.get(image.stem)) for image in images], labels)
 
     def labelled(self, shots: Sequence[Shot], where: Path) -> list[Shot]:
         """The shots that have a label, which the folder `where` holds; those that have none are flaws."""

@@ -110,7 +110,7 @@ def _draw(clip: Clip, length: int, config: Augmentation, generator: Generator) -
     strengths = torch.tensor([config.colour, *[config.tint] * 3, config.colour, config.colour])
     gains = 1 + (torch.rand(6, generator=generator) * 2 - 1) * strengths
     frames = torch.rand(length, 3, generator=generator)
-    return views, gains, frames, torch.randint(_frame_values(config.crop), (length,), generator=generator)
+    return views, gains, frames, torch.randint(3 * math.prod(config.crop), (length,), generator=generator)
 
 
 def _random_views(clip: Clip, length: int, config: Augmentation, generator: Generator) -> Tensor:
@@ -214,15 +214,11 @@ def _corrupt(frames: Tensor, config: Augmentation, draws: Tensor, offsets: Tenso
     if config.flicker:
         frames = frames * (1 + (flicker * 2 - 1) * config.flicker)
     if config.noise:
-        size = _frame_values(config.crop)
+        size = frames[0, 0].numel()
         bank = _noise_bank(2 * size, frames.device)
         noise = torch.stack([bank[start : start + size] for start in offsets.flatten().tolist()])
         frames = frames + noise.view_as(frames) * strength * config.noise
     return frames.clamp(0, 255)
-
-
-def _frame_values(crop: tuple[int, int]) -> int:
-    return 3 * crop[0] * crop[1]
 
 
 @lru_cache(maxsize=2)
