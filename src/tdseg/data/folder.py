@@ -119,8 +119,7 @@ class Folder(TrackClips):
             )
         self.title = self.root.name
         self.classes = tuple(c.name for c in config.classes)
-        defaults = default_palette(len(self.classes))
-        self.palette = tuple(c.color or default for c, default in zip(config.classes, defaults, strict=True))
+        self.palette = tuple(c.color for c in config.classes if c.color) or default_palette(len(self.classes))
         self.labels = config.class_table()
         self._decoded: dict[Path, dict[int, RGB]] = {}
         opened = [self._open(part) for part in config.splits[self.split]]
