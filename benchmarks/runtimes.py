@@ -39,7 +39,8 @@ from tdseg.inference.output import Summary
 from tdseg.models.backbones.efficientnet_lite import EfficientNetLite
 from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import TDNet
-from tdseg.runtime.exported import Engine, open_exported
+from tdseg.runtime.engine import Engine
+from tdseg.runtime.exported import open_exported
 from tdseg.runtime.manifest import Parity
 from tdseg.runtime.network import RUNTIMES, Execution, Network, RuntimeName
 from tdseg.runtime.torch import TorchNetwork

@@ -16,7 +16,7 @@ from tdseg.export.footage import Footage
 from tdseg.export.graph import StepGraph
 from tdseg.export.write import quiet, save_onnx
 from tdseg.inference.stream import resized
-from tdseg.runtime.exported import Engine
+from tdseg.runtime.engine import Engine
 from tdseg.runtime.manifest import TensorSpec, past
 from tdseg.runtime.network import Execution
 from tdseg.runtime.onnxruntime import OnnxRuntimeEngine

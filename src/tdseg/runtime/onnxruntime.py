@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdseg.errors import ConfigError, WeightsError
-from tdseg.runtime.exported import Arrays
+from tdseg.runtime.engine import Arrays
 from tdseg.runtime.network import Execution, RuntimeName
 from tdseg.system import split_device
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdseg.errors import ConfigError, WeightsError
-from tdseg.runtime.exported import Arrays, Parts
+from tdseg.runtime.engine import Arrays, Parts
 from tdseg.runtime.manifest import Manifest, past
 from tdseg.runtime.network import Execution, RuntimeName
 
