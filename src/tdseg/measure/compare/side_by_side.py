@@ -118,7 +118,12 @@ def _open_sides(
         names = palette.names[:-1] if palette.names[-1].lower() == "void" else palette.names
         known = [palette._replace(names=names), *known]
     for other in known[1:]:
-        _check_same(known[0], other, by_name=not palette)
+        if difference := class_difference(known[0].names, len(other.names) if palette else other.names):
+            raise ConfigError(
+                f"{other.source} beside {known[0].source}: {difference}",
+                expected="the same classes in the same order on both sides",
+                do="compare models of one data set, or map the classes of one and save its masks",
+            )
     classes = palette or (known[0] if known else None)
     sides = [
         model[0] if model else Side(f"{name}: masks", open_masks(name, classes))
@@ -146,17 +151,6 @@ def _open_model(given: str, size: tuple[int, int] | None, execution: Execution) 
     colors = color_table(config.palette)[: config.num_classes]
     what = f"{given}: model, {size_text(stream.size)} in {model.runtime} {model.precision} on {model.device}"
     return Side(what, stream), Palette(given, names, colors)
-
-
-def _check_same(one: Palette, other: Palette, *, by_name: bool) -> None:
-    ours, theirs = (one.names, other.names) if by_name else ((), ())
-    difference = class_difference(ours, theirs, ours_count=len(one.names), theirs_count=len(other.names))
-    if difference:
-        raise ConfigError(
-            f"{other.source} beside {one.source}: {difference}",
-            expected="the same classes in the same order on both sides",
-            do="compare models of one data set, or map the classes of one and save its masks",
-        )
 
 
 def _step(side: Side, figures: SideFigures, frame: RGB, found: list[Mask]) -> Mask:
