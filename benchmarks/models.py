@@ -112,7 +112,7 @@ class Runner:
             merging_multiply_adds=self.merging_multiply_adds,
             ms_per_frame=Spread.of([ms for times in self.rounds for ms in times]),
             over_twin=Spread.of(ratios) if ratios else None,
-            state_mb=round(cost.state_bytes(self.model, self.size) / 2**20, 3),
+            state_mb=round(cost.bytes_of(self._state) / 2**20, 3),
         )
 
 

@@ -48,14 +48,14 @@ def test_state_bytes() -> None:
     positions = ceil(8 / 4) * ceil(12 / 4)
     slots, count = 3 * positions * (64 + 64 + 16), 1
     expected = 4 * (slots + count)
-    assert cost.state_bytes(model, SIZE) == expected
     state = None
     with torch.inference_mode():
+        assert cost.bytes_of(model.step(torch.zeros(1, 3, *SIZE))[1]) == expected
         for _ in range(5):
             _, state = model.step(torch.zeros(2, 3, *SIZE), state)
-    assert state is not None
-    assert cost.bytes_of(state) == 2 * expected
-    assert cost.state_bytes(create_model("lite0"), SIZE) == 0
+        assert state is not None
+        assert cost.bytes_of(state) == 2 * expected
+        assert cost.bytes_of(create_model("lite0").eval().step(torch.zeros(1, 3, *SIZE))[1]) == 0
 
 
 def test_parameters() -> None:

@@ -65,11 +65,6 @@ def merging_multiply_adds(model: TDNet, size: tuple[int, int]) -> int:
     return total // len(twin.paths)
 
 
-def state_bytes(model: TDNet, size: tuple[int, int]) -> int:
-    """Bytes of the state of one video, float32. Arguments and errors: as `multiply_adds`."""
-    return bytes_of(_twin(model, size)[2])
-
-
 def bytes_of(state: TDNetState) -> int:
     """Bytes of the tensors of a state as it is."""
     return sum(tensor.numel() * tensor.element_size() for tensor in state.memory)

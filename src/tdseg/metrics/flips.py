@@ -22,8 +22,6 @@ class FlipRate(MeanShare):
     flip more than their classes do. Own definition; no paper's.
     """
 
-    higher_is_better = False
-
     def update(self, mask: AnyMask) -> None:
         """Add the next mask, (H, W) class indices. Void is a class like others."""
         previous, current = self.next_pair(mask)
@@ -66,8 +64,6 @@ class FlowFlipRate(MeanShare):
         fps: frames per second.
     """
 
-    higher_is_better = False
-
     def __init__(self, fps: float) -> None:
         super().__init__()
         self.fps = fps
@@ -91,8 +87,6 @@ class ExcessFlipRate(MeanShare):
     predictions count as a class. Own definition.
     """
 
-    higher_is_better = False
-
     def update(self, mask: AnyMask, label: AnyMask | None) -> None:
         """Add the next mask and its label, (H, W) class indices (None: unknown)."""
         previous, current = self.next_pair(mask)
@@ -111,7 +105,6 @@ class InstabilityMap(VideoMetric):
         size: (H, W) of the masks, pixels.
     """
 
-    higher_is_better = False
     flips: Tensor
     pairs: Tensor
 

@@ -27,6 +27,7 @@ class VideoMetric(Metric):
 
     full_state_update = False
     is_differentiable = False
+    higher_is_better = False
 
     def __init__(self) -> None:
         super().__init__()

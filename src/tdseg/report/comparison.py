@@ -95,8 +95,7 @@ def _over_time(comparison: Comparison) -> Html:
         ("Flip rate", "pixels that change class from the frame before, motion included", [s.flips for _, s in sides]),
         ("Flow flip rate", "the same along optical flow: true motion taken out", [s.flow_flips for _, s in sides]),
     ):
-        flips = [(ink, 100 * np.array(row)) for (ink, _), row in zip(sides, rows, strict=True) if row]
-        if flips:
+        if flips := [(ink, 100 * np.array(row)) for (ink, _), row in zip(sides, rows, strict=True) if row]:
             inks = [ink for ink, _ in flips]
             plots.append(figure(name, lines(axis, flips, "%", limit=100), meaning=meaning, inks=inks))
     note = "" if comparison.a.flow_flips else "With pip install 'tdseg[metrics]', also along optical flow."

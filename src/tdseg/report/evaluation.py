@@ -36,8 +36,8 @@ def evaluation_page(figures: dict[str, Any], palette: Sequence[tuple[int, int, i
 
 
 def _cards(figures: dict[str, Any], keys: Sequence[str]) -> list[Html]:
-    known = [key for key in keys if figures.get(key) is not None]
-    return [card(FIGURES[key].name, FIGURES[key].meaning, shown(key, figures[key])) for key in known]
+    known = ((key, value) for key in keys if (value := figures.get(key)) is not None)
+    return [card(FIGURES[key].name, FIGURES[key].meaning, shown(key, value)) for key, value in known]
 
 
 def _classes(iou: dict[str, float | None], palette: Sequence[tuple[int, int, int]]) -> Html:

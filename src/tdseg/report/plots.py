@@ -213,11 +213,9 @@ def _d(points: Sequence[tuple[float, float]]) -> str:
     """Straight lines from point to point, broken where one is missing."""
     text, command = "", "M"
     for x, y in points:
-        if math.isnan(y):
-            command = "M"
-            continue
-        text += f"{command}{x:.2f} {y:.2f}"
-        command = "L"
+        known = not math.isnan(y)
+        text += f"{command}{x:.2f} {y:.2f}" if known else ""
+        command = "L" if known else "M"
     return text
 
 
