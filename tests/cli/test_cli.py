@@ -40,7 +40,7 @@ def segment(source: object, folder: Path, *options: object) -> int:
 
 
 def test_segment(clip: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = segment(clip, tmp_path, "--model", weights, "--size", "72x80", "--masks", "none", "--runtime", "torch")
+    code = segment(clip, tmp_path, "--model", weights, "--size", "72x80", "--write", "overlay", "--runtime", "torch")
     assert code == DONE
     assert {file.name for file in tmp_path.iterdir()} == {"overlay.mp4", "summary.json"}
     summary = json.loads((tmp_path / "summary.json").read_text())
@@ -51,7 +51,7 @@ def test_segment(clip: Path, weights: Path, tmp_path: Path, capsys: pytest.Captu
 
 
 def test_quiet(clip: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert segment(clip, tmp_path, "--model", weights, "--quiet", "--no-overlay") == DONE
+    assert segment(clip, tmp_path, "--model", weights, "--quiet", "--write", "masks") == DONE
     assert capsys.readouterr() == ("", "")
     assert {file.name for file in tmp_path.iterdir()} == {"masks", "summary.json"}
 
@@ -60,7 +60,7 @@ def test_incomplete_source_is_done_in_part(
     clip: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     frames = tmp_path / "frames"
-    assert segment(clip, tmp_path / "first", "--model", weights, "--no-overlay") == DONE
+    assert segment(clip, tmp_path / "first", "--model", weights, "--write", "masks") == DONE
     (tmp_path / "first/masks").rename(frames)
     (frames / "000003.png").write_bytes(b"no image")
     assert segment(frames, tmp_path / "result", "--model", weights) == IN_PART
@@ -127,7 +127,7 @@ def test_refused(
         "HxW": ["segment", str(clip), "--size", "480"],
         "1 or more": ["segment", str(clip), "--model", str(weights), "--threads", "0"],
         "Unknown option": ["segment", str(clip), "--colour"],
-        'Choose from: "png", "none"': ["segment", str(clip), "--masks", "jpg"],
+        "expected: masks, overlay": ["segment", str(clip), "--write", "masks,jpg"],
         "Unknown command": ["segmnet", str(clip)],
         "requires an argument": ["segment"],
         "thesis.txt": ["demo", "-o", "used"],

@@ -14,8 +14,9 @@ from PIL import Image
 
 from tdseg.errors import OutputError
 from tdseg.files import unwritable, whole_file
-from tdseg.inference.output import Summary
+from tdseg.inference.output import SUMMARY, Summary
 from tdseg.inference.pipeline import DEFAULT_MODEL, segment_to
+from tdseg.inference.writers import MaskWriter
 from tdseg.masks import draw
 from tdseg.masks.classes import CAMVID_CLASSES, CAMVID_PALETTE
 from tdseg.masks.palette import color_table
@@ -65,7 +66,7 @@ def demo(
         try:
             summary = segment_to(clip, folder, execution=execution, overwrite=True, on_progress=on_progress)
         finally:
-            if not (folder / "summary.json").exists():  # without it, the next demo would not know the clip for its own
+            if not (folder / SUMMARY).exists():  # without it, the next demo would not know the clip for its own
                 clip.unlink()
         confusion = ConfusionMatrix(len(CAMVID_CLASSES))
         for index, label in enumerate(labels):
@@ -87,7 +88,7 @@ def _check_own(folder: Path, clip: Path) -> None:
     # A demo or a run that was killed leaves a hidden .partial or .clip.mp4.partial.
     foreign = [name for name in found if not (name.startswith(".") and name.endswith(".partial"))]
     try:
-        source = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["source"]
+        source = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))["source"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):  # none, or another program's
         source = ""
     if foreign and Path(str(source)).resolve() != clip.resolve():
@@ -110,4 +111,4 @@ def _render(clip: Path, num_frames: int) -> list[NDArray[np.uint8]]:
 
 
 def _mask(folder: Path, index: int) -> NDArray[np.uint8]:
-    return np.asarray(Image.open(folder / "masks" / f"{index:06d}.png"))
+    return np.asarray(Image.open(MaskWriter.place(folder, index)))

@@ -18,7 +18,12 @@ from PIL import Image
 from tdseg.errors import OutputError
 from tdseg.files import unwritable
 from tdseg.inference.stream import Result
+from tdseg.inference.writers import WRITERS
 from tdseg.metrics.basic import flip_share, percentiles
+
+SUMMARY = "summary.json"
+STAGING = ".partial"
+"""Where the files of a result are made, in its folder."""
 
 
 class OutputFolder:
@@ -37,7 +42,7 @@ class OutputFolder:
 
     def __init__(self, path: Path, *, overwrite: bool = False) -> None:
         self.path = path
-        self.staging = path / ".partial"
+        self.staging = path / STAGING
         try:
             self._is_new = not path.exists()
             if not self._is_new and any(path.iterdir()) and not overwrite:
@@ -46,10 +51,10 @@ class OutputFolder:
                     expected="a new or an empty folder",
                     do="choose another with --output, or replace the result in it with --overwrite",
                 )
-            looks_so = any((path / name).exists() for name in ("overlay.mp4", "masks"))
-            if looks_so and not (path / "summary.json").exists():
+            held = [place.name for place in places(path)]
+            if held and not (path / SUMMARY).exists():
                 raise OutputError(
-                    f"output folder {path} holds overlay.mp4 or masks, but no summary.json of a tdseg result",
+                    f"output folder {path} holds {' and '.join(held)}, but no {SUMMARY} of a tdseg result",
                     expected="a new or an empty folder, or a former result",
                     do="choose another with --output",
                 )
@@ -58,19 +63,13 @@ class OutputFolder:
         except OSError as error:
             raise self.error(error) from error
 
-    def file(self, name: str) -> Path:
-        """Where to make the file that will be called `name`."""
-        path = self.staging / name
-        path.parent.mkdir(exist_ok=True)
-        return path
-
     def publish(self, summary: Summary) -> None:
         """Put this result in the place of the former one; its summary goes first and comes last."""
         try:
             text = json.dumps(dataclasses.asdict(summary), indent=2)
-            self.file("summary.json").write_text(text + "\n", encoding="utf-8")
+            (self.staging / SUMMARY).write_text(text + "\n", encoding="utf-8")
             made = list(_results(self.staging))
-            for name in _results(self.path):
+            for name in list(_results(self.path)):
                 (self.path / name).unlink()
             for name in reversed(made):
                 (self.path / name).parent.mkdir(exist_ok=True)
@@ -97,11 +96,20 @@ class OutputFolder:
                 self.path.rmdir()
 
 
+def places(folder: Path) -> list[Path]:
+    """The files and folders in a folder that a result may have put there, but for its summary."""
+    names = sorted({writer.pattern.partition("/")[0] for writer in WRITERS.values()})
+    return [place for name in names for place in folder.glob(name)]
+
+
 def _results(folder: Path) -> Iterator[Path]:
     """The files of a result, relative to its folder: the summary first."""
-    names = [Path("summary.json"), Path("overlay.mp4")]
-    names += sorted(file.relative_to(folder) for file in folder.glob("masks/*.png") if file.stem.isdigit())
-    return (name for name in names if (folder / name).exists())
+    if (folder / SUMMARY).exists():
+        yield Path(SUMMARY)
+    for writer in WRITERS.values():
+        for file in sorted(folder.glob(writer.pattern)):
+            if file.stem.isdigit() or "*" not in writer.pattern:
+                yield file.relative_to(folder)
 
 
 @dataclass(frozen=True)
