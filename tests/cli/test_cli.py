@@ -104,7 +104,7 @@ def test_refused(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
-    packaged = catalog.PACKAGED["td4-lite0-camvid"]._replace(file=str(weights), sha256=sha256)
+    packaged = catalog.PACKAGED["td4-lite0-camvid"]._replace(path=weights, sha256=sha256)
     monkeypatch.setitem(catalog.PACKAGED, "td4-lite0-camvid", packaged)
     Path("text.mp4").write_text("This is a text, and no video.\n" * 50)
     Path("empty.mp4").touch()

@@ -17,9 +17,8 @@ from tdseg.errors import ConfigError, OutputError, WeightsError
 from tdseg.masks import classes
 from tdseg.models.tdnet import TDNet
 from tdseg.zoo.catalog import model_config
-from tdseg.zoo.checkpoint import write_model
+from tdseg.zoo.checkpoint import mismatches, write_model
 from tdseg.zoo.official_keys import LEFT, Entry, key_table
-from tdseg.zoo.tensors import mismatches
 
 _MOST_NORM = 4096
 CONVERTIBLE = ("psp18", "psp50", "psp101", "td2-fa18", "td2-psp50", "td4-psp18")
@@ -92,29 +91,28 @@ def convert(
 
 def _read(path: Path) -> dict[str, Tensor]:
     """The state dict in a checkpoint, without the prefixes of the training code."""
-    expected = "a checkpoint of the official TDNet code, written by torch.save"
+
+    def refused(why: str, do: str) -> WeightsError:
+        expected = "a checkpoint of the official TDNet code, written by torch.save"
+        return WeightsError(f"{path}: {why}", expected=expected, do=do)
+
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise WeightsError(f"{path}: {error.strerror}", expected=expected, do="check the path") from None
+        raise refused(error.strerror, "check the path") from None
     except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path}: not opened, it holds more than tensors, or no tensors at all ({_first_line(error)})",
-            expected=expected,
-            do="do not trust the file: opening such a checkpoint in full can run code",
+        raise refused(
+            f"not opened, it holds more than tensors, or no tensors at all ({_first_line(error)})",
+            "do not trust the file: opening such a checkpoint in full can run code",
         ) from None
     except Exception as error:  # torch raises what it meets: RuntimeError, EOFError, KeyError, ...
-        raise WeightsError(
-            f"{path}: damaged ({type(error).__name__}: {_first_line(error)})", expected=expected, do="download it again"
-        ) from None
+        raise refused(f"damaged ({type(error).__name__}: {_first_line(error)})", "download it again") from None
     state = data.get("model_state", data) if isinstance(data, dict) else data
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise WeightsError(f"{path}: no state dict of tensors in it", expected=expected, do="give another file")
+        raise refused("no state dict of tensors in it", "give another file")
     named = {str(key).removeprefix("module."): value for key, value in state.items()}
     if len(named) < len(state):
-        raise WeightsError(
-            f"{path}: some keys twice, with and without 'module.'", expected=expected, do="keep one of each"
-        )
+        raise refused("some keys twice, with and without 'module.'", "keep one of each")
     return named
 
 
