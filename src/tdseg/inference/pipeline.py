@@ -15,8 +15,7 @@ import numpy as np
 import torch
 
 from tdseg.errors import ConfigError, OutputError
-from tdseg.inference.output import STAGING, OutputFolder, Summary, places
-from tdseg.inference.recorder import Recorder
+from tdseg.inference.output import STAGING, OutputFolder, Recorder, Summary, places
 from tdseg.inference.stream import Result, Stream
 from tdseg.inference.writers import WRITERS
 from tdseg.masks.palette import color_table

@@ -60,9 +60,7 @@ def convert(
         raise ConfigError(
             f"model {model!r} to convert", expected=f"one of {', '.join(CONVERTIBLE)}", do="name the model of the file"
         )
-    if model.startswith("td"):
-        memory_stride = 4 if memory_stride is None else memory_stride
-    elif memory_stride is not None:
+    if memory_stride is not None and not model.startswith("td"):
         raise ConfigError(
             f"memory_stride={memory_stride} for {model}", expected="a model with memory", do="leave it out"
         )
@@ -119,25 +117,20 @@ def _read(path: Path) -> dict[str, Tensor]:
 def _config(
     path: Path, model: str, state: dict[str, Tensor], num_classes: int, memory_stride: int | None
 ) -> ModelConfig:
-    known = num_classes == len(classes.CITYSCAPES_CLASSES)
-    temporal: dict[str, Any] = {"memory_stride": memory_stride}
-    norm = state.get("layer_norm1.ln.weight")
-    if norm is not None and norm.ndim == 2 and max(norm.shape) <= _MOST_NORM and min(norm.shape) > 0:
-        temporal |= {"norm": "layer", "norm_size": tuple(norm.shape)}
-    elif model.startswith("td"):
-        found = "missing" if norm is None else str(tuple(norm.shape))
-        raise WeightsError(
-            f"{path}: layer_norm1.ln.weight {found}",
-            expected=f"the height and width of a feature map, up to {_MOST_NORM}",
-            do="name the right --model, or give the file whole",
-        )
-    return model_config(
-        model,
-        num_classes=num_classes,
-        classes=classes.CITYSCAPES_CLASSES if known else (),
-        palette=classes.CITYSCAPES_PALETTE if known else (),
-        **(temporal if model.startswith("td") else {}),
-    )
+    fields: dict[str, Any] = {}
+    if model.startswith("td"):
+        norm = state.get("layer_norm1.ln.weight")
+        if norm is None or norm.ndim != 2 or not 0 < min(norm.shape) <= max(norm.shape) <= _MOST_NORM:
+            raise WeightsError(
+                f"{path}: layer_norm1.ln.weight {'missing' if norm is None else tuple(norm.shape)}",
+                expected=f"the height and width of a feature map, up to {_MOST_NORM}",
+                do="name the right --model, or give the file whole",
+            )
+        stride = 4 if memory_stride is None else memory_stride
+        fields = {"memory_stride": stride, "norm": "layer", "norm_size": tuple(norm.shape)}
+    if num_classes == len(classes.CITYSCAPES_CLASSES):
+        fields |= {"classes": classes.CITYSCAPES_CLASSES, "palette": classes.CITYSCAPES_PALETTE}
+    return model_config(model, num_classes=num_classes, **fields)
 
 
 def _pyramids(config: ModelConfig, state: dict[str, Tensor]) -> int:
