@@ -20,13 +20,13 @@ from tdseg.cli import DONE, IN_PART, INTERRUPTED, REFUSED, main
 from tdseg.system import __version__
 from tdseg.video import open_video
 from tdseg.zoo import catalog
-from tdseg.zoo.checkpoint import write_model
+from tdseg.zoo.checkpoint import save
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    write_model(small_model(), path, about={})
+    save(small_model(), path)
     return path
 
 

@@ -28,22 +28,17 @@ _KEY = "tdseg"
 _PICKLES = (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # zip archive, or a bare pickle
 
 
-def save(model: TDNet, path: str | Path) -> None:
-    """Write a model as one .safetensors file, float32, that `load` opens. Auxiliary heads are left out.
-
-    Raises:
-        ConfigError: a fused model.
-        OutputError: the file cannot be written.
-    """
-    write_model(model, Path(path), dtype=torch.float32, about={})
-
-
-def write_model(model: TDNet, path: Path, *, dtype: torch.dtype = torch.float16, about: dict[str, Any]) -> None:
-    """Write what inference needs: weights in `dtype` and, in the metadata, the configuration.
+def save(
+    model: TDNet, path: str | Path, *, dtype: torch.dtype = torch.float32, about: Mapping[str, Any] | None = None
+) -> None:
+    """Write a model as one .safetensors file that `load` opens: weights and, in the metadata, the configuration.
 
     Auxiliary heads are left out. The file appears under its name only when whole.
 
     Args:
+        model: as it was trained, or made.
+        path: the file to be; a former one is replaced.
+        dtype: of the weights.
         about: facts of the training to keep with the weights, JSON-able.
 
     Raises:
@@ -57,16 +52,16 @@ def write_model(model: TDNet, path: Path, *, dtype: torch.dtype = torch.float16,
         for key, value in model.state_dict().items()
         if ".aux_head." not in key
     }
-    metadata = {_KEY: json.dumps({"config": model.config.model_dump(), "about": about})}
+    metadata = {_KEY: json.dumps({"config": model.config.model_dump(), "about": about or {}})}
     try:
-        with whole_file(path) as staged:
+        with whole_file(Path(path)) as staged:
             save_file(tensors, staged, metadata)
     except (SafetensorError, ValueError) as error:
         raise unwritable(path, error) from None
 
 
 def read_model(path: Path, *, sha256: str | None = None, make: Callable[[], SubNetwork] | None = None) -> TDNet:
-    """The model in a file of `write_model`, in float32 and eval mode. Nothing in the file is ever executed.
+    """The model in a file of `save`, in float32 and eval mode. Nothing in the file is ever executed.
 
     Raises:
         WeightsError: the file is missing, damaged, a pickle, of another program or another model.

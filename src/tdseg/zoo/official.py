@@ -17,7 +17,7 @@ from tdseg.errors import ConfigError, OutputError, WeightsError
 from tdseg.masks import classes
 from tdseg.models.tdnet import TDNet
 from tdseg.zoo.catalog import model_config
-from tdseg.zoo.checkpoint import mismatches, write_model
+from tdseg.zoo.checkpoint import mismatches, save
 from tdseg.zoo.official_keys import LEFT, Entry, key_table
 
 _MOST_NORM = 4096
@@ -83,7 +83,7 @@ def convert(
         entry.put(state[entry.theirs].float(), whole[entry.ours])
     network.load_state_dict(whole, assign=True)
     about = {"converted_from": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
-    write_model(network, target, dtype=torch.float32, about=about)
+    save(network, target, about=about)
     return config
 
 
