@@ -100,7 +100,7 @@ def mismatches(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict
 
 
 def _read(path: Path, sha256: str | None) -> tuple[ModelConfig, dict[str, Tensor]]:
-    def refused(why: str, do: str) -> WeightsError:
+    def refused(why: str | None, do: str) -> WeightsError:
         return WeightsError(f"{path}: {why}", expected="a .safetensors file written by tdseg", do=do)
 
     try:

@@ -90,7 +90,7 @@ def convert(
 def _read(path: Path) -> dict[str, Tensor]:
     """The state dict in a checkpoint, without the prefixes of the training code."""
 
-    def refused(why: str, do: str) -> WeightsError:
+    def refused(why: str | None, do: str) -> WeightsError:
         expected = "a checkpoint of the official TDNet code, written by torch.save"
         return WeightsError(f"{path}: {why}", expected=expected, do=do)
 
