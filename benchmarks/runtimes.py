@@ -39,7 +39,8 @@ from tdseg.inference.output import Summary
 from tdseg.models.backbones.efficientnet_lite import EfficientNetLite
 from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import TDNet
-from tdseg.runtime.exported import Engine, open_exported
+from tdseg.runtime.engine import Engine
+from tdseg.runtime.exported import open_exported
 from tdseg.runtime.manifest import Parity
 from tdseg.runtime.network import RUNTIMES, Execution, Network, RuntimeName
 from tdseg.runtime.torch import TorchNetwork
@@ -251,7 +252,7 @@ def _encoder(size: tuple[int, int], threads: int, folder: Path, precisions: list
         path = folder / f"encoder-{size[0]}-{precision}.onnx"
         onnx.save(model, path)
         engines: tuple[Engine, ...] = (
-            OnnxRuntimeEngine(path, device="cpu", threads=threads),
+            OnnxRuntimeEngine(path, Execution("cpu", threads=threads)),
             OpenVinoEngine(compile_graph(path, threads=threads)),
         )
         contenders += [Contender(ENCODER, one.name, precision, partial(_run, one), None) for one in engines]

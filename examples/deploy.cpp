@@ -27,7 +27,9 @@ int main(int argc, char** argv) {
         return 2;
     }
     ov::Core core;
-    ov::CompiledModel model = core.compile_model(argv[1], "CPU", ov::hint::performance_mode("LATENCY"));
+    // On processors with bfloat16 OpenVINO would compute in it, and give other masks.
+    ov::CompiledModel model = core.compile_model(
+        argv[1], "CPU", ov::hint::performance_mode("LATENCY"), ov::hint::inference_precision(ov::element::f32));
     ov::InferRequest request = model.create_infer_request();
 
     std::vector<State> memory;

@@ -63,11 +63,11 @@ def _show(reports: list[module.SourceReport]) -> None:
     counts, shares = [], []
     for report in reports:
         numbers = (report.images, report.clips, report.source["length"], len(report.without_history))
-        counts.append((report.name, *map(str, numbers), _sizes(report.pixels.sizes)))
-    for name in dict.fromkeys(name for report in reports for name in report.pixels.shares):
-        values = (report.pixels.shares.get(name) for report in reports)
+        counts.append((report.name, *map(str, numbers), _sizes(report.sizes)))
+    for name in dict.fromkeys(name for report in reports for name in report.shares):
+        values = (report.shares.get(name) for report in reports)
         shares.append((name, *("" if value is None else f"{value:.2f}" for value in values)))
-    shares.append(("no class, % of all", *(f"{report.pixels.ignored:.2f}" for report in reports)))
+    shares.append(("no class, % of all", *(f"{report.ignored:.2f}" for report in reports)))
     show("source", "images", "clips", "frames", "without history", "size", rows=counts)
     say("")
     show("% of labelled pixels", *(report.name for report in reports), rows=shares)
@@ -90,8 +90,8 @@ def _faults(report: module.SourceReport) -> Iterator[tuple[str, list[str]]]:
     frames = report.source["length"]
     kinds = {
         "missing" if frames == 1 else f"missing for clips of {frames}": report.missing,
-        "unreadable": report.pixels.unreadable,
-        "labels that are wrong": report.pixels.labels,
+        "unreadable": report.unreadable,
+        "labels that are wrong": report.labels,
         f"no clip of {frames}": [] if report.clips else ["no frame has enough frames before it"],
     }
     return ((f"{report.name}: {kind}", names) for kind, names in kinds.items() if names)

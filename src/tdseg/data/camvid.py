@@ -58,54 +58,49 @@ class CamVid(TrackClips):
         if original:
             parts = {color: part if grouped else part and name for name, color, part in CAMVID32}
             self.labels = ClassTable({}, {c: self.classes.index(part) if part else VOID for c, part in parts.items()})
+            shots = self._original()
         else:
             self.labels = ClassTable({i: i for i in range(SEGNET_VOID)} | {SEGNET_VOID: VOID})
-        return self._runs(self._original() if original else self._segnet())
-
-    def _segnet(self) -> list[Shot]:
-        folder, labels = self.root / "images" / self.split, self.root / "labels" / self.split
-        images = images_in(folder)
-        if not images:
-            raise self.no_images(folder)
-        return self.paired(images, {path.stem: path for path in labels.glob("*.png")}, labels)
+            shots = self.stills()
+        return self._tracks(shots)
 
     def _original(self) -> list[Shot]:
         stills, colors = self.root / STILLS, self.root / COLORS
         lists = {name: path for name in SPLITS if (path := self.root / f"{name}.txt").is_file()}
-        listed = _listed(lists[self.split]) if self.split in lists else None
-        images = [
-            path
-            for path in images_in(stills)
-            if (path.stem in listed if listed is not None else not lists and official_split(path.stem) == self.split)
-        ]
+        images = images_in(stills)
+        if lists:
+            listed = _listed(lists[self.split]) if self.split in lists else set()
+        else:
+            listed = {path.stem for path in images if official_split(path.stem) == self.split}
+        images = [path for path in images if path.stem in listed]
         if not images:
             raise DataError(
                 f"{stills} holds no images of split {self.split!r}",
                 expected=f"one of {', '.join(lists or SPLITS)}, and images such as 0016E5_07959.png",
                 do="choose another split, or complete the data set",
             )
-        for stem in sorted((listed or set()) - {path.stem for path in images}):
+        for stem in sorted(listed - {path.stem for path in images}):
             self.flaw(f"{lists[self.split]} names {stem}", expected=f"an image {stem}.png in {STILLS}", do="add it")
-        return self.paired(images, {path.stem.removesuffix("_L"): path for path in colors.glob("*_L.png")}, colors)
+        labels = {path.stem.removesuffix("_L"): path for path in colors.glob("*_L.png")}
+        return self.labelled([Shot(image, labels.get(image.stem)) for image in images], colors)
 
-    def _runs(self, shots: list[Shot]) -> list[Track]:
+    def _tracks(self, shots: list[Shot]) -> list[Track]:
         """The shots of each sequence, cut where the steps between their numbers change; sets the rate of videos."""
-        places = {shot: place for shot in shots if (place := _place(shot.image.stem))}
+        placed: list[tuple[str, int, Shot]] = []
         for shot in shots:
-            if shot not in places:
+            if place := _place(shot.image.stem):
+                placed.append((*place, shot))
+            else:
                 expected = "a name such as 0016E5_07959.png"
                 self.flaw(f"{shot.image}: no frame number", expected=expected, do="rename the file")
         tracks: list[Track] = []
         steps: set[int] = set()
-        for sequence, run in groupby(sorted(places, key=lambda shot: places[shot]), key=lambda shot: places[shot][0]):
-            frames = list(run)
-            numbers = [places[shot][1] for shot in frames]
-            cuts = _cuts(numbers)
-            for start, end in pairwise(cuts):
-                name = sequence if len(cuts) == 2 else f"{sequence} from {numbers[start]:05d}"
-                tracks.append(Track(name, frames[start:end], range(end - start)))
-                if end - start > 1:
-                    steps.add(numbers[start + 1] - numbers[start])
+        for sequence, group in groupby(sorted(placed), key=lambda frame: frame[0]):
+            runs = _runs([(number, shot) for _, number, shot in group])
+            for run in runs:
+                name = sequence if len(runs) == 1 else f"{sequence} from {run[0][0]:05d}"
+                tracks.append(Track(name, [shot for _, shot in run], range(len(run))))
+                steps.update(after - before for (before, _), (after, _) in pairwise(run[:2]))
         self.fps = HZ / steps.pop() if len(steps) == 1 and max(steps) <= VIDEO else None
         return tracks
 
@@ -131,14 +126,15 @@ def _listed(path: Path) -> set[str]:
     return {Path(line.split()[0]).stem for line in path.read_text(encoding="utf-8").splitlines() if line.strip()}
 
 
-def _cuts(numbers: list[int]) -> list[int]:
-    """Where runs of even steps begin, and the end. Numbers at 1 Hz are not always 30 apart, but up to three off."""
-    cuts, step = [0], None
-    for at, (before, number) in enumerate(pairwise(numbers), 1):
-        apart = number - before
+def _runs(frames: list[tuple[int, Shot]]) -> list[list[tuple[int, Shot]]]:
+    """Frames in order of their numbers, cut into even steps. At 1 Hz these are not always 30, but up to three off."""
+    runs, step = [frames[:1]], None
+    for (before, _), frame in pairwise(frames):
+        apart = frame[0] - before
         if apart > FARTHEST or (step is not None and abs(apart - step) > step // 10):
-            cuts.append(at)
+            runs.append([])
             step = None
         else:
             step = step or apart
-    return [*cuts, len(numbers)]
+        runs[-1].append(frame)
+    return runs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,22 +16,6 @@ from tdseg.masks.labels import LabelError
 from tdseg.metrics.iou import VOID
 
 OnProgress = Callable[[int, int | None], None]
-
-
-@dataclass
-class Pixels:
-    """The images and labels of a data set."""
-
-    sizes: dict[str, int] = field(default_factory=dict)
-    """Number of images of each size, as HxW."""
-    shares: dict[str, float] = field(default_factory=dict)
-    """Percent of the labelled pixels that are of each class."""
-    ignored: float = 0.0
-    """Percent of all pixels that have no class."""
-    unreadable: list[str] = field(default_factory=list)
-    """Images and labels that cannot be read."""
-    labels: list[str] = field(default_factory=list)
-    """Labels that hold what is no class, or are of another size than their image."""
 
 
 @dataclass
@@ -49,18 +33,25 @@ class SourceReport:
     """Labelled frames that end no clip, because too few frames are before them."""
     missing: list[str]
     """Files that should be there, such as labels and frames before labelled ones."""
-    pixels: Pixels
+    sizes: dict[str, int]
+    """Number of images of each size, as HxW."""
+    shares: dict[str, float]
+    """Percent of the labelled pixels that are of each class."""
+    ignored: float
+    """Percent of all pixels that have no class."""
+    unreadable: list[str]
+    """Images and labels that cannot be read."""
+    labels: list[str]
+    """Labels that hold what is no class, or are of another size than their image."""
 
     @property
     def sound(self) -> bool:
         """Whether nothing is wrong. Frames without history are not, as long as there are clips."""
-        return self.clips > 0 and not (self.missing or self.pixels.unreadable or self.pixels.labels)
+        return self.clips > 0 and not (self.missing or self.unreadable or self.labels)
 
     def as_dict(self) -> dict[str, Any]:
-        """Its fields, those of pixels, and sound."""
-        fields = asdict(self)
-        pixels = fields.pop("pixels")
-        return {**fields, **pixels, "sound": self.sound}
+        """Its fields and sound."""
+        return {**asdict(self), "sound": self.sound}
 
 
 def check(sources: Sequence[Source], *, on_progress: OnProgress | None = None) -> list[SourceReport]:
@@ -75,7 +66,7 @@ def check(sources: Sequence[Source], *, on_progress: OnProgress | None = None) -
     Raises:
         DataError: data is not there, or in another layout.
     """
-    pixels: dict[Source, Pixels] = {}
+    pixels: dict[Source, dict[str, Any]] = {}
     reports = []
     for source in sources:
         still = Source(data=source.data, root=source.root, split=source.split, num_classes=source.num_classes)
@@ -90,32 +81,36 @@ def check(sources: Sequence[Source], *, on_progress: OnProgress | None = None) -
                 clips=len(clips),
                 without_history=list(clips.dropped),
                 missing=list(dict.fromkeys([*stills.flaws, *clips.flaws])),
-                pixels=pixels[still],
+                **pixels[still],
             )
         )
     return reports
 
 
-def _read(data: ClipDataset, *, one_video: bool, on_progress: OnProgress | None) -> Pixels:
-    pixels, counts, sizes = Pixels(), np.zeros(256, np.int64), Counter[str]()
+def _read(data: ClipDataset, *, one_video: bool, on_progress: OnProgress | None) -> dict[str, Any]:
+    """The fields of a report from `sizes` on, which are of pixels."""
+    counts, sizes = np.zeros(256, np.int64), Counter[str]()
+    unreadable: list[str] = []
+    labels: list[str] = []
     indices = [i for i in range(len(data)) if not one_video or data.sequence(i) == data.sequence(0)]
     for done, index in enumerate(indices, 1):
         try:
             label = data[index].labels[-1].numpy()
-        except LabelError as error:
-            pixels.labels.append(error.got)
         except TdsegError as error:
-            pixels.unreadable.append(error.got)
+            (labels if isinstance(error, LabelError) else unreadable).append(error.got)
         else:
             sizes["x".join(map(str, label.shape))] += 1
             counts += np.bincount(label.ravel(), minlength=256)
         if on_progress:
             on_progress(done, len(indices))
-    pixels.sizes = dict(sizes.most_common())
     labelled = counts[:VOID].sum()
-    pixels.shares = {name: _percent(count, labelled) for name, count in zip(data.classes, counts, strict=False)}
-    pixels.ignored = _percent(counts[VOID], counts.sum())
-    return pixels
+    return {
+        "sizes": dict(sizes.most_common()),
+        "shares": {name: _percent(count, labelled) for name, count in zip(data.classes, counts, strict=False)},
+        "ignored": _percent(counts[VOID], counts.sum()),
+        "unreadable": unreadable,
+        "labels": labels,
+    }
 
 
 def _percent(count: np.integer[Any], of: np.integer[Any]) -> float:

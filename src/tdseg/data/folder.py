@@ -119,8 +119,7 @@ class Folder(TrackClips):
             )
         self.title = self.root.name
         self.classes = tuple(c.name for c in config.classes)
-        defaults = default_palette(len(self.classes))
-        self.palette = tuple(c.color or default for c, default in zip(config.classes, defaults, strict=True))
+        self.palette = tuple(c.color for c in config.classes if c.color) or default_palette(len(self.classes))
         self.labels = config.class_table()
         self._decoded: dict[Path, dict[int, RGB]] = {}
         opened = [self._open(part) for part in config.splits[self.split]]
@@ -132,19 +131,30 @@ class Folder(TrackClips):
 
     def _open(self, part: SplitPart) -> tuple[list[Track], float | None]:
         """The tracks of a part, and the rate of a video of which every frame is labelled."""
-        masks: list[Path] = []
+        path, masks = self.root / (part.images or part.video or ""), list[Path]()
         if part.masks is not None:
             masks = [f for f in images_in(self.root / part.masks) if f.suffix.lower() == ".png"]
             if not masks:
                 self.flaw(f"{self.root / part.masks} holds no masks", expected="a folder of PNGs", do="correct masks")
                 return [], None
-        path = self.root / (part.images or part.video or "")
-        if part.images is None and not path.is_dir():
-            return self._open_file(path, masks, part.every)
-        return self._open_images(path, masks, part), None
+        if part.video is None or path.is_dir():
+            shots, fps = self._image_shots(path, masks), None
+        else:
+            shots, fps = self._video_shots(path, masks)
+        if not shots:
+            return [], None
+        if part.images is not None:
+            if masks:
+                shots = self.labelled(shots, masks[0].parent)
+            return [Track(shot.image.stem, [shot], [0]) for shot in shots], None
+        if masks:
+            ends = [i for i, shot in enumerate(shots) if shot.label]
+            return [Track(path.name, shots, ends)], fps if len(ends) == len(shots) else None
+        every = part.every or max(1, round(fps or FALLBACK_FPS))
+        return [Track(path.name, shots, range(min(every, len(shots)) - 1, len(shots), every))], None
 
-    def _open_images(self, path: Path, masks: list[Path], part: SplitPart) -> list[Track]:
-        """Stills, or the frames of a video, with the masks of the same names."""
+    def _image_shots(self, path: Path, masks: list[Path]) -> list[Shot]:
+        """The images of a folder, with the masks of the same names."""
         images = images_in(path)
         if not images:
             self.flaw(f"{path} holds no images", expected="a folder of images", do="correct the path")
@@ -153,27 +163,18 @@ class Folder(TrackClips):
         for stem, mask in by_stem.items():
             if stem not in stems:
                 self.flaw(f"{mask} has no image", expected=f"an image named {stem}", do="complete or remove it")
-        shots = [Shot(image, by_stem.get(image.stem)) for image in images]
-        if part.images is not None:
-            shots = self.paired(images, by_stem, masks[0].parent) if masks else shots
-            return [Track(shot.image.stem, [shot], [0]) for shot in shots]
-        if not masks:
-            return [_unlabelled(path, shots, part.every or round(FALLBACK_FPS))]
-        return [Track(path.name, shots, [i for i, shot in enumerate(shots) if shot.label])]
+        return [Shot(image, by_stem.get(image.stem)) for image in images]
 
-    def _open_file(self, path: Path, masks: list[Path], every: int | None) -> tuple[list[Track], float | None]:
-        """A video file, whose frames are known by number."""
+    def _video_shots(self, path: Path, masks: list[Path]) -> tuple[list[Shot], float | None]:
+        """The frames of a video file, with the masks of the same numbers, and its rate."""
         try:
             with open_video(path) as video:
-                info = video.info
+                count, fps = video.info.num_frames or 0, video.info.fps
         except TdsegError as error:
             self.flaw(error.got, expected=error.expected, do=error.do)
             return [], None
-        count = info.num_frames or 0
         numbered = {int(digits[-1]): mask for mask in masks if (digits := re.findall(r"\d+", mask.stem))}
         shots = [Shot(path, numbered.get(i), i) for i in range(count)]
-        if not masks:
-            return [_unlabelled(path, shots, every or max(1, round(info.fps)))], None
         placed = {shot.label for shot in shots}
         for mask in masks:
             if mask not in placed:
@@ -182,15 +183,13 @@ class Folder(TrackClips):
                     expected=f"names that end in numbers of their own, 0 … {count - 1}",
                     do="name each mask by the number of its frame, from 0, such as 000042.png",
                 )
-        ends = [i for i, shot in enumerate(shots) if shot.label]
-        return [Track(path.name, shots, ends)], info.fps if len(ends) == count else None
+        return shots, fps
 
     def _image(self, shot: Shot) -> RGB:
         if shot.number is None:
             return super()._image(shot)
-        if shot.image not in self._decoded:
-            self._decoded[shot.image] = self._decode(shot.image)
-        frames = self._decoded[shot.image]
+        if (frames := self._decoded.get(shot.image)) is None:
+            frames = self._decoded[shot.image] = self._decode(shot.image)
         if shot.number not in frames:
             raise DataError(
                 f"{shot.image}: no frame {shot.number}" + (f" for {shot.label}" if shot.label else ""),
@@ -221,10 +220,4 @@ def read_config(path: Path) -> FolderConfig:
         raise DataError(f"{path}: {error.strerror}", expected=expected, do=do) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not YAML ({error})", expected=expected, do=do) from None
-    config: FolderConfig = FolderConfig.parse(values, where=str(path))
-    return config
-
-
-def _unlabelled(path: Path, shots: list[Shot], every: int) -> Track:
-    """A video of which clips end at every so many frames, the first after so many."""
-    return Track(path.name, shots, range(min(every, len(shots)) - 1, len(shots), every))
+    return FolderConfig.parse(values, where=str(path))

@@ -31,13 +31,10 @@ class NYUDv2(TrackClips):
 
     def find_tracks(self) -> list[Track]:
         """See TrackClips: a track for each labelled frame."""
-        folder, labels, past = (self.root / kind for kind in (f"images/{self.split}", f"labels/{self.split}", "frames"))
-        images = images_in(folder)
-        if not images:
-            raise self.no_images(folder)
+        past = self.root / "frames"
         self.has_past = past.is_dir()
         tracks = []
-        for shot in self.paired(images, {path.stem: path for path in labels.glob("*.png")}, labels):
+        for shot in self.stills():
             before = [Shot(path) for path in images_in(past / shot.image.stem)] if self.length > 1 else []
             tracks.append(Track(shot.image.stem, [*before, shot], [len(before)]))
         return tracks

@@ -58,5 +58,4 @@ class StreetClips(TrackClips):
             _, _, num_frames, size = SPLITS[self.split]
             frames = render_street(int(track.name), num_frames=num_frames, size=size, fps=self.fps)
             self._videos[track.name] = list(frames)
-        image, label = self._videos[track.name][at]
-        return image, label
+        return self._videos[track.name][at]

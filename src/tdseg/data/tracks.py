@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from tdseg.errors import DataError, TdsegError
 from tdseg.masks.labels import ClassTable, LabelError, read_pixels
 from tdseg.metrics.basic import Mask
 from tdseg.metrics.iou import VOID
-from tdseg.video.pictures import RGB, read_image
+from tdseg.video.pictures import RGB, images_in, read_image
 
 
 class Shot(NamedTuple):
@@ -121,19 +121,25 @@ class TrackClips(ClipDataset):
             do="point root at the folder that contains them; docs/data.md shows the layout",
         )
 
-    def paired(self, images: Sequence[Path], labels: Mapping[str, Path], where: Path) -> list[Shot]:
-        """Images with their labels; those without one are left out, as flaws.
+    def stills(self) -> list[Shot]:
+        """The images in images/SPLIT, each with the PNG of its name in labels/SPLIT; those that have none are flaws.
 
-        Args:
-            images: files.
-            labels: by the stem of their images.
-            where: folder of the labels, for the error.
+        Raises:
+            DataError: there are no images.
         """
-        for path in images:
-            if path.stem not in labels:
+        folder, labels = self.root / "images" / self.split, self.root / "labels" / self.split
+        images, by_stem = images_in(folder), {path.stem: path for path in labels.glob("*.png")}
+        if not images:
+            raise self.no_images(folder)
+        return self.labelled([Shot(image, by_stem.get(image.stem)) for image in images], labels)
+
+    def labelled(self, shots: Sequence[Shot], where: Path) -> list[Shot]:
+        """The shots that have a label, which the folder `where` holds; those that have none are flaws."""
+        for shot in shots:
+            if shot.label is None:
                 expected = f"a PNG of the same name in {where}"
-                self.flaw(f"{path} has no label", expected=expected, do="complete the data set")
-        return [Shot(path, labels[path.stem]) for path in images if path.stem in labels]
+                self.flaw(f"{shot.image} has no label", expected=expected, do="complete the data set")
+        return [shot for shot in shots if shot.label]
 
     def __len__(self) -> int:
         return len(self._ends)

@@ -97,25 +97,20 @@ def warp(x: Tensor, views_from: Tensor, views_to: Tensor) -> tuple[Tensor, Tenso
     return F.grid_sample(x, grid, align_corners=False), (grid.abs() <= 1).all(-1)
 
 
-class _ClipDraws(NamedTuple):
-    """All that is random about one clip."""
+def _draw(clip: Clip, length: int, config: Augmentation, generator: Generator) -> tuple[Tensor, ...]:
+    """All that is random about one clip.
 
-    views: Tensor
-    """(T, 3, 3)."""
-    gains: Tensor
-    """(6,): of brightness, of red, green, blue, of contrast, of saturation."""
-    frames: Tensor
-    """(T, 3) in 0..1: whether a frame is blurred, its flicker, the strength of its noise."""
-    offsets: Tensor
-    """(T,) int64: where a frame's noise begins in the bank."""
-
-
-def _draw(clip: Clip, length: int, config: Augmentation, generator: Generator) -> _ClipDraws:
+    Returns:
+        views: (T, 3, 3).
+        gains: (6,): of brightness, of red, green, blue, of contrast, of saturation.
+        frames: (T, 3) in 0..1: whether a frame is blurred, its flicker, the strength of its noise.
+        offsets: (T,) int64: where a frame's noise begins in the bank.
+    """
     views = _random_views(clip, length, config, generator)
     strengths = torch.tensor([config.colour, *[config.tint] * 3, config.colour, config.colour])
     gains = 1 + (torch.rand(6, generator=generator) * 2 - 1) * strengths
     frames = torch.rand(length, 3, generator=generator)
-    return _ClipDraws(views, gains, frames, torch.randint(_frame_values(config.crop), (length,), generator=generator))
+    return views, gains, frames, torch.randint(3 * math.prod(config.crop), (length,), generator=generator)
 
 
 def _random_views(clip: Clip, length: int, config: Augmentation, generator: Generator) -> Tensor:
@@ -219,15 +214,11 @@ def _corrupt(frames: Tensor, config: Augmentation, draws: Tensor, offsets: Tenso
     if config.flicker:
         frames = frames * (1 + (flicker * 2 - 1) * config.flicker)
     if config.noise:
-        size = _frame_values(config.crop)
+        size = frames[0, 0].numel()
         bank = _noise_bank(2 * size, frames.device)
         noise = torch.stack([bank[start : start + size] for start in offsets.flatten().tolist()])
         frames = frames + noise.view_as(frames) * strength * config.noise
     return frames.clamp(0, 255)
-
-
-def _frame_values(crop: tuple[int, int]) -> int:
-    return 3 * crop[0] * crop[1]
 
 
 @lru_cache(maxsize=2)

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from tdseg.export.footage import Footage
 from tdseg.export.graph import StepGraph
-from tdseg.export.quiet import quiet
-from tdseg.export.write import save_onnx
+from tdseg.export.write import quiet, save_onnx
 from tdseg.inference.stream import resized
-from tdseg.runtime.exported import Engine
+from tdseg.runtime.engine import Engine
 from tdseg.runtime.manifest import TensorSpec, past
+from tdseg.runtime.network import Execution
 from tdseg.runtime.onnxruntime import OnnxRuntimeEngine
 from tdseg.system import installed
 
@@ -123,7 +123,7 @@ def _engine(model: Any) -> Engine:
         path = Path(folder, "model.onnx")
         save_onnx(model, path)
         if not installed("openvino"):
-            return OnnxRuntimeEngine(path, device="cpu", threads=None)
+            return OnnxRuntimeEngine(path, Execution("cpu"))
         from tdseg.runtime.openvino import OpenVinoEngine, compile_graph
 
         return OpenVinoEngine(compile_graph(path))

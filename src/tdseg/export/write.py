@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +14,6 @@ from torch.export import Dim
 
 from tdseg.config import MIN_SIZE
 from tdseg.export.graph import StepGraph
-from tdseg.export.quiet import quiet
 from tdseg.export.same import translations
 from tdseg.runtime.manifest import TensorSpec, memory_layout, past, present
 
@@ -110,3 +112,21 @@ def save_openvino(model: Any, path: Path, *, half: bool, inside: Sequence[Tensor
         manager.register_pass(passes.MakeStateful({past(spec.name): present(spec.name) for spec in inside}))
         manager.run_passes(converted)
     openvino.save_model(converted, path, compress_to_fp16=half)
+
+
+@contextmanager
+def quiet(name: str) -> Iterator[None]:
+    """Without warnings, and without what a library logs that is not an error.
+
+    Args:
+        name: of its logger.
+    """
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

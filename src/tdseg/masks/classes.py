@@ -91,18 +91,20 @@ NYUDV2_CLASSES = (
 """The 40 classes of Gupta, Arbelaez & Malik, CVPR 2013."""
 
 
-def class_difference(ours: Sequence[str], theirs: Sequence[str], *, ours_count: int, theirs_count: int) -> str:
+def class_difference(ours: Sequence[str] | int, theirs: Sequence[str] | int) -> str:
     """How two lists of classes differ, in words: "11 classes, not 12", or "class 3 is Car, not car park"; "" if not.
 
-    Case does not count, nor does an underscore for a space; a list without names agrees with any of its number.
+    Case does not count, nor does an underscore for a space.
 
     Args:
-        ours, theirs: names by index; empty where they are not known.
-        ours_count, theirs_count: number of classes.
+        ours, theirs: names by index, or how many there are where these are not known.
     """
+    ours_count, theirs_count = (known if isinstance(known, int) else len(known) for known in (ours, theirs))
     if ours_count != theirs_count:
         return f"{theirs_count} classes, not {ours_count}"
-    for index, (one, other) in enumerate(zip(ours, theirs, strict=False)):
+    if isinstance(ours, int) or isinstance(theirs, int):
+        return ""
+    for index, (one, other) in enumerate(zip(ours, theirs, strict=True)):
         if one.casefold().replace("_", " ") != other.casefold().replace("_", " "):
             return f"class {index} is {other}, not {one}"
     return ""

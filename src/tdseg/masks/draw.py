@@ -50,13 +50,11 @@ def preview(frame: NDArray[np.uint8], mask: NDArray[np.uint8], classes: Sequence
     """A still: the frame, its overlay beside it, and below them the classes seen, by their share of the picture."""
     height, width = mask.shape
     margin = 16
-    panel = Image.new("RGB", (2 * width + 3 * margin, height + 2 * margin), BACKGROUND)
-    panel.paste(Image.fromarray(frame), (margin, margin))
-    panel.paste(Image.fromarray(overlay(frame, mask, colors)), (width + 2 * margin, margin))
-    entries = legend(mask, classes, colors, panel.width - 2 * margin)
-    still = Image.new("RGB", (panel.width, panel.height + entries.height + margin), BACKGROUND)
-    still.paste(panel, (0, 0))
-    still.paste(entries, (margin, panel.height))
+    entries = legend(mask, classes, colors, 2 * width + margin)
+    still = Image.new("RGB", (2 * width + 3 * margin, height + entries.height + 3 * margin), BACKGROUND)
+    still.paste(Image.fromarray(frame), (margin, margin))
+    still.paste(Image.fromarray(overlay(frame, mask, colors)), (width + 2 * margin, margin))
+    still.paste(entries, (margin, height + 2 * margin))
     return still
 
 

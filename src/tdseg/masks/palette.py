@@ -56,37 +56,35 @@ def read_palette(path: str | Path) -> Palette:
         lines = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise unreadable(path, getattr(error, "strerror", None) or "not a text file") from None
-    names: list[str] = []
-    colors: list[list[int]] = []
+    names: dict[tuple[int, ...], str] = {}
     for number, line in enumerate(lines, 1):
         if not line or line.startswith("#"):
             continue
         got = f"{path}, line {number}: {line!r}"
         match = re.fullmatch(r"(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\S.*)", line)
-        if not match or max(map(int, match.groups()[:3])) > 255:
+        color = tuple(int(part) for part in match.groups()[:3]) if match else ()
+        if not match or max(color) > 255:
             raise DataError(
                 got,
                 expected="red, green and blue 0 … 255 and the name of the class",
                 do="write it like 128 64 128 Road",
             )
-        color, name = [int(part) for part in match.groups()[:3]], match[4]
-        if color in colors:
+        if color in names:
             raise DataError(
-                f"{got} has the colour of {names[colors.index(color)]}",
+                f"{got} has the colour of {names[color]}",
                 expected="a colour of its own for each class",
                 do="give one of them another, as in the masks",
             )
-        if name in names and name.lower() != "void":
+        if (name := match[4]) in names.values() and name.lower() != "void":
             raise DataError(
                 f"{got} repeats the class {name}",
                 expected="a name of its own for each class",
                 do="give it another name; only void may have several colours",
             )
-        names.append(name)
-        colors.append(color)
+        names[color] = name
     if not 0 < len(names) < VOID:
         raise DataError(f"{path}: {len(names)} classes", expected="1 … 254", do="write one line for each class")
-    return Palette(str(path), tuple(names), np.array(colors, np.uint8))
+    return Palette(str(path), tuple(names.values()), np.array(list(names), np.uint8))
 
 
 def unreadable(path: str | Path, why: str) -> DataError:

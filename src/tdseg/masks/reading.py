@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import math
+import re
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
 
 from tdseg.errors import DataError
 from tdseg.masks.labels import ClassTable, not_indexed, read_pixels
-from tdseg.masks.npz import npz_names, read_npz
-from tdseg.masks.numbering import numbers_of
 from tdseg.masks.palette import Palette, unreadable
 from tdseg.metrics.basic import Mask
+from tdseg.metrics.iou import VOID
 from tdseg.video.pictures import is_image, natural_order
+
+TIME = re.compile(r"\d{9,}\D\d|(19|20)\d{6}\D?\d{6}|\d\d(\D)\d\d\2\d\d|\d\.\d")
+"""Times in names: seconds since 1970 and their parts, date and time, either in its parts, seconds with decimals."""
 
 
 class Masks:
@@ -81,7 +91,7 @@ def open_masks(path: str | Path, palette: Palette | None = None) -> Masks:
     """
     path = Path(path)
     if path.suffix.lower() == ".npz":
-        return Masks(path, npz_names(path), lambda: read_npz(path), palette)
+        return Masks(path, _npz_names(path), lambda: _read_npz(path), palette)
     try:
         files = sorted((f for f in path.iterdir() if is_image(f) and f.suffix.lower() == ".png"), key=natural_order)
     except OSError as error:
@@ -92,9 +102,116 @@ def open_masks(path: str | Path, palette: Palette | None = None) -> Masks:
             expected="a folder of masks as PNG, or an .npz file",
             do="give the folder that holds the masks themselves; lossy formats such as JPEG hold no classes",
         )
-    return Masks(path, [str(file) for file in files], lambda: map(read_pixels, files), palette, numbers_of(files))
+    return Masks(path, [str(file) for file in files], lambda: map(read_pixels, files), palette, _numbers_of(files))
 
 
 def size_text(shape: tuple[int, ...]) -> str:
     """ "360x480" of (360, 480, …)."""
     return f"{shape[0]}x{shape[1]}"
+
+
+# --- the numbers in the names of files ------------------------------------------------------------------------------
+
+
+def _numbers_of(files: list[Path]) -> list[int] | None:
+    """The number that counts the files, in natural order: the first that varies while the text around it does not.
+
+    Returns:
+        None where there is no such number: names without one, a single file, times in several parts.
+
+    Raises:
+        DataError: the numbers count several sequences, or leave a gap: their steps are not equal, but multiples of the
+            smallest, which those of times are not.
+    """
+    parts = [re.split(r"(\d+)", f.stem) for f in files]
+    texts = [tuple(part[::2]) for part in parts]
+    if len(set(texts)) == len(files) or any(len(part) == 1 for part in parts):
+        return None
+    if len(set(texts)) > 1:
+        raise _several(files, texts)
+    runs = zip(*([int(digits) for digits in part[1::2]] for part in parts), strict=True)
+    varying = [run for run in runs if len(set(run)) > 1]
+    if not varying or (len(varying) > 1 and all(TIME.search(f.stem) for f in files)):
+        return None
+    numbers = varying[0]
+    if len(set(numbers)) < len(files):
+        if len(varying) == 1:  # 1 and 01
+            return None
+        raise _several(files, numbers)
+    steps = [after - before for before, after in pairwise(numbers)]
+    step, gap = min(steps), steps.index(max(steps))
+    if steps[gap] > step and all(other % step == 0 for other in steps):
+        raise DataError(
+            f"{files[gap].name} is followed by {files[gap + 1].name} in {files[gap].parent}",
+            expected=f"{numbers[gap] + step} next: a mask for every frame",
+            do="add the missing masks, or split the folder at the gap",
+        )
+    return list(numbers)
+
+
+def _several(files: list[Path], groups: Sequence[object]) -> DataError:
+    """The error for files of several groups, given the group of each."""
+    new = next(index for index, group in enumerate(groups) if group != groups[0])
+    return DataError(
+        f"{files[0].name} and {files[new].name} in {files[0].parent}: masks of several videos",
+        expected="names that differ in one number",
+        do="give the masks of each video by themselves",
+    )
+
+
+# --- .npz files -----------------------------------------------------------------------------------------------------
+
+
+def _npz_names(path: Path) -> list[str]:
+    """The name of each of the masks, for errors.
+
+    Raises:
+        DataError: the file cannot be read, or is no single array of integers or bools, (T, H, W).
+    """
+    with _open_npz(path) as (members, _, shape, dtype):
+        if len(members) != 1 or len(shape) != 3 or min(shape) < 1 or dtype.kind not in "uib":
+            raise DataError(
+                f"{path}: {len(members)} arrays, the first {dtype} {shape}",
+                expected="one array of integers or bools, (T, H, W), each at least 1",
+                do="save it with numpy.savez_compressed(path, masks)",
+            )
+        if members[0].file_size < math.prod(shape) * dtype.itemsize:  # before there is a name for each of them
+            raise EOFError
+    return [f"{path}, mask {index}" for index in range(shape[0])]
+
+
+def _read_npz(path: Path) -> Iterator[Mask]:
+    """One mask after the other, straight from the archive: the array as a whole may not fit in memory.
+
+    Raises:
+        DataError: the file is damaged, or a value is neither a class nor void.
+    """
+    with _open_npz(path) as (_, file, (count, height, width), dtype):
+        for index in range(count):
+            data = file.read(height * width * dtype.itemsize)
+            values = np.frombuffer(data, dtype).reshape(height, width)
+            if dtype != np.uint8 and (values.min() < 0 or values.max() > VOID):
+                raise DataError(
+                    f"{path}, mask {index}: values {values.min()} … {values.max()}",
+                    expected=f"classes 0 … {VOID - 1}, {VOID} for void",
+                    do="number the classes anew",
+                )
+            yield values.astype(np.uint8, copy=False)
+
+
+@contextmanager
+def _open_npz(path: Path) -> Iterator[tuple[list[zipfile.ZipInfo], IO[bytes], tuple[int, ...], np.dtype[Any]]]:
+    """The arrays in a file, and the first of them, opened where its values begin: with its shape and dtype."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(archive.infolist()[0]) as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, fortran, dtype = read(file)
+            if fortran:
+                raise ValueError("column-major array")
+            yield archive.infolist(), file, shape, dtype
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # zipfile, its decompressors and numpy's parser of headers raise a dozen kinds
+        why = str(error) if isinstance(error, RuntimeError) else getattr(error, "strerror", None)
+        raise unreadable(path, why or "not a whole .npz file") from error

@@ -155,9 +155,7 @@ def score(
     """
     network = as_network(model)
     config = network.config
-    if difference := class_difference(
-        config.classes, data.classes, ours_count=config.num_classes, theirs_count=len(data.classes)
-    ):
+    if difference := class_difference(config.classes or config.num_classes, data.classes):
         raise ConfigError(
             f"{config.name} on {data.name}: {difference}",
             expected="a model trained on the classes of the data",

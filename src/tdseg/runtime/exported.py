@@ -1,10 +1,8 @@
-"""An exported network as Streams take it, and the engine that runs its graphs."""
+"""An exported network, as Streams take it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -13,31 +11,10 @@ from torch import Tensor
 
 from tdseg.errors import ConfigError
 from tdseg.models.propagation import TDNetState
+from tdseg.runtime.engine import Arrays, Engine, Parts
 from tdseg.runtime.manifest import Manifest, read_manifest
 from tdseg.runtime.network import Execution, RuntimeName
 from tdseg.system import installed, require
-
-Arrays = list[NDArray[np.generic]]
-
-
-class Engine(Protocol):
-    """The graph of a folder, loaded in a runtime. Any thread may run it."""
-
-    name: RuntimeName
-    where: str
-    """Of what it computes on, as it calls it."""
-
-    def run(self, inputs: Sequence[NDArray[np.generic]]) -> Arrays:
-        """The outputs of the graph for its inputs, both in the manifest's order, in memory of their own."""
-
-
-class Parts(NamedTuple):
-    """A graph in two, for frames that are encoded ahead of their turn."""
-
-    encode: Engine
-    """From the image to the tensors that the manifest calls encoded."""
-    merge: Engine
-    """From those and the state to the outputs of the graph."""
 
 
 class ExportedNetwork:
@@ -128,15 +105,10 @@ def open_exported(
     if runtime == "onnxruntime":
         from tdseg.runtime.onnxruntime import OnnxRuntimeEngine
 
-        return ExportedNetwork(
-            manifest, OnnxRuntimeEngine(graph, device=execution.device, threads=execution.threads), size
-        )
+        return ExportedNetwork(manifest, OnnxRuntimeEngine(graph, execution), size)
     from tdseg.runtime.openvino import open_graph
 
-    engine = open_graph(
-        graph, manifest, size, device=execution.device, threads=execution.threads, workers=workers, cache=cache
-    )
-    return ExportedNetwork(manifest, engine, size)
+    return ExportedNetwork(manifest, open_graph(graph, manifest, size, execution, workers=workers, cache=cache), size)
 
 
 def _choose(folder: Path, manifest: Manifest, execution: Execution) -> RuntimeName:

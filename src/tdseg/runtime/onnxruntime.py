@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdseg.errors import ConfigError, WeightsError
-from tdseg.runtime.exported import Arrays
-from tdseg.runtime.network import RuntimeName
+from tdseg.runtime.engine import Arrays
+from tdseg.runtime.network import Execution, RuntimeName
 from tdseg.system import split_device
 
 _CPU = "CPUExecutionProvider"
@@ -26,8 +26,7 @@ class OnnxRuntimeEngine:
 
     Args:
         graph: the .onnx file.
-        device: "cpu", "cuda", "cuda:1", … or "auto": the best execution provider that works here.
-        threads: of the CPU; None: its own choice.
+        execution: its device, "auto" being the best execution provider that works here, and its threads.
 
     Raises:
         ConfigError: an unknown device, or none of its providers works here.
@@ -36,14 +35,14 @@ class OnnxRuntimeEngine:
 
     name: RuntimeName = "onnxruntime"
 
-    def __init__(self, graph: Path, *, device: str, threads: int | None) -> None:
+    def __init__(self, graph: Path, execution: Execution) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
+        options.intra_op_num_threads = execution.threads or 0
         options.log_severity_level = 3  # errors only
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decoding and drawing want the cores
-        kind, index = split_device(device)
+        kind, index = split_device(execution.device)
         available = onnxruntime.get_available_providers()
         for provider in filter(available.__contains__, _PROVIDERS[kind]):
             session = _open(graph, options, provider, {"device_id": index} if index else {})
@@ -51,7 +50,7 @@ class OnnxRuntimeEngine:
                 break
         else:
             raise ConfigError(
-                f"device {device}, on which ONNX Runtime {onnxruntime.__version__} does not work here",
+                f"device {execution.device}, on which ONNX Runtime {onnxruntime.__version__} does not work here",
                 expected=f"{' or '.join(_PROVIDERS[kind])} and its libraries; this build has {', '.join(available)}",
                 do="pip install 'onnxruntime-gpu[cuda,cudnn]' in place of onnxruntime, or use --device cpu",
             )

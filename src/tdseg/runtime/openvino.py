@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdseg.errors import ConfigError, WeightsError
-from tdseg.runtime.exported import Arrays, Parts
+from tdseg.runtime.engine import Arrays, Parts
 from tdseg.runtime.manifest import Manifest, past
-from tdseg.runtime.network import RuntimeName
+from tdseg.runtime.network import Execution, RuntimeName
 
 T = TypeVar("T")
 
@@ -50,9 +50,8 @@ def open_graph(
     graph: Path,
     manifest: Manifest,
     size: tuple[int, int] | None,
+    execution: Execution,
     *,
-    device: str,
-    threads: int | None,
     workers: int = 1,
     cache: Path | None = None,
 ) -> OpenVinoEngine | Parts:
@@ -62,8 +61,7 @@ def open_graph(
         graph: the .xml or .onnx file.
         manifest: of the graph.
         size: (height, width) of the input, pixels; None: any that the graph takes.
-        device: "cpu" or "auto", which is the same.
-        threads: of the CPU; None: its own choice.
+        execution: its device, "cpu" or "auto", which is the same, and its threads.
         workers: frames at once, on a share of the threads each. More than one need a size, and tensors to cut at.
         cache: folder to keep what is compiled in, for a faster start next time.
 
@@ -71,12 +69,13 @@ def open_graph(
         ConfigError: another device, or a size at which a graph of any size does not run.
         WeightsError: the graph cannot be loaded.
     """
-    if device not in ("cpu", "auto"):
+    if execution.device not in ("cpu", "auto"):
         raise ConfigError(
-            f"device {device} with OpenVINO",
+            f"device {execution.device} with OpenVINO",
             expected="cpu or auto",
             do="use --runtime onnxruntime or torch on a GPU",
         )
+    threads = execution.threads
     try:
         model = _explained(graph, lambda: _read(graph, manifest, size))
         if workers == 1:

@@ -33,7 +33,7 @@ class _Thing(NamedTuple):
 
 
 class Scene:
-    """What stands and moves along a plan's street."""
+    """Everything that stands and moves along a plan's street."""
 
     def __init__(self, rng: Draws, plan: Plan, light: Light) -> None:
         self._sheets = SHEETS[: light.sheets]

@@ -45,7 +45,7 @@ class Label(IntEnum):
 
 
 class Ink(IntEnum):
-    """What a texel does to the pixel below it."""
+    """The effect of a texel on the pixel below it."""
 
     SOLID = 0  # replaces colour and label
     VEIL = 1  # replaces the label, mixes the colour half and half: twigs, wire mesh

@@ -79,10 +79,10 @@ def load_teacher(
     teacher: Teacher
     if name.startswith(HUB) or Path(name).is_dir():
         teacher = theirs = load_hugging_face(name, device)
-        _check_classes(name, student, theirs.classes, theirs.num_classes)
+        _check_classes(name, student, theirs.classes or theirs.num_classes)
     else:
         model = load(name).to(device)
-        _check_classes(name, student, model.config.classes, model.config.num_classes)
+        _check_classes(name, student, model.config.classes or model.config.num_classes)
         if model.config.paths > 1:
             teacher = ClipTeacher(model)
         else:
@@ -111,8 +111,8 @@ def paths_of(output: ClipOutput, paths: int) -> list[int]:
     return [(output.state.path - scored + frame) % paths for frame in range(scored)]
 
 
-def _check_classes(name: str, student: ModelConfig, classes: Sequence[str], count: int) -> None:
-    if apart := class_difference(student.classes, classes, ours_count=student.num_classes, theirs_count=count):
+def _check_classes(name: str, student: ModelConfig, theirs: Sequence[str] | int) -> None:
+    if apart := class_difference(student.classes or student.num_classes, theirs):
         raise ConfigError(
             f"teacher {name}: {apart}",
             expected="the classes of the student, in the same order",

@@ -198,8 +198,8 @@ def _validation(recipe: Recipe, network: TDNet) -> ClipDataset | None:
     if recipe.validation is None:
         return None
     data = open_evaluation(recipe.validation, network.config)
-    ours, theirs = network.config.classes, data.classes
-    if difference := class_difference(ours, theirs, ours_count=len(ours), theirs_count=len(theirs)):
+    ours = network.config.classes
+    if difference := class_difference(ours, data.classes):
         raise ConfigError(
             f"validation on {recipe.validation.data}: {difference}",
             expected=f"the classes of the sources, {', '.join(ours)}",

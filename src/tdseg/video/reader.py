@@ -197,8 +197,7 @@ def _open_container(name: str, address: str | None = None, format: str | None = 
     fps = float(stream.average_rate or stream.guessed_rate or FALLBACK_FPS)
     duration_s = _tagged_duration(stream) or (container.duration or 0) / av.time_base
     num_frames = stream.frames or round(duration_s * fps) or None
-    audio = bool(container.streams.audio)
-    frames = _read_container(container, stream, fps)
+    frames, audio = _read_container(container, stream, fps), bool(container.streams.audio)
     return VideoReader(frames, source=name, fps=fps, num_frames=num_frames, audio=audio)
 
 

@@ -186,21 +186,17 @@ class _Audio:
             self._out = output.add_stream("aac", rate=rate, layout="mono" if self._stream.channels == 1 else "stereo")
             self._packets = self._encode()
         self._next: av.Packet[AudioStream] | None = None
-        self._started = False
 
     def mux_until(self, time_s: float) -> None:
-        """Mux what starts before ``time_s`` seconds."""
-        if not self._started:  # not before the header is written: encoding needs the opened codec
-            self._started = True
-            self._advance()
-        while self._next is not None and (self._next.pts or 0) * self._next.time_base < time_s:
+        """Mux what starts before ``time_s`` seconds; not before the header is written, for encoding needs the codec."""
+        while True:
+            if self._next is None:
+                with suppress(av.FFmpegError, ValueError):  # cut off, or changing its format: the sound ends there
+                    self._next = next(self._packets, None)
+            if self._next is None or (self._next.pts or 0) * self._next.time_base >= time_s:
+                return
             self._output.mux(self._next)
-            self._advance()
-
-    def _advance(self) -> None:
-        self._next = None
-        with suppress(av.FFmpegError, ValueError):  # cut off, or changing its format on the way: the sound ends there
-            self._next = next(self._packets, None)
+            self._next = None
 
     def close(self) -> None:
         self._packets.close()

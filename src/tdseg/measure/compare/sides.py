@@ -89,9 +89,7 @@ def _without_void(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _check_same(one: Palette, other: Palette, *, by_name: bool) -> None:
-    ours, theirs = (one.names, other.names) if by_name else ((), ())
-    difference = class_difference(ours, theirs, ours_count=len(one.names), theirs_count=len(other.names))
-    if difference:
+    if difference := class_difference(one.names, other.names if by_name else len(other.names)):
         raise ConfigError(
             f"{other.source} beside {one.source}: {difference}",
             expected="the same classes in the same order on both sides",
