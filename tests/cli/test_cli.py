@@ -20,13 +20,13 @@ from tdseg.cli import DONE, IN_PART, INTERRUPTED, REFUSED, main
 from tdseg.system import __version__
 from tdseg.video import open_video
 from tdseg.zoo import catalog
-from tdseg.zoo.checkpoint import write_model
+from tdseg.zoo.checkpoint import save
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    write_model(small_model(), path, about={})
+    save(small_model(), path)
     return path
 
 
@@ -40,7 +40,7 @@ def segment(source: object, folder: Path, *options: object) -> int:
 
 
 def test_segment(clip: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = segment(clip, tmp_path, "--model", weights, "--size", "72x80", "--masks", "none", "--runtime", "torch")
+    code = segment(clip, tmp_path, "--model", weights, "--size", "72x80", "--write", "overlay", "--runtime", "torch")
     assert code == DONE
     assert {file.name for file in tmp_path.iterdir()} == {"overlay.mp4", "summary.json"}
     summary = json.loads((tmp_path / "summary.json").read_text())
@@ -51,7 +51,7 @@ def test_segment(clip: Path, weights: Path, tmp_path: Path, capsys: pytest.Captu
 
 
 def test_quiet(clip: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert segment(clip, tmp_path, "--model", weights, "--quiet", "--no-overlay") == DONE
+    assert segment(clip, tmp_path, "--model", weights, "--quiet", "--write", "masks") == DONE
     assert capsys.readouterr() == ("", "")
     assert {file.name for file in tmp_path.iterdir()} == {"masks", "summary.json"}
 
@@ -60,7 +60,7 @@ def test_incomplete_source_is_done_in_part(
     clip: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     frames = tmp_path / "frames"
-    assert segment(clip, tmp_path / "first", "--model", weights, "--no-overlay") == DONE
+    assert segment(clip, tmp_path / "first", "--model", weights, "--write", "masks") == DONE
     (tmp_path / "first/masks").rename(frames)
     (frames / "000003.png").write_bytes(b"no image")
     assert segment(frames, tmp_path / "result", "--model", weights) == IN_PART
@@ -104,7 +104,7 @@ def test_refused(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
-    packaged = catalog.PACKAGED["td4-lite0-camvid"]._replace(file=str(weights), sha256=sha256)
+    packaged = catalog.PACKAGED["td4-lite0-camvid"]._replace(path=weights, sha256=sha256)
     monkeypatch.setitem(catalog.PACKAGED, "td4-lite0-camvid", packaged)
     Path("text.mp4").write_text("This is a text, and no video.\n" * 50)
     Path("empty.mp4").touch()
@@ -127,7 +127,7 @@ def test_refused(
         "HxW": ["segment", str(clip), "--size", "480"],
         "1 or more": ["segment", str(clip), "--model", str(weights), "--threads", "0"],
         "Unknown option": ["segment", str(clip), "--colour"],
-        'Choose from: "png", "none"': ["segment", str(clip), "--masks", "jpg"],
+        "expected: masks, overlay": ["segment", str(clip), "--write", "masks,jpg"],
         "Unknown command": ["segmnet", str(clip)],
         "requires an argument": ["segment"],
         "thesis.txt": ["demo", "-o", "used"],

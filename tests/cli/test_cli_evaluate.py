@@ -14,14 +14,14 @@ from support.pages import Parsed
 from support.small import moving_frames, small_model, write_clip
 from tdseg.cli import DONE, REFUSED, main
 from tdseg.masks.classes import CAMVID_CLASSES
-from tdseg.zoo.checkpoint import write_model
+from tdseg.zoo.checkpoint import save
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Nine frames of a fabricated CamVid, and small.safetensors."""
     root = tmp_path_factory.mktemp("camvid")
-    write_model(small_model(), root / "small.safetensors", about={})
+    save(small_model(), root / "small.safetensors")
     for split in ("val", "test"):
         for kind in ("images", "labels"):
             (root / kind / split).mkdir(parents=True)

@@ -45,17 +45,23 @@ def files(folder: Path) -> set[str]:
     return {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
 
 
+def make(folder: OutputFolder, name: str, text: str = "new") -> None:
+    path = folder.staging / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+
+
 def publish(path: Path, names: list[str], text: str = "new", *, overwrite: bool = False) -> None:
     with OutputFolder(path, overwrite=overwrite) as folder:
         for name in names:
-            folder.file(name).write_text(text)
+            make(folder, name, text)
         folder.publish(summary())
 
 
 def test_files_take_their_names_when_all_are_whole(tmp_path: Path) -> None:
     path = tmp_path / "a" / "result"
     with OutputFolder(path) as folder:
-        folder.file("masks/000000.png").write_text("mask")
+        make(folder, "masks/000000.png")
         assert not (path / "masks").exists()
         folder.publish(summary())
     assert files(path) == {"masks/000000.png", "summary.json"}
@@ -92,7 +98,7 @@ def test_overwrite_refuses_what_only_looks_like_a_result(tmp_path: Path) -> None
 def fail_after(path: Path, names: list[str]) -> None:
     with OutputFolder(path, overwrite=True) as folder:
         for name in names:
-            folder.file(name).write_text("new")
+            make(folder, name)
         raise folder.error(OSError(28, "No space left on device"))
 
 

@@ -116,10 +116,12 @@ def test_result_folder(model: TDNet, clip: Path, tmp_path: Path) -> None:
     assert written["fps"] == pytest.approx(12 / written["wall_s"], rel=0.05)
 
 
-@pytest.mark.parametrize(("masks", "overlay", "made"), [("none", True, "overlay.mp4"), ("png", False, "masks")])
-def test_only_what_is_asked_for(model: TDNet, clip: Path, tmp_path: Path, masks: str, overlay: bool, made: str) -> None:
-    segment_to(clip, tmp_path, model=model, masks=masks, overlay=overlay)  # type: ignore[arg-type]
-    assert {file.name for file in tmp_path.iterdir()} == {made, "summary.json"}
+@pytest.mark.parametrize(("write", "made"), [(("overlay",), {"overlay.mp4"}), (("masks",), {"masks"}), ((), set())])
+def test_only_what_is_asked_for(
+    model: TDNet, clip: Path, tmp_path: Path, write: tuple[str, ...], made: set[str]
+) -> None:
+    segment_to(clip, tmp_path, model=model, write=write)
+    assert {file.name for file in tmp_path.iterdir()} == made | {"summary.json"}
 
 
 def test_size_change_is_in_the_summary(model: TDNet, tmp_path: Path) -> None:
@@ -183,7 +185,7 @@ def test_interrupt_while_files_are_closed_waits_for_them(
 def test_full_disk_is_told_and_loses_nothing(
     model: TDNet, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    segment_to(clip, tmp_path, model=model, overlay=False)
+    segment_to(clip, tmp_path, model=model, write=("masks",))
     before = [mask.copy() for mask in read_masks(tmp_path)]
     save = draw.save_mask
 

@@ -18,7 +18,7 @@ from tdseg.measure.bench import Benchmark, bench
 from tdseg.measure.bench.streams import StreamBatch
 from tdseg.runtime.network import Execution
 from tdseg.runtime.torch import TorchNetwork
-from tdseg.zoo.checkpoint import write_model
+from tdseg.zoo.checkpoint import save
 
 CPU = Execution("cpu", "torch")
 PLAIN = Execution("cpu", threads=1, fuse=False, channels_last=False)
@@ -55,7 +55,7 @@ KEYS = [
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    write_model(small_model(), path, about={})
+    save(small_model(), path)
     return path
 
 

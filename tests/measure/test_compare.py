@@ -17,7 +17,7 @@ from tdseg.measure.flicker import flicker
 from tdseg.report.comparison import comparison_page
 from tdseg.runtime.network import Execution
 from tdseg.video import open_video
-from tdseg.zoo.checkpoint import write_model
+from tdseg.zoo.checkpoint import save
 from tdseg.zoo.load import load
 
 COUNT = 24
@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """clip.mp4, small.safetensors, masks one, and masks two that differ in the upper half of frames 3 and 20."""
     folder = tmp_path_factory.mktemp("compare")
     write_clip(folder / "clip.mp4", COUNT)
-    write_model(small_model(), folder / "small.safetensors", about={})
+    save(small_model(), folder / "small.safetensors")
     one = [(image[..., 0] // 128).astype(np.uint8) for image in moving_frames(COUNT)]
     two = [mask.copy() for mask in one]
     for index in (3, 20):

@@ -13,7 +13,7 @@ from tdseg.models.subnets.pspnet import PSPSubNetwork
 from tdseg.models.tdnet import TDNet
 from tdseg.train.init import initialise
 from tdseg.zoo.catalog import create_model
-from tdseg.zoo.checkpoint import write_model
+from tdseg.zoo.checkpoint import save
 
 
 def start(model: TDNet, source: str | Path) -> list[str]:
@@ -23,7 +23,7 @@ def start(model: TDNet, source: str | Path) -> list[str]:
 
 
 def write(model: TDNet, path: Path) -> Path:
-    write_model(model, path, dtype=torch.float32, about={})
+    save(model, path)
     return path
 
 

@@ -17,7 +17,7 @@ from support.small import SIZE, moving_frames, small_model
 from tdseg.data.camvid import CamVid
 from tdseg.train.recipe import Recipe
 from tdseg.train.watch import Example, Run, Step
-from tdseg.zoo.checkpoint import write_model
+from tdseg.zoo.checkpoint import save
 
 pytest.importorskip("tensorboard", reason="training needs: pip install 'tdseg[train]'")
 pytest.importorskip("torchmetrics", reason="evaluation needs: pip install 'tdseg[metrics]'")
@@ -197,7 +197,7 @@ def test_card(tmp_path: Path, root: Path, figures: dict[str, Any]) -> None:
         card.step(make_step(number))
     card.evaluated(8, figures, [])
     weights = tmp_path / "street" / "model.safetensors"
-    write_model(run.model, weights, about={})
+    save(run.model, weights)
     card.finish(run.model, weights)
     card.close()
     text = (tmp_path / "street" / "card.md").read_text()
@@ -229,7 +229,7 @@ def test_card_of_a_resumed_run_without_validation(tmp_path: Path, root: Path) ->
     card.start(run)
     card.step(make_step(7))
     card.step(make_step(8))
-    write_model(run.model, tmp_path / "model.safetensors", about={})
+    save(run.model, tmp_path / "model.safetensors")
     card.finish(run.model, tmp_path / "model.safetensors")
     text = (tmp_path / "card.md").read_text()
     assert "0:00:04 for 8 steps, of which 6 in former processes whose time is not counted" in text

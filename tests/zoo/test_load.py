@@ -20,8 +20,7 @@ from tdseg.video import open_video
 from tdseg.zoo import catalog
 from tdseg.zoo import load as loading
 from tdseg.zoo.checkpoint import WEIGHTS, save
-from tdseg.zoo.hub import fetch
-from tdseg.zoo.load import load, prepare, resolve
+from tdseg.zoo.load import fetch, load, prepare, resolve
 
 PACKAGED = "td4-lite0-camvid"
 

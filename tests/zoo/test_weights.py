@@ -14,13 +14,13 @@ from tdseg.errors import ConfigError, OutputError, WeightsError
 from tdseg.masks import classes
 from tdseg.models.tdnet import TDNet
 from tdseg.zoo import catalog
-from tdseg.zoo.checkpoint import write_model
+from tdseg.zoo.checkpoint import save
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "model.safetensors"
-    write_model(TDNet(catalog.model_config("lite0"), aux=True), path, about={"note": "test"})
+    save(TDNet(catalog.model_config("lite0"), aux=True), path, about={"note": "test"})
     return path
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich.bar import Bar
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column
 
-from tdseg.cli.terminal import Json, Page, out, say
+from tdseg.cli.terminal import Json, Page, say, show
 from tdseg.cli.verb import Call, verb
 from tdseg.files import write_whole
 from tdseg.inference.pipeline import DEFAULT_MODEL
@@ -28,12 +30,13 @@ def bench(run: Call[module.Benchmark], *, model: str = DEFAULT_MODEL, json: Json
     say(f"[bold]{escape(model)}[/] {height}x{width} on {where}: {measured.form}{untrained}")
     what = f"{measured.frames} frames of {escape(measured.source or 'made-up pictures')}"
     say(f"{what}, {measured.streams} at a time, after {measured.warmup_frames} to warm up")
-    for table in (_figures(measured), _stages(measured)):
-        out.print()
-        out.print(table)
+    say("")
+    show(rows=_figures(measured).items())
+    say("")
+    show("stage", Column("ms", justify="right"), Column("share", justify="right"), "", rows=_stages(measured))
 
 
-def _figures(measured: module.Benchmark) -> Table:
+def _figures(measured: module.Benchmark) -> dict[str, str]:
     works, deviation = measured.multiply_adds_per_path, measured.deviation
     rows = {
         "latency": "  ".join(f"{name} {ms:.1f}" for name, ms in measured.latency_ms.items()) + " ms",
@@ -52,19 +55,13 @@ def _figures(measured: module.Benchmark) -> Table:
             f"{deviation['max_relative_error']:.1e} of the largest logit; "
             f"{deviation['agreement']:.3%} of pixels agree with plain float32"
         )
-    table = Table(box=None, show_header=False)
-    for row in rows.items():
-        table.add_row(*row)
-    return table
+    return rows
 
 
-def _stages(measured: module.Benchmark) -> Table:
-    table = Table("stage", "ms", "share", "", box=None)
-    table.columns[1].justify = table.columns[2].justify = "right"
+def _stages(measured: module.Benchmark) -> Iterator[tuple[str | Bar, ...]]:
     begin = 0.0
     for stage, ms in measured.stages_ms.items():
         bar = Bar(measured.frame_ms, begin, begin + ms, width=32)
-        table.add_row(stage, f"{ms:.2f}", f"{ms / measured.frame_ms:.0%}", bar)
+        yield stage, f"{ms:.2f}", f"{ms / measured.frame_ms:.0%}", bar
         begin += ms
-    table.add_row("frame", f"{measured.frame_ms:.2f}")
-    return table
+    yield "frame", f"{measured.frame_ms:.2f}"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 from rich.markup import escape
-from rich.table import Table
 
-from tdseg.cli.terminal import DONE, IN_PART, Quiet, out, say, warn
+from tdseg.cli.terminal import DONE, IN_PART, Quiet, say, show, warn
 from tdseg.cli.verb import Call, verb
 from tdseg.files import check_target, write_whole
 from tdseg.measure.compare import Comparison
@@ -34,19 +34,17 @@ def compare(
     if not quiet:
         agreement = f"{comparison.mean_agreement:.2f} % of pixels agree"
         say(f"{escape(str(output))}: {comparison.frames} frames, {agreement}")
-        out.print(_table(comparison))
+        show("", comparison.a.name, comparison.b.name, "", rows=_figures(comparison))
     if comparison.problem:
         warn("incomplete:", comparison.problem)
     return IN_PART if comparison.problem else DONE
 
 
-def _table(comparison: Comparison) -> Table:
+def _figures(comparison: Comparison) -> Iterator[tuple[str, ...]]:
     sides = comparison.a, comparison.b
-    table = Table("", *(escape(side.name) for side in sides), "", box=None)
     for key, (name, form, meaning) in FIGURES.items():
         values = [side.matrix.miou if key == "miou" else side.steadiness.get(key) for side in sides]
         known = [isinstance(value, float) and not math.isnan(value) for value in values]
         if any(known):
             texts = [form.format(value) if is_known else "" for value, is_known in zip(values, known, strict=True)]
-            table.add_row(name, *texts, meaning)
-    return table
+            yield name, *texts, meaning

@@ -6,17 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from cyclopts import App, Parameter
 from rich.markup import escape
-from rich.table import Table
 
-from tdseg.cli.terminal import DONE, IN_PART, Json, Quiet, out, say, write_json
+from tdseg.cli.terminal import DONE, IN_PART, Json, Quiet, say, show, write_json
 from tdseg.cli.verb import Call, verb
 from tdseg.data import check as module
 from tdseg.data.source import Source
-from tdseg.errors import ConfigError
 from tdseg.train.recipe import Recipe
+from tdseg.train.values import read_values
 
 SHOWN = 10
 """Faults of a kind that are named; the rest is counted."""
@@ -54,34 +52,25 @@ def _sources(config: Path) -> list[Source]:
     Raises:
         ConfigError: it is missing, not YAML, or neither a recipe nor a source.
     """
-    expected = "a YAML file: a recipe as in configs/, or one source"
-    try:
-        values = yaml.safe_load(config.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{config}: {error.strerror}", expected=expected, do="check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{config}: not YAML ({error})", expected=expected, do="correct the file") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{config}: no fields", expected=expected, do="write it as docs/data.md shows")
+    values = read_values(config)
     if "data" in values:
         return [Source.parse(values, where=str(config))]
-    recipe = Recipe.from_yaml(config)
+    recipe = Recipe.parse(values, where=str(config))
     return [*recipe.sources, *([recipe.validation] if recipe.validation else [])]
 
 
 def _show(reports: list[module.SourceReport]) -> None:
-    table = Table("source", "images", "clips", "frames", "without history", "size", box=None)
-    shares = Table("% of labelled pixels", *(escape(report.name) for report in reports), box=None)
+    counts, shares = [], []
     for report in reports:
         numbers = (report.images, report.clips, report.source["length"], len(report.without_history))
-        table.add_row(escape(report.name), *map(str, numbers), _sizes(report.sizes))
+        counts.append((report.name, *map(str, numbers), _sizes(report.sizes)))
     for name in dict.fromkeys(name for report in reports for name in report.shares):
         values = (report.shares.get(name) for report in reports)
-        shares.add_row(escape(name), *("" if value is None else f"{value:.2f}" for value in values))
-    shares.add_row("no class, % of all", *(f"{report.ignored:.2f}" for report in reports))
-    out.print(table)
-    out.print()
-    out.print(shares)
+        shares.append((name, *("" if value is None else f"{value:.2f}" for value in values)))
+    shares.append(("no class, % of all", *(f"{report.ignored:.2f}" for report in reports)))
+    show("source", "images", "clips", "frames", "without history", "size", rows=counts)
+    say("")
+    show("% of labelled pixels", *(report.name for report in reports), rows=shares)
     for title, names in dict(fault for report in reports for fault in _faults(report)).items():
         say(f"\n[yellow]{escape(title)}, {len(names)}[/]")  # once, where two sources of the same data have the same
         for name in names[:SHOWN]:

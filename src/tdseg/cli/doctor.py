@@ -11,10 +11,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import NamedTuple
 
-from rich.markup import escape
-from rich.table import Table
-
-from tdseg.cli.terminal import DONE, IN_PART, out
+from tdseg.cli.terminal import DONE, IN_PART, show
 from tdseg.errors import TdsegError
 
 REINSTALL = "pip install --force-reinstall"
@@ -40,10 +37,7 @@ def doctor() -> int:
         except Exception as error:
             broken = f"{type(error).__name__}: {error}"
             findings.append(Finding(section.__name__.strip("_"), broken, f"{REINSTALL} tdseg", needed=True))
-    table = Table("what", "state", "to do", box=None)
-    for finding in findings:
-        table.add_row(*map(escape, finding[:3]))
-    out.print(table)
+    show("what", "state", "to do", rows=(finding[:3] for finding in findings))
     return IN_PART if any(finding.needed for finding in findings) else DONE
 
 
@@ -73,10 +67,9 @@ def _devices() -> Iterator[Finding]:
 def _video() -> Iterator[Finding]:
     import av
 
-    if "libx264" in av.codecs_available:
-        yield Finding("H.264 encoder", "libx264")
-    else:
-        yield Finding("H.264 encoder", "missing: overlays become MPEG-4", f"{REINSTALL} av")
+    lacks = "libx264" not in av.codecs_available
+    state = "missing: overlays become MPEG-4" if lacks else "libx264"
+    yield Finding("H.264 encoder", state, f"{REINSTALL} av" if lacks else "")
 
 
 def _weights() -> Iterator[Finding]:
@@ -100,17 +93,7 @@ def _extras() -> Iterator[Finding]:
     for requirement in metadata.requires("tdseg") or ():
         if match := re.match(r"([\w.-]+).*extra == ['\"](\w+)['\"]", requirement):
             name, extra = match.groups()
-            missing.setdefault(extra, []).extend([] if _installed(name) else [name])
+            missing.setdefault(extra, []).extend([] if any(metadata.distributions(name=name)) else [name])
     for extra, names in missing.items():
-        if names:
-            yield Finding(f"extra {extra}", f"missing {', '.join(names)}", f"pip install 'tdseg[{extra}]'")
-        else:
-            yield Finding(f"extra {extra}", "installed")
-
-
-def _installed(distribution: str) -> bool:
-    try:
-        metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+        state = f"missing {', '.join(names)}" if names else "installed"
+        yield Finding(f"extra {extra}", state, f"pip install 'tdseg[{extra}]'" if names else "")

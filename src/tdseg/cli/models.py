@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from rich.markup import escape
-from rich.table import Table
 
-from tdseg.cli.terminal import out, say
+from tdseg.cli.terminal import say, show
 from tdseg.cli.verb import Call, verb
 from tdseg.config import ModelConfig
 from tdseg.zoo import official
@@ -14,12 +13,12 @@ from tdseg.zoo.catalog import PACKAGED, list_models, model_config
 
 def models() -> None:
     """Print a table of architectures and packaged weights."""
-    table = Table("name", "paths", "mIoU", "data", "licence", box=None)
+    rows = []
     for name in list_models():
         entry = PACKAGED.get(name)
         facts = (entry.miou, entry.data, entry.licence) if entry else ("untrained", "", "")
-        table.add_row(name, str(model_config(entry.architecture if entry else name).paths), *facts)
-    out.print(table)
+        rows.append((name, str(model_config(entry.architecture if entry else name).paths), *facts))
+    show("name", "paths", "mIoU", "data", "licence", rows=rows)
 
 
 @verb(official.convert)

@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from cyclopts import Parameter
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
+from rich.table import Column, Table
 from rich.text import Text
 
 from tdseg.errors import ConfigError
 from tdseg.files import check_target, write_whole
 from tdseg.system import missing_package
 
+T = TypeVar("T")
 DONE, IN_PART, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -40,6 +42,18 @@ err = Console(stderr=True, highlight=False)
 def say(line: str) -> None:
     """Print a line of the result, however long."""
     out.print(line, soft_wrap=True)
+
+
+def show(*headers: str | Column, rows: Iterable[Iterable[RenderableType]]) -> None:
+    """Print a table without lines; text in it is printed as it is."""
+    table = Table(*map(_plain, headers), box=None, show_header=bool(headers))
+    for row in rows:
+        table.add_row(*map(_plain, row))
+    out.print(table)
+
+
+def _plain(cell: T) -> T | str:
+    return escape(cell) if isinstance(cell, str) else cell
 
 
 def warn(kind: str, what: str) -> None:

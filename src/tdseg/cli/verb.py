@@ -92,6 +92,9 @@ def _typed(hint: Any) -> Any:
         return Annotated[hint, Parameter(name="*")]
     if tuple[int, int] in kinds:
         return Annotated[hint, Parameter(n_tokens=1, converter=_size, metavar="HxW", negative=())]
+    if hint == tuple[str, ...]:
+        names = Parameter(n_tokens=1, converter=_names, metavar="A,B", negative=(), show_default=",".join)
+        return Annotated[hint, names]
     video = str in kinds and int in kinds  # "-" is stdin
     known = [kind for kind in kinds if kind in ((str, NoneType) if str in kinds else _TYPED)]
     choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
@@ -100,6 +103,12 @@ def _typed(hint: Any) -> Any:
 
 def _size(_: Any, tokens: Sequence[Token]) -> tuple[int, int]:
     return parse_size(tokens[0].value)
+
+
+def _names(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
+    """Those of a comma list; of "none" and of an empty one, none."""
+    names = (name.strip() for token in tokens for name in token.value.split(","))
+    return tuple(name for name in names if name not in ("", "none"))
 
 
 def _help(docstring: str) -> str:

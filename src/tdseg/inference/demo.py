@@ -14,8 +14,9 @@ from PIL import Image
 
 from tdseg.errors import OutputError
 from tdseg.files import unwritable, whole_file
-from tdseg.inference.output import Summary
+from tdseg.inference.output import SUMMARY, Summary
 from tdseg.inference.pipeline import DEFAULT_MODEL, segment_to
+from tdseg.inference.writers import MaskWriter
 from tdseg.masks import draw
 from tdseg.masks.classes import CAMVID_CLASSES, CAMVID_PALETTE
 from tdseg.masks.palette import color_table
@@ -65,17 +66,18 @@ def demo(
         try:
             summary = segment_to(clip, folder, execution=execution, overwrite=True, on_progress=on_progress)
         finally:
-            if not (folder / "summary.json").exists():  # without it, the next demo would not know the clip for its own
+            if not (folder / SUMMARY).exists():  # without it, the next demo would not know the clip for its own
                 clip.unlink()
         confusion = ConfusionMatrix(len(CAMVID_CLASSES))
-        for index, label in enumerate(labels):
-            confusion.update(_mask(folder, index), label)
+        masks = [np.asarray(Image.open(MaskWriter.place(folder, index))) for index in range(num_frames)]
+        for mask, label in zip(masks, labels, strict=True):
+            confusion.update(mask, label)
         best = max(range(num_frames), key=lambda index: len(np.unique(labels[index])))  # most to see
         with open_video(clip) as reader:
             frame = next(islice(reader, best, None)).image
-        colors = color_table(CAMVID_PALETTE)
+        still = draw.preview(frame, masks[best], CAMVID_CLASSES, color_table(CAMVID_PALETTE))
         with whole_file(folder / "preview.png") as path:
-            draw.preview(frame, _mask(folder, best), CAMVID_CLASSES, colors).save(path, "PNG")
+            still.save(path, "PNG")
     except OSError as error:
         raise unwritable(folder, error) from error
     return DemoReport(confusion.miou, summary)
@@ -87,7 +89,7 @@ def _check_own(folder: Path, clip: Path) -> None:
     # A demo or a run that was killed leaves a hidden .partial or .clip.mp4.partial.
     foreign = [name for name in found if not (name.startswith(".") and name.endswith(".partial"))]
     try:
-        source = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["source"]
+        source = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))["source"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):  # none, or another program's
         source = ""
     if foreign and Path(str(source)).resolve() != clip.resolve():
@@ -101,13 +103,9 @@ def _check_own(folder: Path, clip: Path) -> None:
 def _render(clip: Path, num_frames: int) -> list[NDArray[np.uint8]]:
     """Write the clip, and give its labels."""
     labels = []
-    height, width = size = (360, 480)
-    with VideoWriter(clip, size=(height, width), fps=FPS) as writer:
+    size = (360, 480)
+    with VideoWriter(clip, size=size, fps=FPS) as writer:
         for index, (image, label) in enumerate(render_street(num_frames=num_frames, size=size, fps=FPS)):
             writer.write(image, index / FPS)
             labels.append(label)
     return labels
-
-
-def _mask(folder: Path, index: int) -> NDArray[np.uint8]:
-    return np.asarray(Image.open(folder / "masks" / f"{index:06d}.png"))

@@ -1,4 +1,4 @@
-"""The result of a run: a folder whose files are whole, and the figures of the run."""
+"""The result of a run: a folder whose files are whole, the figures of the run, and the thread that records both."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -17,8 +19,14 @@ from PIL import Image
 
 from tdseg.errors import OutputError
 from tdseg.files import unwritable
+from tdseg.inference.stages import BoundedQueue
 from tdseg.inference.stream import Result
+from tdseg.inference.writers import WRITERS, Writer
 from tdseg.metrics.basic import flip_share, percentiles
+
+SUMMARY = "summary.json"
+STAGING = ".partial"
+"""Where the files of a result are made, in its folder."""
 
 
 class OutputFolder:
@@ -37,7 +45,7 @@ class OutputFolder:
 
     def __init__(self, path: Path, *, overwrite: bool = False) -> None:
         self.path = path
-        self.staging = path / ".partial"
+        self.staging = path / STAGING
         try:
             self._is_new = not path.exists()
             if not self._is_new and any(path.iterdir()) and not overwrite:
@@ -46,10 +54,10 @@ class OutputFolder:
                     expected="a new or an empty folder",
                     do="choose another with --output, or replace the result in it with --overwrite",
                 )
-            looks_so = any((path / name).exists() for name in ("overlay.mp4", "masks"))
-            if looks_so and not (path / "summary.json").exists():
+            held = [place.name for place in places(path)]
+            if held and not (path / SUMMARY).exists():
                 raise OutputError(
-                    f"output folder {path} holds overlay.mp4 or masks, but no summary.json of a tdseg result",
+                    f"output folder {path} holds {' and '.join(held)}, but no {SUMMARY} of a tdseg result",
                     expected="a new or an empty folder, or a former result",
                     do="choose another with --output",
                 )
@@ -58,19 +66,13 @@ class OutputFolder:
         except OSError as error:
             raise self.error(error) from error
 
-    def file(self, name: str) -> Path:
-        """Where to make the file that will be called `name`."""
-        path = self.staging / name
-        path.parent.mkdir(exist_ok=True)
-        return path
-
     def publish(self, summary: Summary) -> None:
         """Put this result in the place of the former one; its summary goes first and comes last."""
         try:
             text = json.dumps(dataclasses.asdict(summary), indent=2)
-            self.file("summary.json").write_text(text + "\n", encoding="utf-8")
+            (self.staging / SUMMARY).write_text(text + "\n", encoding="utf-8")
             made = list(_results(self.staging))
-            for name in _results(self.path):
+            for name in list(_results(self.path)):
                 (self.path / name).unlink()
             for name in reversed(made):
                 (self.path / name).parent.mkdir(exist_ok=True)
@@ -97,11 +99,20 @@ class OutputFolder:
                 self.path.rmdir()
 
 
+def places(folder: Path) -> list[Path]:
+    """The files and folders in a folder that a result may have put there, but for its summary."""
+    names = sorted({writer.pattern.partition("/")[0] for writer in WRITERS.values()})
+    return [place for name in names for place in folder.glob(name)]
+
+
 def _results(folder: Path) -> Iterator[Path]:
     """The files of a result, relative to its folder: the summary first."""
-    names = [Path("summary.json"), Path("overlay.mp4")]
-    names += sorted(file.relative_to(folder) for file in folder.glob("masks/*.png") if file.stem.isdigit())
-    return (name for name in names if (folder / name).exists())
+    if (folder / SUMMARY).exists():
+        yield Path(SUMMARY)
+    for writer in WRITERS.values():
+        for file in sorted(folder.glob(writer.pattern)):
+            if file.stem.isdigit() or "*" not in writer.pattern:
+                yield file.relative_to(folder)
 
 
 @dataclass(frozen=True)
@@ -178,3 +189,60 @@ class RunStatistics:
             "flip_rate": round(fmean(self._flips), 6) if self._flips else None,
             "class_share": dict(zip(classes, shares, strict=False)),
         }
+
+
+class Recorder:
+    """All that is kept of a result, made in one thread: every output and the statistics hold the same frames.
+
+    A context manager. An error while writing is raised by a later `put`, or at the end.
+    """
+
+    def __init__(self, folder: OutputFolder, writers: Sequence[Writer]) -> None:
+        self.statistics = RunStatistics()
+        self._folder, self._writers = folder, writers
+        self._results: BoundedQueue[Result] = BoundedQueue()
+
+    @property
+    def problem(self) -> str | None:
+        """Why something is missing of an output, if so."""
+        return "; ".join(writer.problem for writer in self._writers if writer.problem) or None
+
+    def __enter__(self) -> Recorder:
+        thread = ThreadPoolExecutor(1, "tdseg-record")
+        self._recorded = thread.submit(self._record_all)
+        thread.shutdown(wait=False)  # it ends with its one task
+        return self
+
+    def put(self, result: Result) -> None:
+        """Keep the next result; waits while as many as may wait do."""
+        if not self._results.put(result):
+            self._finish()
+
+    def __exit__(self, *_: object) -> None:
+        """Finish what waits and close the outputs, whatever ended the run; an interrupt is raised after that."""
+        self._results.end()
+        interrupt: KeyboardInterrupt | None = None
+        while not self._recorded.done():
+            try:
+                wait([self._recorded])
+            except KeyboardInterrupt as error:
+                interrupt = error
+        self._finish()
+        if interrupt:
+            raise interrupt
+
+    def _finish(self) -> None:
+        try:
+            self._recorded.result()
+        except (OSError, OutputError) as error:
+            raise self._folder.error(error) from error
+
+    def _record_all(self) -> None:
+        with ExitStack() as last:
+            for writer in self._writers:
+                last.callback(writer.close)
+            last.callback(self._results.close)  # the first of these
+            for result in self._results:
+                for writer in self._writers:
+                    writer.write(result)
+                self.statistics.add(result)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
 import torch
 
 from tdseg.errors import ConfigError, OutputError
-from tdseg.inference.output import OutputFolder, Summary
-from tdseg.inference.recorder import Recorder
+from tdseg.inference.output import STAGING, OutputFolder, Recorder, Summary, places
 from tdseg.inference.stream import Result, Stream
+from tdseg.inference.writers import WRITERS
 from tdseg.masks.palette import color_table
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.network import Execution, Network
@@ -66,8 +66,7 @@ def segment_to(
     model: str | Path | TDNet | Network = DEFAULT_MODEL,
     size: tuple[int, int] | None = None,
     execution: Execution = Execution(),  # noqa: B008 - immutable
-    masks: Literal["png", "none"] = "png",
-    overlay: bool = True,
+    write: tuple[str, ...] = ("masks", "overlay"),
     overwrite: bool = False,
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> Summary:
@@ -83,22 +82,31 @@ def segment_to(
             model or network.
         size: (height, width) of the network's input, pixels; None: the model's own.
         execution: where and how the network runs.
-        masks: write a mask per frame, 8-bit indexed PNG, or none.
-        overlay: write the overlay video, with the source's timestamps and audio.
+        write: outputs beside summary.json, any of masks (one a frame, 8-bit indexed PNG) and overlay (a video with the
+            source's timestamps and audio), or none.
         overwrite: replace a former result in the folder.
         on_progress: called after each frame with the number done and the number to do, None where unknown.
 
     Raises:
         VideoError: the source cannot be opened, or holds no frame.
-        ConfigError, WeightsError: the model, size or device cannot be used.
+        ConfigError, WeightsError: an output, or the model, size or device cannot be used.
         OutputError: the folder is in use or cannot be written.
     """
+    if unknown := [name for name in write if name not in WRITERS]:
+        raise ConfigError(
+            f"output {', '.join(map(repr, unknown))}",
+            expected=", ".join(WRITERS),
+            do="name some of them, as in --write masks,overlay, or none",
+        )
     folder_path = default_output(source) if output is None else Path(output)
     _keep_source(source, folder_path)
     interrupt: KeyboardInterrupt | None = None
     with _opened(source, model, size, execution) as run, OutputFolder(folder_path, overwrite=overwrite) as folder:
-        info, colors = run.reader.info, color_table(run.stream.model.config.palette)
-        recorder = Recorder(folder, source, info, colors, masks=masks == "png", overlay=overlay)
+        info, config = run.reader.info, run.stream.model.config
+        classes = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
+        colors = color_table(config.palette)
+        chosen = [WRITERS[name](folder.staging, source, info, classes, colors) for name in dict.fromkeys(write)]
+        recorder = Recorder(folder, chosen)
         try:
             with recorder:
                 for result in run.results:
@@ -109,7 +117,7 @@ def segment_to(
             if not recorder.statistics.frames:
                 raise
             interrupt = error
-        summary = _summarize(model, run, recorder, finished=interrupt is None)
+        summary = _summarize(model, run, recorder, classes, finished=interrupt is None)
         folder.publish(summary)
     if interrupt:
         raise KeyboardInterrupt(f"{summary.frames} frames are in {folder_path}") from interrupt
@@ -132,7 +140,7 @@ def default_output(source: str | Path | int) -> Path:
 def _keep_source(source: str | Path | int, output: Path) -> None:
     """Refuse to replace the source by its own result."""
     path = Path(str(source)).resolve()
-    if any(path.is_relative_to((output / name).resolve()) for name in ("overlay.mp4", "masks", ".partial")):
+    if any(path.is_relative_to(place.resolve()) for place in (*places(output), output / STAGING)):
         raise OutputError(
             f"source {source} is part of the former result in {output}",
             expected="an output folder that does not hold the source",
@@ -192,12 +200,13 @@ def warm_up(stream: Stream) -> None:
         ) from error
 
 
-def _summarize(model: str | Path | TDNet | Network, run: _Run, recorder: Recorder, *, finished: bool) -> Summary:
+def _summarize(
+    model: str | Path | TDNet | Network, run: _Run, recorder: Recorder, classes: Sequence[str], *, finished: bool
+) -> Summary:
     wall_s = time.perf_counter() - run.started
     network, problem = run.stream.model, run.reader.problem
-    config = network.config
     return Summary(
-        model=str(model) if isinstance(model, str | Path) else config.name,
+        model=str(model) if isinstance(model, str | Path) else network.config.name,
         source=run.reader.info.source,
         device=network.device,
         runtime=network.runtime,
@@ -209,5 +218,5 @@ def _summarize(model: str | Path | TDNet | Network, run: _Run, recorder: Recorde
         startup_s=round(run.startup_s, 3),
         wall_s=round(wall_s, 3),
         fps=round(recorder.statistics.frames / wall_s, 2),
-        **recorder.statistics.figures(config.classes or [f"class {index}" for index in range(config.num_classes)]),
+        **recorder.statistics.figures(classes),
     )

@@ -18,8 +18,7 @@ from tdseg.models.tdnet import ClipOutput
 from tdseg.train.hugging_face import load_hugging_face
 from tdseg.train.recipe import Distillation
 from tdseg.train.teacher import AveragedTeacher, ClipTeacher, PerFrameTeacher, Teacher, groups_of, resize_frames
-from tdseg.zoo.hub import HUB
-from tdseg.zoo.load import load
+from tdseg.zoo.load import HUB, load
 
 _EPSILON = 1e-8
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from tdseg.errors import WeightsError
 from tdseg.system import require
 from tdseg.train.teacher import Answer, frozen
-from tdseg.zoo.hub import HUB, parse_address
+from tdseg.zoo.load import HUB, parse_address
 
 
 class HuggingFaceTeacher:

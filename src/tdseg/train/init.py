@@ -19,8 +19,8 @@ from tdseg.models.subnets.pspnet import PSPSubNetwork
 from tdseg.models.tdnet import TDNet
 from tdseg.system import require
 from tdseg.train.watch import Warn
+from tdseg.zoo.checkpoint import mismatches
 from tdseg.zoo.load import load
-from tdseg.zoo.tensors import mismatches
 
 Net = TypeVar("Net", bound=nn.Module)
 

@@ -28,7 +28,7 @@ from tdseg.train.recipe import Recipe
 from tdseg.train.supply import Problems, Supply, supplies
 from tdseg.train.trainer import Trainer, make_fabric, make_network
 from tdseg.train.watch import Example, RankWarnings, Run, Step, Watcher, Watchers
-from tdseg.zoo.checkpoint import WEIGHTS, write_model
+from tdseg.zoo.checkpoint import WEIGHTS, save
 
 PER_FRAME = "per-frame"
 """Folder of the first stage in that of the run."""
@@ -152,7 +152,7 @@ def _finish(trainer: Trainer, output: Path, validation: ClipDataset | None, told
     figures = _evaluate(model, validation, recipe.steps, told) if validation is not None else None
     about = {"recipe": recipe.model_dump(mode="json"), "version": __version__, "figures": figures}
     output.mkdir(parents=True, exist_ok=True)
-    write_model(model, output / WEIGHTS, about=about)
+    save(model, output / WEIGHTS, dtype=torch.float16, about=about)
     told.finish(model, output / WEIGHTS)
 
 

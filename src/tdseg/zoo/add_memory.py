@@ -53,14 +53,11 @@ def add_memory(model: TDNet, *, frames: int = 4) -> TDNet:
     path = remembering.paths[0]
     assert isinstance(path, NetworkPath)
     assert isinstance(path.encoder, MotionEncoder)
-    mine, theirs = path.state_dict(), source.state_dict()
-    own = {key: value for key, value in mine.items() if key.startswith(("encoder.", "propagation."))}
-    rest = {key: value for key, value in theirs.items() if not key.startswith("aux_head.")}
-    if own.keys() | rest.keys() != mine.keys():
+    missing, _ = path.load_state_dict(source.state_dict(), strict=False)
+    if not all(key.startswith(("encoder.", "propagation.")) for key in missing):
         raise ConfigError(
             "add_memory to a fused model", expected="the model it was made of", do="call fuse() afterwards"
         )
-    path.load_state_dict(own | rest)
     with torch.no_grad():
         nn.init.orthogonal_(path.encoder.key.weight, generator=torch.Generator().manual_seed(0))
         assert isinstance(path.encoder.value, nn.Conv2d)

@@ -14,7 +14,7 @@ from tdseg.models.backbones import resnet
 from tdseg.models.subnets import FAMILIES, SubNetwork
 from tdseg.models.tdnet import TDNet
 
-WEIGHTS_DIR = Path(__file__).parents[1] / "weights"
+_WEIGHTS = Path(__file__).parents[1] / "weights"
 _PUBLISHED = ("td4-psp18", "td2-psp50", "td2-fa18", "td4-bise18", "td2-bise34", "td4-lite0", "td2-lite0")
 """The TDNets that are listed; td2 … td16 of any family can be had."""
 
@@ -24,32 +24,22 @@ class Packaged(NamedTuple):
 
     architecture: str
     """Name of its architecture."""
-    file: str
-    """Name in tdseg/weights, beside its card of the same name."""
+    path: Path
+    """Where its file is installed, beside its card of the same name."""
     sha256: str
     licence: str
     data: str
     miou: str
     """Headline score, with its protocol."""
-    folder: str = ""
-    """Name in tdseg/weights of the same model as an int8 graph of any size, if there is one."""
-
-    @property
-    def path(self) -> Path:
-        """Where the file is installed."""
-        return WEIGHTS_DIR / self.file
-
-    @property
-    def graph(self) -> Path | None:
-        """Where the folder of the graph is installed."""
-        return WEIGHTS_DIR / self.folder if self.folder else None
+    graph: Path | None = None
+    """Folder of the same model as an int8 graph of any size, if there is one."""
 
 
 _RESEARCH = "research, non-commercial"
 PACKAGED: dict[str, Packaged] = {
     "lite0-camvid": Packaged(
         architecture="lite0",
-        file="lite0-camvid.safetensors",
+        path=_WEIGHTS / "lite0-camvid.safetensors",
         sha256="c4c824a641a99a4203f2783256a21958a1a7eaa576daa436b3fa288b8af0c04d",
         licence=_RESEARCH,
         data="CamVid train",
@@ -57,8 +47,8 @@ PACKAGED: dict[str, Packaged] = {
     ),
     "td4-lite0-camvid": Packaged(
         architecture="td4-lite0",
-        file="td4-lite0-camvid.safetensors",
-        folder="td4-lite0-camvid-int8",
+        path=_WEIGHTS / "td4-lite0-camvid.safetensors",
+        graph=_WEIGHTS / "td4-lite0-camvid-int8",
         sha256="4a8aad1543d3d3b600aae19d2ce834974c8249a3adf2f476c19d329f9f52059c",
         licence=_RESEARCH,
         data="CamVid train",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from tdseg.models.layers import ConvNorm
 from tdseg.models.propagation import PROPAGATIONS
 from tdseg.models.subnets import FAMILIES, SubNetwork
 from tdseg.models.tdnet import TDNet
-from tdseg.zoo.tensors import mismatches
 
 WEIGHTS = "model.safetensors"
 """The file of the trained model in the folder of a run."""
@@ -29,22 +28,17 @@ _KEY = "tdseg"
 _PICKLES = (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # zip archive, or a bare pickle
 
 
-def save(model: TDNet, path: str | Path) -> None:
-    """Write a model as one .safetensors file, float32, that `load` opens. Auxiliary heads are left out.
-
-    Raises:
-        ConfigError: a fused model.
-        OutputError: the file cannot be written.
-    """
-    write_model(model, Path(path), dtype=torch.float32, about={})
-
-
-def write_model(model: TDNet, path: Path, *, dtype: torch.dtype = torch.float16, about: dict[str, Any]) -> None:
-    """Write what inference needs: weights in `dtype` and, in the metadata, the configuration.
+def save(
+    model: TDNet, path: str | Path, *, dtype: torch.dtype = torch.float32, about: Mapping[str, Any] | None = None
+) -> None:
+    """Write a model as one .safetensors file that `load` opens: weights and, in the metadata, the configuration.
 
     Auxiliary heads are left out. The file appears under its name only when whole.
 
     Args:
+        model: as it was trained, or made.
+        path: the file to be; a former one is replaced.
+        dtype: of the weights.
         about: facts of the training to keep with the weights, JSON-able.
 
     Raises:
@@ -58,16 +52,16 @@ def write_model(model: TDNet, path: Path, *, dtype: torch.dtype = torch.float16,
         for key, value in model.state_dict().items()
         if ".aux_head." not in key
     }
-    metadata = {_KEY: json.dumps({"config": model.config.model_dump(), "about": about})}
+    metadata = {_KEY: json.dumps({"config": model.config.model_dump(), "about": about or {}})}
     try:
-        with whole_file(path) as staged:
+        with whole_file(Path(path)) as staged:
             save_file(tensors, staged, metadata)
     except (SafetensorError, ValueError) as error:
         raise unwritable(path, error) from None
 
 
 def read_model(path: Path, *, sha256: str | None = None, make: Callable[[], SubNetwork] | None = None) -> TDNet:
-    """The model in a file of `write_model`, in float32 and eval mode. Nothing in the file is ever executed.
+    """The model in a file of `save`, in float32 and eval mode. Nothing in the file is ever executed.
 
     Raises:
         WeightsError: the file is missing, damaged, a pickle, of another program or another model.
@@ -87,12 +81,32 @@ def read_model(path: Path, *, sha256: str | None = None, make: Callable[[], SubN
     return model.eval()
 
 
+def mismatches(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, str]:
+    """How named tensors differ from those of a model in name and shape, in words by name, sorted; empty if they fit.
+
+    Args:
+        theirs: of a file.
+        ours: of the model; on any device, "meta" among them.
+    """
+    wrong = {}
+    for name in sorted(theirs.keys() | ours.keys()):
+        if name not in theirs:
+            wrong[name] = f"{name} missing"
+        elif name not in ours:
+            wrong[name] = f"{name} unknown"
+        elif theirs[name].shape != ours[name].shape:
+            wrong[name] = f"{name} {tuple(theirs[name].shape)} instead of {tuple(ours[name].shape)}"
+    return wrong
+
+
 def _read(path: Path, sha256: str | None) -> tuple[ModelConfig, dict[str, Tensor]]:
-    expected = "a .safetensors file written by tdseg"
+    def refused(why: str | None, do: str) -> WeightsError:
+        return WeightsError(f"{path}: {why}", expected="a .safetensors file written by tdseg", do=do)
+
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise WeightsError(f"{path}: {error.strerror}", expected=expected, do="check the path") from None
+        raise refused(error.strerror, "check the path") from None
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
         raise WeightsError(f"{path}: damaged (checksum differs)", expected=f"sha256 {sha256}", do="reinstall tdseg")
     try:
@@ -101,22 +115,16 @@ def _read(path: Path, sha256: str | None) -> tuple[ModelConfig, dict[str, Tensor
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
     except SafetensorError as error:
         if data[:2] in _PICKLES:
-            raise WeightsError(
-                f"{path}: a pickled checkpoint, not opened",
-                expected=expected,
-                do="tdseg convert reads those of the official TDNet code; others can run code when opened",
-            ) from None
-        raise WeightsError(
-            f"{path}: not a readable safetensors file ({error})", expected=expected, do="copy or download it again"
-        ) from None
+            do = "tdseg convert reads those of the official TDNet code; others can run code when opened"
+            raise refused("a pickled checkpoint, not opened", do) from None
+        raise refused(f"not a readable safetensors file ({error})", "copy or download it again") from None
     try:
         config = ModelConfig.parse(without_retired(json.loads(metadata[_KEY])["config"]), where=str(path))
         if config.subnet not in {*FAMILIES, "custom"} or config.propagation not in PROPAGATIONS:
             raise ValueError(f"subnet {config.subnet}, propagation {config.propagation}")
     except (ValueError, KeyError, TypeError, ConfigError) as error:
-        raise WeightsError(
-            f"{path}: a safetensors file without a configuration that this tdseg knows ({error!r})",
-            expected=expected,
-            do="load it with the program, or the version of tdseg, that wrote it",
+        raise refused(
+            f"a safetensors file without a configuration that this tdseg knows ({error!r})",
+            "load it with the program, or the version of tdseg, that wrote it",
         ) from None
     return config, tensors

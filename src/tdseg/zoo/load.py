@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import Callable
@@ -11,19 +10,20 @@ from typing import Literal, NamedTuple, overload
 
 import torch
 
-from tdseg.errors import ConfigError
+from tdseg.errors import ConfigError, WeightsError
 from tdseg.models.subnets import SubNetwork
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.exported import open_exported
-from tdseg.runtime.manifest import is_exported, read_manifest
+from tdseg.runtime.manifest import checksum, is_exported, read_manifest
 from tdseg.runtime.network import RUNTIMES, AnyRuntime, Execution, Network, RuntimeName, check_size
 from tdseg.runtime.torch import TorchNetwork
 from tdseg.system import __version__, installed, require, resolve_device
 from tdseg.zoo.catalog import PACKAGED, unknown_model
 from tdseg.zoo.checkpoint import WEIGHTS, read_model
-from tdseg.zoo.hub import HUB, fetch
 
-_EXPORTER = ("onnx", "onnxscript")
+HUB = "hf://"
+"""How addresses of the Hugging Face hub begin: hf://org/name, or hf://org/name@revision."""
+_HUB_FILES = ["*.safetensors", "*.json", "*.onnx", "*.xml", "*.bin"]
 _log = logging.getLogger("tdseg")
 
 
@@ -105,15 +105,13 @@ def load(
         ConfigError: an unknown name or device, an option that does not fit, or a runtime that is not installed.
         WeightsError: a file that is damaged, of another program, or not safe to open.
     """
-    artifact = resolve(name_or_path)
     if runtime == "torch":
-        return artifact.load(make_subnetwork).to(resolve_device(device))
+        return resolve(name_or_path).load(make_subnetwork).to(resolve_device(device))
     if make_subnetwork is not None:
         raise ConfigError(
             f"runtime {runtime} with make_subnetwork", expected="runtime torch", do="leave one of them out"
         )
-    execution = Execution(device=device, runtime=runtime, threads=threads)
-    return open_network(artifact, execution, size=size, workers=workers)
+    return prepare(name_or_path, Execution(device, runtime, threads), size=size, workers=workers)
 
 
 def prepare(
@@ -134,7 +132,7 @@ def prepare(
         ConfigError: a network of another runtime than asked for; and as `load`.
     """
     if isinstance(model, str | Path):
-        return open_network(resolve(model), execution, size=size, workers=workers)
+        return _open(resolve(model), execution, size, workers)
     runtime = "torch" if isinstance(model, TDNet) else model.runtime
     if execution.runtime not in ("auto", runtime):
         raise ConfigError(
@@ -165,7 +163,37 @@ def resolve(name_or_path: str | Path) -> Artifact:
     return Artifact(name, path, None)
 
 
-def choose(artifact: Artifact, execution: Execution) -> RuntimeName:
+def parse_address(address: str) -> tuple[str, str | None]:
+    """The repository, "org/name", and the revision of an address; None: the newest."""
+    repository, _, revision = address.removeprefix(HUB).partition("@")
+    return repository, revision or None
+
+
+def fetch(address: str) -> Path:
+    """The folder of a repository, downloaded if it is not here yet.
+
+    Args:
+        address: hf://org/name, or hf://org/name@revision.
+
+    Raises:
+        ConfigError: huggingface_hub is not installed.
+        WeightsError: there is no such repository or revision, or it cannot be reached.
+    """
+    require("huggingface_hub", extra="hub")
+    from huggingface_hub import snapshot_download
+
+    repository, revision = parse_address(address)
+    try:
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=_HUB_FILES))
+    except (OSError, ValueError) as error:  # all of the hub's errors are one of these
+        raise WeightsError(
+            f"{address}: {str(error).splitlines()[0]}",
+            expected="hf://org/name or hf://org/name@revision, and a connection to the hub",
+            do="check the name, or download the files and give their folder",
+        ) from None
+
+
+def _choose(artifact: Artifact, execution: Execution) -> RuntimeName:
     """The runtime for weights: the one asked for, or for "auto" the fastest one that has what is asked for.
 
     Raises:
@@ -185,11 +213,9 @@ def choose(artifact: Artifact, execution: Execution) -> RuntimeName:
     return chosen
 
 
-def open_network(
-    artifact: Artifact, execution: Execution, *, size: tuple[int, int] | None = None, workers: int = 1
-) -> Network:
+def _open(artifact: Artifact, execution: Execution, size: tuple[int, int] | None, workers: int) -> Network:
     """The network of an artifact in the runtime chosen; see `load`."""
-    runtime = choose(artifact, execution)
+    runtime = _choose(artifact, execution)
     weights, graph = artifact.weights, artifact.graph
     if weights is None:
         assert graph is not None, "an artifact has one of them"
@@ -236,11 +262,10 @@ def _compiled() -> Path | None:
 
 def _exported(model: TDNet, weights: Path, size: tuple[int, int], runtime: RuntimeName) -> Path:
     """The export of the weights in a file, from the cache or made now."""
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
-    folder = cache_folder() / f"{weights.stem}-{digest}-{size[0]}x{size[1]}-{__version__}"
+    folder = cache_folder() / f"{weights.stem}-{checksum(weights)[:16]}-{size[0]}x{size[1]}-{__version__}"
     if is_exported(folder):
         return folder
-    require(*_EXPORTER, runtime)
+    require("onnx", "onnxscript", runtime)
     from tdseg.export import export
 
     _log.info("exporting %s at %dx%d; this is done once", weights.stem, *size)

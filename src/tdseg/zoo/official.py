@@ -17,9 +17,8 @@ from tdseg.errors import ConfigError, OutputError, WeightsError
 from tdseg.masks import classes
 from tdseg.models.tdnet import TDNet
 from tdseg.zoo.catalog import model_config
-from tdseg.zoo.checkpoint import write_model
+from tdseg.zoo.checkpoint import mismatches, save
 from tdseg.zoo.official_keys import LEFT, Entry, key_table
-from tdseg.zoo.tensors import mismatches
 
 _MOST_NORM = 4096
 CONVERTIBLE = ("psp18", "psp50", "psp101", "td2-fa18", "td2-psp50", "td4-psp18")
@@ -61,9 +60,7 @@ def convert(
         raise ConfigError(
             f"model {model!r} to convert", expected=f"one of {', '.join(CONVERTIBLE)}", do="name the model of the file"
         )
-    if model.startswith("td"):
-        memory_stride = 4 if memory_stride is None else memory_stride
-    elif memory_stride is not None:
+    if memory_stride is not None and not model.startswith("td"):
         raise ConfigError(
             f"memory_stride={memory_stride} for {model}", expected="a model with memory", do="leave it out"
         )
@@ -86,60 +83,54 @@ def convert(
         entry.put(state[entry.theirs].float(), whole[entry.ours])
     network.load_state_dict(whole, assign=True)
     about = {"converted_from": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
-    write_model(network, target, dtype=torch.float32, about=about)
+    save(network, target, about=about)
     return config
 
 
 def _read(path: Path) -> dict[str, Tensor]:
     """The state dict in a checkpoint, without the prefixes of the training code."""
-    expected = "a checkpoint of the official TDNet code, written by torch.save"
+
+    def refused(why: str | None, do: str) -> WeightsError:
+        expected = "a checkpoint of the official TDNet code, written by torch.save"
+        return WeightsError(f"{path}: {why}", expected=expected, do=do)
+
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise WeightsError(f"{path}: {error.strerror}", expected=expected, do="check the path") from None
+        raise refused(error.strerror, "check the path") from None
     except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path}: not opened, it holds more than tensors, or no tensors at all ({_first_line(error)})",
-            expected=expected,
-            do="do not trust the file: opening such a checkpoint in full can run code",
+        raise refused(
+            f"not opened, it holds more than tensors, or no tensors at all ({_first_line(error)})",
+            "do not trust the file: opening such a checkpoint in full can run code",
         ) from None
     except Exception as error:  # torch raises what it meets: RuntimeError, EOFError, KeyError, ...
-        raise WeightsError(
-            f"{path}: damaged ({type(error).__name__}: {_first_line(error)})", expected=expected, do="download it again"
-        ) from None
+        raise refused(f"damaged ({type(error).__name__}: {_first_line(error)})", "download it again") from None
     state = data.get("model_state", data) if isinstance(data, dict) else data
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise WeightsError(f"{path}: no state dict of tensors in it", expected=expected, do="give another file")
+        raise refused("no state dict of tensors in it", "give another file")
     named = {str(key).removeprefix("module."): value for key, value in state.items()}
     if len(named) < len(state):
-        raise WeightsError(
-            f"{path}: some keys twice, with and without 'module.'", expected=expected, do="keep one of each"
-        )
+        raise refused("some keys twice, with and without 'module.'", "keep one of each")
     return named
 
 
 def _config(
     path: Path, model: str, state: dict[str, Tensor], num_classes: int, memory_stride: int | None
 ) -> ModelConfig:
-    known = num_classes == len(classes.CITYSCAPES_CLASSES)
-    temporal: dict[str, Any] = {"memory_stride": memory_stride}
-    norm = state.get("layer_norm1.ln.weight")
-    if norm is not None and norm.ndim == 2 and max(norm.shape) <= _MOST_NORM and min(norm.shape) > 0:
-        temporal |= {"norm": "layer", "norm_size": tuple(norm.shape)}
-    elif model.startswith("td"):
-        found = "missing" if norm is None else str(tuple(norm.shape))
-        raise WeightsError(
-            f"{path}: layer_norm1.ln.weight {found}",
-            expected=f"the height and width of a feature map, up to {_MOST_NORM}",
-            do="name the right --model, or give the file whole",
-        )
-    return model_config(
-        model,
-        num_classes=num_classes,
-        classes=classes.CITYSCAPES_CLASSES if known else (),
-        palette=classes.CITYSCAPES_PALETTE if known else (),
-        **(temporal if model.startswith("td") else {}),
-    )
+    fields: dict[str, Any] = {}
+    if model.startswith("td"):
+        norm = state.get("layer_norm1.ln.weight")
+        if norm is None or norm.ndim != 2 or not 0 < min(norm.shape) <= max(norm.shape) <= _MOST_NORM:
+            raise WeightsError(
+                f"{path}: layer_norm1.ln.weight {'missing' if norm is None else tuple(norm.shape)}",
+                expected=f"the height and width of a feature map, up to {_MOST_NORM}",
+                do="name the right --model, or give the file whole",
+            )
+        stride = 4 if memory_stride is None else memory_stride
+        fields = {"memory_stride": stride, "norm": "layer", "norm_size": tuple(norm.shape)}
+    if num_classes == len(classes.CITYSCAPES_CLASSES):
+        fields |= {"classes": classes.CITYSCAPES_CLASSES, "palette": classes.CITYSCAPES_PALETTE}
+    return model_config(model, num_classes=num_classes, **fields)
 
 
 def _pyramids(config: ModelConfig, state: dict[str, Tensor]) -> int:

@@ -144,9 +144,8 @@ def _teacher(ours: str, config: ModelConfig, pyramids: int) -> Iterator[Entry]:
 
 
 def _psp_backbone(ours: str, config: ModelConfig, n: str) -> Iterator[Entry]:
-    deep = config.subnet != "psp18"
     depth = int(config.subnet.removeprefix("psp"))
-    yield from _resnet(f"{ours}.backbone", f"pretrained{n}", depth, deep_stem=deep, shortcut=deep)
+    yield from _resnet(f"{ours}.backbone", f"pretrained{n}", depth, shortcut=depth > 18)
 
 
 def _level_width(config: ModelConfig) -> int:
@@ -155,7 +154,7 @@ def _level_width(config: ModelConfig) -> int:
 
 
 def _fanet(ours: str, n: str) -> Iterator[Entry]:
-    yield from _resnet(f"{ours}.backbone", f"pretrained{n}", 18, deep_stem=False, shortcut=True)
+    yield from _resnet(f"{ours}.backbone", f"pretrained{n}", 18, shortcut=True)
     suffix = f"_{n}" if n else ""
     for level, theirs, read in ((64, 32, ("up",)), (32, 16, ("up", "smooth")), (16, 8, ("up",)), (8, 4, ("smooth",))):
         for layer, name in (*_ATTENTION, *((name, name) for name in read)):
@@ -163,12 +162,13 @@ def _fanet(ours: str, n: str) -> Iterator[Entry]:
             yield from _conv_norm(f"{ours}.attend{level}.{layer}", f"{module}.conv", f"{module}.bn")
 
 
-def _resnet(ours: str, theirs: str, depth: int, *, deep_stem: bool, shortcut: bool) -> Iterator[Entry]:
+def _resnet(ours: str, theirs: str, depth: int, *, shortcut: bool) -> Iterator[Entry]:
     """`shortcut`: the first stage, too, has a convolution beside its first block."""
-    stem = [("conv1.0", "conv1.1"), ("conv1.3", "conv1.4"), ("conv1.6", "bn1")] if deep_stem else [("conv1", "bn1")]
+    layout = LAYOUTS[depth]
+    deep = [("conv1.0", "conv1.1"), ("conv1.3", "conv1.4"), ("conv1.6", "bn1")]
+    stem = deep if layout.bottleneck else [("conv1", "bn1")]
     for i, (conv, norm) in enumerate(stem):
         yield from _conv_norm(f"{ours}.stem.{i}", f"{theirs}.{conv}", f"{theirs}.{norm}")
-    layout = LAYOUTS[depth]
     for stage, blocks in enumerate(layout.blocks):
         for block in range(blocks):
             mine, other = f"{ours}.stages.{stage}.{block}", f"{theirs}.layer{stage + 1}.{block}"
