@@ -19,7 +19,6 @@ from tdseg.export.triton import CONFIG, triton_config
 from tdseg.export.write import OPSET, save_onnx, save_openvino, trace
 from tdseg.files import whole_folder, write_whole
 from tdseg.measure.deviation import Candidate
-from tdseg.models.path import NetworkPath
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.exported import READERS, open_exported
 from tdseg.runtime.manifest import (
@@ -155,7 +154,7 @@ def _request(
     require(*_PACKAGES, *_checkers(target), *(("nncf",) if precision == "int8" else ()))
     least = AGREEMENT[precision] if agreement is None else agreement
     own = network.config.size
-    fitting = check_size(size or own, own, multiple_of=_stride(network) if dynamic else 1)
+    fitting = check_size(size or own, own, multiple_of=network.path(0).subnet.stride if dynamic else 1)
     return _Request(target, precision, fitting, dynamic, stateful, least)
 
 
@@ -181,11 +180,10 @@ def _write(network: TDNet, request: _Request, footage: Footage, folder: Path) ->
     """The graph and what goes with it; the manifest says all but how it compares."""
     config = network.config
     fused = network.fuse()
-    paths = [path for path in fused.paths if isinstance(path, NetworkPath)]
-    stride = _stride(network)
+    stride = network.path(0).subnet.stride
     half = request.precision == "fp16" and request.target == "onnx"
     image, logits, memory = _tensors(config, stride, request.size, half=half)
-    graphs = [StepGraph(path, config) for path in paths]
+    graphs = [StepGraph(fused.path(index), config) for index in range(len(fused.paths))]
     met = calibration(graphs, footage, request.size, memory) if request.precision == "int8" else []
     seen = _tensors(config, stride, _traced_size(stride), half=half) if request.dynamic else (image, logits, memory)
     traced = [trace(graph.half() if half else graph, *seen, dynamic=request.dynamic) for graph in graphs]
@@ -230,12 +228,6 @@ def _write_graph(model: Any, manifest: Manifest, folder: Path) -> None:
     save_openvino(model, folder / manifest.graph, half=half)
     if manifest.stateful:
         save_openvino(model, folder / manifest.stateful, half=half, inside=manifest.memory)
-
-
-def _stride(network: TDNet) -> int:
-    path = network.paths[0]
-    assert isinstance(path, NetworkPath)
-    return path.subnet.stride
 
 
 def _traced_size(stride: int) -> tuple[int, int]:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from tdseg.models.path import NetworkPath
 from tdseg.models.propagation import TDNetState
 from tdseg.models.subnets import SubFeature
 from tdseg.models.tdnet import TDNet
@@ -52,8 +51,7 @@ def merging_multiply_adds(model: TDNet, size: tuple[int, int]) -> int:
     """
     twin, x, state = _twin(model, size)
     total = 0
-    for path in twin.paths:
-        assert isinstance(path, NetworkPath)
+    for path in map(twin.path, range(len(twin.paths))):
         with FlopCounterMode(display=False) as turn:
             code = path.encode(x).code
             path.turn(code, state.memory)

@@ -80,6 +80,12 @@ class TDNet(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
+    def path(self, path: int) -> NetworkPath:
+        """The path that runs when it is the turn of `path`, any number from 0 on; shared ones are the same."""
+        module = self.paths[path % len(self.paths)]
+        assert isinstance(module, NetworkPath)
+        return module
+
     def normalize(self, images: Tensor) -> Tensor:
         """uint8 RGB images (..., 3, H, W) -> float network input of the same shape, on the model's device."""
         x = images.to(self.mean.device, non_blocking=True).to(self.mean.dtype)  # cast where it is fast
@@ -105,7 +111,7 @@ class TDNet(nn.Module):
             ConfigError: x has another shape, is below 64 pixels, or is not normalised.
         """
         self._check_frames(x, 4)
-        return self._path(path).encode(x)
+        return self.path(path).encode(x)
 
     def advance(self, encoded: Encoded, state: TDNetState) -> tuple[Tensor, TDNetState]:
         """The rest of a step, in turn, at the resolution of the head.
@@ -156,7 +162,7 @@ class TDNet(nn.Module):
             raise ConfigError(f"score={score!r}", expected="'all' or 'last'", do="choose one of them")
         logits, sub, aux = [], [], []
         for t, encoded in enumerate(self._encode_clip(frames, state.path, batch_paths), 1):
-            path = self._path(state.path)
+            path = self.path(state.path)
             scores, state = self._turn(encoded, state, scored=score == "all" or t == frames.shape[1])
             if scores is None:
                 continue
@@ -187,14 +193,9 @@ class TDNet(nn.Module):
                 module.fuse()
         return fused.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
-    def _path(self, path: int) -> NetworkPath:
-        module = self.paths[path % len(self.paths)]
-        assert isinstance(module, NetworkPath)
-        return module
-
     def _turn(self, encoded: Encoded, state: TDNetState, *, scored: bool = True) -> tuple[Tensor | None, TDNetState]:
         """The recurrence: the path whose turn it is meets the memory, and the next one has its turn."""
-        path, memory = self._path(state.path), state.memory
+        path, memory = self.path(state.path), state.memory
         if not memory:
             memory = path.propagation.empty(encoded.code.value)
         elif not path.propagation.fits(memory, encoded.code.value):
@@ -210,12 +211,12 @@ class TDNet(nn.Module):
     def _encode_clip(self, frames: Tensor, first: int, batch_paths: bool) -> Iterable[Encoded]:
         count = frames.shape[1]
         if not batch_paths:
-            return (self._path(first + t).encode(frames[:, t]) for t in range(count))
+            return (self.path(first + t).encode(frames[:, t]) for t in range(count))
         encodings: dict[int, Encoded] = {}
         period = len(self.paths)
         for offset in range(min(period, count)):
             times = range(offset, count, period)
-            joint = self._path(first + offset).encode(frames[:, offset::period].transpose(0, 1).flatten(0, 1))
+            joint = self.path(first + offset).encode(frames[:, offset::period].transpose(0, 1).flatten(0, 1))
             leaves, spec = tree_flatten(joint)
             alike = [torch.split(x, len(frames)) if isinstance(x, Tensor) else [x] * len(times) for x in leaves]
             encodings.update(zip(times, (tree_unflatten(part, spec) for part in zip(*alike, strict=True)), strict=True))

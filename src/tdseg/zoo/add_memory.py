@@ -7,7 +7,6 @@ from torch import nn
 
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
-from tdseg.models.path import NetworkPath
 from tdseg.models.propagation.motion import MotionEncoder
 from tdseg.models.tdnet import TDNet
 
@@ -35,8 +34,7 @@ def add_memory(model: TDNet, *, frames: int = 4) -> TDNet:
         raise ConfigError(
             f"add_memory to {known.name}", expected="a per-frame model of list_models()", do="choose such a model"
         )
-    source = model.paths[0]
-    assert isinstance(source, NetworkPath)
+    source = model.path(0)
     config = ModelConfig.parse(
         known.model_dump()
         | {
@@ -50,8 +48,7 @@ def add_memory(model: TDNet, *, frames: int = 4) -> TDNet:
         where=f"add_memory with frames={frames}",
     )
     remembering = TDNet(config).eval()
-    path = remembering.paths[0]
-    assert isinstance(path, NetworkPath)
+    path = remembering.path(0)
     assert isinstance(path.encoder, MotionEncoder)
     missing, _ = path.load_state_dict(source.state_dict(), strict=False)
     if not all(key.startswith(("encoder.", "propagation.")) for key in missing):
