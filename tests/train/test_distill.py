@@ -15,9 +15,9 @@ from tdseg.models.head import Head
 from tdseg.models.layers import resize
 from tdseg.models.subnets.pspnet import PSPSubNetwork
 from tdseg.models.tdnet import TDNet
-from tdseg.train.distill import Distiller, divergence, load_teacher, paths_of
+from tdseg.train.distill import Distiller, divergence, paths_of
 from tdseg.train.recipe import Distillation
-from tdseg.train.teacher import Answer, AveragedTeacher, PerFrameTeacher, group_masks, groups_of
+from tdseg.train.teacher import Answer, AveragedTeacher, PerFrameTeacher, group_masks, groups_of, load_teacher
 from tdseg.zoo.catalog import create_model, model_config
 from tdseg.zoo.checkpoint import save
 from tdseg.zoo.load import load

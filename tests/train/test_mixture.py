@@ -32,20 +32,20 @@ def mixture(camvid: Path, seed: int = 0, cache: Any = "memory", weights: tuple[f
 def test_a_clip_is_a_function_of_seed_step_and_place(camvid: Path) -> None:
     """Whatever was drawn before it, and whatever is kept."""
     forward, backward = mixture(camvid), mixture(camvid, cache="none")
-    there = {(step, place): forward.draw(step, place) for step in range(4) for place in range(3)}
+    there = {(step, place): forward[step, place] for step in range(4) for place in range(3)}
     for step, place in reversed(there):
-        drawn, expected = backward.draw(step, place), there[step, place]
+        drawn, expected = backward[step, place], there[step, place]
         assert drawn.seed == expected.seed
         assert drawn.clip is not None
         assert expected.clip is not None
         assert torch.equal(drawn.clip.frames, expected.clip.frames)
     assert len({drawn.seed for drawn in there.values()}) == len(there)
-    assert mixture(camvid, seed=1).draw(0, 0).seed != there[0, 0].seed
+    assert mixture(camvid, seed=1)[0, 0].seed != there[0, 0].seed
 
 
 def test_sources_are_drawn_by_weight(camvid: Path) -> None:
     data = mixture(camvid)
-    clips = [data.draw(0, place).clip for place in range(400)]
+    clips = [data[0, place].clip for place in range(400)]
     lengths = Counter(len(clip.frames) for clip in clips if clip is not None)
     assert 260 < lengths[1] < 340
     assert lengths[1] + lengths[3] == 400

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from tdseg.train.optim import Average, lr_factor, make_optimizer, set_lr
+from tdseg.train.optim import Average, lr_factor, make_optimizer
 from tdseg.train.recipe import Optimizer
 from tdseg.zoo.catalog import create_model
 
@@ -44,9 +44,8 @@ def test_groups(kind: str) -> None:
     model.get_submodule("paths.1.subnet").requires_grad_(False)
     fields = config(kind=kind, backbone_lr=0.001, weight_decay=0.5)
     optimizer = make_optimizer(model, fields)
-    set_lr(optimizer, 0.1)
     found = {
-        id(parameter): (group["lr"], group["weight_decay"])
+        id(parameter): (group["peak_lr"] * 0.1, group["weight_decay"])
         for group in optimizer.param_groups
         for parameter in group["params"]
     }

@@ -35,7 +35,6 @@ class Board(Watcher):
 
     def start(self, run: Run) -> None:
         """Open a file of events."""
-        self.close()
         self._frames = run.recipe.batch * run.recipe.length
         self._colors = color_table(run.model.config.palette)
         with self._surviving():

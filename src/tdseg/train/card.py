@@ -33,15 +33,13 @@ class Card(Watcher):
 
     def start(self, run: Run) -> None:
         """Note what is trained, on how much."""
-        self._run = run
+        self._run, self._seconds = run, 0.0
         self._data = describe_data(run.recipe)
-        self._seconds, self._number = 0.0, run.start
         self._figures: tuple[int, dict[str, Any]] | None = None
 
     def step(self, step: Step) -> None:
         """Add up the time."""
         self._seconds += step.seconds
-        self._number = step.number
 
     def evaluated(self, number: int, figures: dict[str, Any], examples: list[Example]) -> None:
         """Keep the newest figures."""
@@ -91,10 +89,8 @@ What it leaves out has the defaults of tdseg {__version__}.
 """
 
     def _time(self) -> str:
-        start = self._run.start
-        spent = timedelta(seconds=round(self._seconds))
-        since = f", of which {start} in former processes whose time is not counted" if start else ""
-        return f"{spent} for {self._number} steps{since}"
+        since = f", of which {self._run.start} in former processes whose time is not counted" if self._run.start else ""
+        return f"{timedelta(seconds=round(self._seconds))} for {self._run.recipe.steps} steps{since}"
 
     def _figures_text(self) -> str:
         if self._figures is None:

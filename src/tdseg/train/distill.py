@@ -5,20 +5,12 @@ Hu et al., "Temporally Distributed Networks for Fast Video Semantic Segmentation
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
-import torch
 from torch import Tensor
 
 from tdseg.config import ModelConfig
-from tdseg.errors import ConfigError
-from tdseg.masks.classes import class_difference
 from tdseg.models.tdnet import ClipOutput
-from tdseg.train.hugging_face import load_hugging_face
 from tdseg.train.recipe import Distillation
-from tdseg.train.teacher import AveragedTeacher, ClipTeacher, PerFrameTeacher, Teacher, groups_of, resize_frames
-from tdseg.zoo.load import HUB, load
+from tdseg.train.teacher import Teacher, resize_frames
 
 _EPSILON = 1e-8
 
@@ -30,7 +22,7 @@ class Distiller:
 
     Args:
         config: weights and temperature.
-        teacher: of `load_teacher`.
+        teacher: of `tdseg.train.teacher.load_teacher`.
         student: its configuration.
     """
 
@@ -60,39 +52,6 @@ class Distiller:
         return terms
 
 
-def load_teacher(
-    config: Distillation, student: ModelConfig, *, per_frame: Path | None = None, device: torch.device | str = "cpu"
-) -> Teacher:
-    """The teacher that a recipe names, frozen.
-
-    Args:
-        config: names it, and says how it is asked.
-        student: configuration of the model that learns.
-        per_frame: file of the model that "per-frame" stands for.
-        device: where it runs.
-
-    Raises:
-        ConfigError: an unknown name, other classes than the student's, or paths that its channels cannot be cut for.
-        WeightsError: weights that cannot be read, or are not those of a segmentation model.
-    """
-    name = str(per_frame) if config.teacher == "per-frame" and per_frame else config.teacher
-    teacher: Teacher
-    if name.startswith(HUB) or Path(name).is_dir():
-        teacher = theirs = load_hugging_face(name, device)
-        _check_classes(name, student, theirs.classes or theirs.num_classes)
-    else:
-        model = load(name).to(device)
-        _check_classes(name, student, model.config.classes or model.config.num_classes)
-        if model.config.paths > 1:
-            teacher = ClipTeacher(model)
-        else:
-            groups = groups_of(student) if config.grouped and config.sub else None
-            teacher = PerFrameTeacher(model, groups, scaled=config.scaled)
-    if config.scales == (1.0,) and not config.flip:
-        return teacher
-    return AveragedTeacher(teacher, config.scales, flip=config.flip)
-
-
 def divergence(teacher: Tensor, student: Tensor, temperature: float = 1.0) -> Tensor:
     """KL(T ‖ S) = Σ_c T log(T / S), the mean over pixels, with 1e-8 added to both softmaxes as in the released code.
 
@@ -109,12 +68,3 @@ def paths_of(output: ClipOutput, paths: int) -> list[int]:
     """The path that ran each of the scored frames of a clip, given the student's number of paths."""
     scored = output.logits.shape[1]
     return [(output.state.path - scored + frame) % paths for frame in range(scored)]
-
-
-def _check_classes(name: str, student: ModelConfig, theirs: Sequence[str] | int) -> None:
-    if apart := class_difference(student.classes or student.num_classes, theirs):
-        raise ConfigError(
-            f"teacher {name}: {apart}",
-            expected="the classes of the student, in the same order",
-            do="choose a teacher that was trained on the classes of the data",
-        )

@@ -21,6 +21,7 @@ from tdseg.system import require
 from tdseg.train.watch import Warn
 from tdseg.zoo.checkpoint import mismatches
 from tdseg.zoo.load import load
+from tdseg.zoo.official import read_state_dict
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -39,13 +40,14 @@ def initialise(model: TDNet, source: str, warn: Warn) -> None:
     """
     if source == "none":
         return
+    paths = [model.path(index) for index in range(model.config.distinct_paths)]
     if source == "imagenet":
-        for path in _paths(model):
+        for path in paths:
             lite = _backbone(path, EfficientNetLite, source)
             lite.load_imagenet(_imagenet_lite(lite.variant))
     elif source.endswith(".pth"):
-        weights = _read_pth(Path(source))
-        for path in _paths(model):
+        weights = read_state_dict(Path(source), expected="a state dict of a ResNet, as torchvision's .pth files hold")
+        for path in paths:
             _load_resnet(_backbone(path, ResNet, source), weights, source)
     else:
         trained = load(source)
@@ -58,8 +60,8 @@ def initialise(model: TDNet, source: str, warn: Warn) -> None:
         if trained.config.paths == model.config.paths:
             _fine_tune(model, trained, source, warn)
         else:
-            for path in _paths(model):
-                _from_per_frame(path, _paths(trained)[0], source, warn)
+            for path in paths:
+                _from_per_frame(path, trained.path(0), source, warn)
 
 
 def _fine_tune(model: TDNet, trained: TDNet, source: str, warn: Warn) -> None:
@@ -94,8 +96,10 @@ def _from_per_frame(path: NetworkPath, source: NetworkPath, name: str, warn: War
     """
     group = path.subnet.first // path.subnet.kept if isinstance(path.subnet, PSPSubNetwork) else 0
     theirs = source.subnet.state_dict()
-    rows = {key: _rows(theirs[key], mine, group) for key, mine in path.subnet.state_dict().items()}
-    path.subnet.load_state_dict(rows)
+    for key, mine in path.subnet.state_dict().items():
+        if theirs[key].shape != mine.shape:
+            theirs[key] = theirs[key].narrow(0, group * len(mine), len(mine))
+    path.subnet.load_state_dict(theirs)
     encoder, value = path.encoder, path.encoder.value
     assert isinstance(value, nn.Conv2d)
     hidden = source.head.hidden.state_dict()
@@ -121,11 +125,6 @@ def _from_per_frame(path: NetworkPath, source: NetworkPath, name: str, warn: War
         hop.bias.zero_()
 
 
-def _rows(theirs: Tensor, mine: Tensor, group: int) -> Tensor:
-    """The group's part of a tensor along its first axis; all of it where the shapes are the same."""
-    return theirs if theirs.shape == mine.shape else theirs[group * len(mine) : (group + 1) * len(mine)]
-
-
 def _new_classes(source: str, ours: int, theirs: int) -> str:
     return f"init {source}: it has {theirs} outputs, not {ours}; the last layer starts anew"
 
@@ -149,20 +148,6 @@ def _backbone(path: NetworkPath, kind: type[Net], source: str) -> Net:
     return backbone
 
 
-def _read_pth(path: Path) -> dict[str, Tensor]:
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a strange file makes of torch.load; nothing in it was executed
-        raise WeightsError(
-            f"{path}: not readable as plain weights ({' '.join(str(error).split())[:120]})",
-            expected="a state dict of a ResNet, as torchvision's .pth files hold",
-            do="check the path, or download the file again",
-        ) from None
-    if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise WeightsError(f"{path}: not a state dict", expected="names and tensors", do="save model.state_dict()")
-    return dict(weights)
-
-
 def _load_resnet(backbone: ResNet, weights: Mapping[str, Tensor], source: str) -> None:
     """Load the layout of torchvision, and of the ResNets with three convolutions in the stem; fc is knowingly left."""
     ours = {_torchvision_key(key): value for key, value in backbone.state_dict().items()}
@@ -179,16 +164,8 @@ def _load_resnet(backbone: ResNet, weights: Mapping[str, Tensor], source: str) -
 
 def _torchvision_key(key: str) -> str:
     """conv1.weight of stem.0.conv.weight, layer2.0.bn1.bias of stages.1.0.layers.0.norm.bias, and so on."""
-    kinds = {"conv": ("conv", "0"), "norm": ("bn", "1")}
-    parts = key.split(".")
-    if parts[0] == "stem":
-        _, index, layer, tensor = parts
-        return f"{kinds[layer][0]}{int(index) + 1}.{tensor}"
-    block = f"layer{int(parts[1]) + 1}.{parts[2]}"
-    if parts[3] == "shortcut":
-        return f"{block}.downsample.{kinds[parts[4]][1]}.{parts[5]}"
-    return f"{block}.{kinds[parts[5]][0]}{int(parts[4]) + 1}.{parts[6]}"
-
-
-def _paths(model: TDNet) -> list[NetworkPath]:
-    return [path for path in model.paths if isinstance(path, NetworkPath)]
+    *place, index, layer, tensor = key.split(".")
+    block = f"layer{int(place[1]) + 1}.{place[2]}." if place[1:] else ""
+    if index == "shortcut":
+        return f"{block}downsample.{int(layer == 'norm')}.{tensor}"
+    return f"{block}{'bn' if layer == 'norm' else 'conv'}{int(index) + 1}.{tensor}"

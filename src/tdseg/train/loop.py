@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,27 +22,19 @@ from tdseg.measure.evaluate import evaluate, open_evaluation
 from tdseg.models.tdnet import TDNet
 from tdseg.system import __version__
 from tdseg.train.checkpoints import check_same_run, latest_checkpoint, save_checkpoint
-from tdseg.train.distill import Distiller, load_teacher
+from tdseg.train.distill import Distiller
 from tdseg.train.init import initialise
 from tdseg.train.mixture import Mixture
 from tdseg.train.recipe import Recipe
 from tdseg.train.supply import Problems, Supply, supplies
+from tdseg.train.teacher import load_teacher
 from tdseg.train.trainer import Trainer, make_fabric, make_network
-from tdseg.train.watch import Example, RankWarnings, Run, Step, Watcher, Watchers
+from tdseg.train.watch import Example, Run, Step, Warn, Watcher
 from tdseg.zoo.checkpoint import WEIGHTS, save
 
 PER_FRAME = "per-frame"
 """Folder of the first stage in that of the run."""
 _EXAMPLES = 4
-
-
-class _Stage(NamedTuple):
-    """One training of a run."""
-
-    recipe: Recipe
-    output: Path
-    init: str
-    """As Recipe.init: of the second stage, the file of the first."""
 
 
 def fit(recipe: Recipe, output: Path, *, resume: bool = False, watchers: Sequence[Watcher] = ()) -> TDNet:
@@ -69,41 +62,55 @@ def fit(recipe: Recipe, output: Path, *, resume: bool = False, watchers: Sequenc
         OutputError: the model cannot be written.
         KeyboardInterrupt: asked to end by SIGINT or SIGTERM, after the step at hand and with a checkpoint of it.
     """
-    stages = [_Stage(recipe, output, recipe.init)]
+    stages = [(recipe, output, recipe.init)]
     if recipe.per_frame is not None:
         first, folder = recipe.first_stage(), output / PER_FRAME
-        stages = [_Stage(first, folder, first.init), _Stage(recipe, output, str(folder / WEIGHTS))]
-    for stage in stages:
-        if not resume and ((stage.output / "checkpoints").exists() or (stage.output / WEIGHTS).exists()):
-            raise ConfigError(
-                f"{stage.output} holds a run", expected="an empty folder", do="add --resume or choose another"
-            )
-    for stage in stages:
-        if stage is not stages[-1] and (stage.output / WEIGHTS).is_file():
+        stages = [(first, folder, first.init), (recipe, output, str(folder / WEIGHTS))]
+    for _, folder, _ in stages:
+        if not resume and ((folder / "checkpoints").exists() or (folder / WEIGHTS).exists()):
+            raise ConfigError(f"{folder} holds a run", expected="an empty folder", do="add --resume or choose another")
+    for stage, folder, init in stages:
+        if folder != output and (folder / WEIGHTS).is_file():
             continue  # a finished first stage
-        fabric = make_fabric(stage.recipe.precision)
-        told = Watchers(watchers if fabric.is_global_zero else [RankWarnings(fabric.global_rank)])
+        fabric = make_fabric(stage.precision)
+        told = watchers if fabric.is_global_zero else ()
         try:
             with _end_requested() as asked:
-                model = _train(stage, fabric, told, asked, resume=resume)
+                model = _train(stage, folder, init, fabric, told, asked, resume=resume)
             fabric.barrier()
         finally:
-            told.close()
+            for watcher in told:
+                watcher.close()
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return model
 
 
-def _train(stage: _Stage, fabric: Fabric, told: Watcher, asked: Callable[[], bool], *, resume: bool) -> TDNet:
-    """One stage; see `fit`."""
-    recipe, output, init = stage
+def _train(
+    recipe: Recipe,
+    output: Path,
+    init: str,
+    fabric: Fabric,
+    told: Sequence[Watcher],
+    asked: Callable[[], bool],
+    *,
+    resume: bool,
+) -> TDNet:
+    """One stage, which starts from `init`; see `fit`."""
+
+    def warn(message: str) -> None:
+        for watcher in told:
+            watcher.warn(message)
+        if not fabric.is_global_zero:
+            print(f"process {fabric.global_rank}: {message}", file=sys.stderr)
+
     places = _share(recipe, fabric)
-    checkpoint = _newest(output / "checkpoints", recipe, fabric, told) if resume else None
+    checkpoint = _newest(output / "checkpoints", recipe, fabric, warn) if resume else None
     mixture = Mixture(recipe.sources, recipe.seed, recipe.cache, fabric.device)
     network = make_network(recipe, mixture)
     validation = _validation(recipe, network) if fabric.is_global_zero else None
     if checkpoint is None:
-        initialise(network, init, told.warn)
+        initialise(network, init, warn)
     shares = mixture.class_shares() if recipe.losses.balance else torch.ones(len(mixture.classes))
     trainer = Trainer(recipe, fabric, network, shares, _distiller(recipe, output, network, fabric))
     start = 0
@@ -111,13 +118,20 @@ def _train(stage: _Stage, fabric: Fabric, told: Watcher, asked: Callable[[], boo
         trainer.restore(checkpoint)
         start = checkpoint["step"]
         del checkpoint
-    told.start(Run(recipe, output, start, trainer.average.model))
+    for watcher in told:
+        watcher.start(Run(recipe, output, start, trainer.average.model))
 
-    batches = supplies(recipe, mixture, places, start, fabric.device, told.warn)
-    for done, stop in _steps(trainer, batches, start, told, asked):
-        last = done == recipe.steps
+    batches = supplies(recipe, mixture, places, start, fabric.device, warn)
+    problems = Problems(warn if fabric.is_global_zero else lambda _: None)
+    for step, stop in _steps(trainer, batches, start, problems, asked):
+        for watcher in told:
+            watcher.step(step)
+        done, last = step.number, step.number == recipe.steps
         if fabric.is_global_zero and (done % recipe.checkpoint_every == 0 or last or stop):
-            _save(output / "checkpoints", done, trainer, told)
+            try:
+                save_checkpoint(output / "checkpoints", done, trainer.state())
+            except OutputError as error:  # a full disk: the work goes on, and the next may succeed
+                warn(f"{error.got}; {error.do}")
         if stop:
             raise KeyboardInterrupt(f"stopped after step {done} of {recipe.steps}; --resume goes on from there")
         if validation is not None and recipe.evaluate_every and done % recipe.evaluate_every == 0 and not last:
@@ -128,32 +142,32 @@ def _train(stage: _Stage, fabric: Fabric, told: Watcher, asked: Callable[[], boo
 
 
 def _steps(
-    trainer: Trainer, batches: Iterator[Supply], start: int, told: Watcher, asked: Callable[[], bool]
-) -> Iterator[tuple[int, bool]]:
-    """Train from step `start` on: after each step, how many are done, and whether a process was asked to end."""
+    trainer: Trainer, batches: Iterator[Supply], start: int, problems: Problems, asked: Callable[[], bool]
+) -> Iterator[tuple[Step, bool]]:
+    """Train from step `start` on: each step when it is done, and whether a process was asked to end."""
     recipe, fabric = trainer.recipe, trainer.fabric
-    problems = Problems((told if fabric.is_global_zero else Watcher()).warn)
     began, batch = time.monotonic(), next(batches, None)
     for step in range(start, recipe.steps):
         assert batch is not None, "there is one for every step"
         pending, current = trainer.launch(step, batch, stop=asked()), batch
         batch = next(batches, None)  # made while the device works
-        outcome = trainer.read(step, pending)
+        outcome = trainer.read(step, *pending)
         problems.add(_gather(current.problems, fabric) if outcome.problems else [], recipe.batch)
         now = time.monotonic()
-        told.step(Step(step + 1, outcome.terms, outcome.lr, now - began, current.waited))
+        done = Step(step + 1, outcome.terms, outcome.lr, now - began, current.waited)
         began = now
-        yield step + 1, outcome.stop
+        yield done, outcome.stop
 
 
-def _finish(trainer: Trainer, output: Path, validation: ClipDataset | None, told: Watcher) -> None:
+def _finish(trainer: Trainer, output: Path, validation: ClipDataset | None, told: Sequence[Watcher]) -> None:
     """Evaluate the averaged model, and write it."""
     recipe, model = trainer.recipe, trainer.average.model
     figures = _evaluate(model, validation, recipe.steps, told) if validation is not None else None
     about = {"recipe": recipe.model_dump(mode="json"), "version": __version__, "figures": figures}
     output.mkdir(parents=True, exist_ok=True)
     save(model, output / WEIGHTS, dtype=torch.float16, about=about)
-    told.finish(model, output / WEIGHTS)
+    for watcher in told:
+        watcher.finish(model, output / WEIGHTS)
 
 
 def _share(recipe: Recipe, fabric: Fabric) -> range:
@@ -169,20 +183,13 @@ def _share(recipe: Recipe, fabric: Fabric) -> range:
     return range(fabric.global_rank * size, (fabric.global_rank + 1) * size)
 
 
-def _newest(folder: Path, recipe: Recipe, fabric: Fabric, told: Watcher) -> dict[str, Any] | None:
+def _newest(folder: Path, recipe: Recipe, fabric: Fabric, warn: Warn) -> dict[str, Any] | None:
     """The checkpoint to go on from, as the first process finds it; the same in all processes."""
-    found = latest_checkpoint(folder, told.warn) if fabric.is_global_zero else None
+    found = latest_checkpoint(folder, warn) if fabric.is_global_zero else None
     checkpoint: dict[str, Any] | None = fabric.broadcast(found)
     if checkpoint is not None:
         check_same_run(checkpoint, recipe, folder.parent)
     return checkpoint
-
-
-def _save(folder: Path, done: int, trainer: Trainer, told: Watcher) -> None:
-    try:
-        save_checkpoint(folder, done, trainer.state())
-    except OutputError as error:  # a full disk: the work goes on, and the next may succeed
-        told.warn(f"{error.got}; {error.do}")
 
 
 def _distiller(recipe: Recipe, output: Path, network: TDNet, fabric: Fabric) -> Distiller | None:
@@ -208,11 +215,13 @@ def _validation(recipe: Recipe, network: TDNet) -> ClipDataset | None:
     return data
 
 
-def _evaluate(model: TDNet, data: ClipDataset, done: int, told: Watcher) -> dict[str, Any]:
+def _evaluate(model: TDNet, data: ClipDataset, done: int, told: Sequence[Watcher]) -> dict[str, Any]:
     fused = model.fuse()
     figures = evaluate(fused, data)
     count = min(_EXAMPLES, len(data))
-    told.evaluated(done, figures, [_example(fused, data, i * len(data) // count) for i in range(count)])
+    examples = [_example(fused, data, i * len(data) // count) for i in range(count)]
+    for watcher in told:
+        watcher.evaluated(done, figures, examples)
     return figures
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -40,12 +41,8 @@ def clip_losses(
     """
     scored = output.logits.shape[1]
     labels, views = batch.labels[:, -scored:], batch.views[:, -scored:]
-
-    def entropy(logits: Tensor) -> Tensor:
-        return cross_entropy(
-            logits, labels, class_weights, ohem=config.ohem, least=config.ohem_least, mean_over_ranks=mean_over_ranks
-        )
-
+    entropy = partial(cross_entropy, labels=labels, class_weights=class_weights, mean_over_ranks=mean_over_ranks)
+    entropy = partial(entropy, ohem=config.ohem, least=config.ohem_least)
     terms = {"full": entropy(output.logits)}
     temporal = bool(output.state.memory)  # without a memory, the sub-feature is all there is
     if config.sub and temporal and output.sub_logits is not None:
@@ -119,10 +116,8 @@ def lovasz(logits: Tensor, labels: Tensor, stride: int = 4) -> Tensor:
         labels: (B, S, H, W) int64.
         stride: every stride-th pixel in both directions is counted: the loss sorts them.
     """
-    logits, labels = (
-        logits[..., stride // 2 :: stride, stride // 2 :: stride],
-        labels[:, :, stride // 2 :: stride, stride // 2 :: stride],
-    )
+    kept = slice(stride // 2, None, stride)
+    logits, labels = logits[..., kept, kept], labels[..., kept, kept]
     labelled = labels != VOID
     probabilities = logits.movedim(2, -1)[labelled].float().softmax(-1)  # (N, C)
     truth = F.one_hot(labels[labelled], probabilities.shape[-1]).to(probabilities.dtype)

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 from torch import Generator, Tensor
+from torch.utils.data import Dataset
 
 from tdseg.data.clip import Clip
 from tdseg.data.source import Source, open_source
@@ -30,8 +31,8 @@ class Draw(NamedTuple):
     """Clips that could not be read and were replaced by this one."""
 
 
-class Mixture:
-    """Draws clips from weighted sources.
+class Mixture(Dataset[Draw]):
+    """Draws clips from weighted sources: `mixture[step, place]` is the clip at a place of a step's batch.
 
     A clip is a function of (seed, step, place in the batch): there is nothing to save or resume, and neither the number
     of processes nor of workers matters.
@@ -77,11 +78,11 @@ class Mixture:
         self._keeps = [cache != "none" and source.step[0] == source.step[1] for source in sources]
         self._kept: dict[tuple[int, int], Clip] = {}
 
-    def draw(self, step: int, place: int) -> Draw:
-        """The clip at a place of a step's batch. One that cannot be read is replaced, by a rule that is as fixed."""
+    def __getitem__(self, at: tuple[int, int]) -> Draw:
+        """The clip at (step, place). One that cannot be read is replaced, by a rule that is as fixed."""
         problems: list[str] = []
         for attempt in range(_ATTEMPTS):
-            generator = Generator().manual_seed(seed_of(self.seed, step, place, attempt))
+            generator = Generator().manual_seed(seed_of(self.seed, *at, attempt))
             which = int(torch.multinomial(self.weights, 1, generator=generator))
             index = int(torch.randint(len(self.datasets[which]), (), generator=generator))
             seed = int(torch.randint(2**31, (), generator=generator))

@@ -50,12 +50,6 @@ def lr_factor(config: Optimizer, step: int, steps: int) -> float:
     return decay * rise
 
 
-def set_lr(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Set every group to a share of its own peak."""
-    for group in optimizer.param_groups:
-        group["lr"] = group["peak_lr"] * factor
-
-
 class Average:
     """Exponential moving average of a model's weights and statistics.
 

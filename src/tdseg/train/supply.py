@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Generator
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from tdseg.data.transforms import Batch, make_batch
 from tdseg.errors import DataError
@@ -102,27 +102,19 @@ def too_many(count: int, names: list[str]) -> DataError:
     )
 
 
-class _Share(Dataset[list[Draw]]):
-    """A process's clips, by step."""
-
-    def __init__(self, mixture: Mixture, places: range) -> None:
-        self.mixture = mixture
-        self.places = places
-
-    def __getitem__(self, step: int) -> list[Draw]:
-        return [self.mixture.draw(step, place) for place in self.places]
-
-
 def _load(mixture: Mixture, places: range, steps: range, workers: int, pin: bool, warn: Warn) -> Iterator[list[Draw]]:
     """The clips of every step; of lost workers the work is done again, by new ones."""
-    share, lost = _Share(mixture, places), 0
-    if not workers:
-        yield from (share[step] for step in steps)
-        return
+    lost = 0
     while steps:
-        loader = DataLoader(share, batch_size=None, sampler=steps, num_workers=workers, collate_fn=list, pin_memory=pin)
+        order = ([(step, place) for place in places] for step in steps)
+        pinned = pin and workers > 0
+        loader = DataLoader(mixture, batch_sampler=order, num_workers=workers, collate_fn=list, pin_memory=pinned)
         try:
-            for draws in _quiet(loader):
+            before, loaded = signal.getsignal(signal.SIGCHLD), iter(loader)
+            if threading.current_thread() is threading.main_thread():
+                # A worker's death is met where its clips are awaited, not by an exception in the middle of a step.
+                signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
+            for draws in loaded:
                 steps = steps[1:]
                 yield draws
         except RuntimeError as error:
@@ -136,13 +128,3 @@ def _load(mixture: Mixture, places: range, steps: range, workers: int, pin: bool
                     do="go on with --resume and fewer --workers, or --cache none",
                 ) from None
             warn(f"lost a worker before step {steps[0] + 1}, started anew: {why}")
-
-
-def _quiet(loader: DataLoader[list[Draw]]) -> Iterator[list[Draw]]:
-    """Iterate; a worker's death is met where its clips are awaited, not by an exception in the middle of a step."""
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGCHLD) if main else None
-    iterator = iter(loader)
-    if main:
-        signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
-    yield from iterator

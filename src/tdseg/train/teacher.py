@@ -1,21 +1,24 @@
-"""Frozen teachers: per-frame models of ours and larger TDNets."""
+"""Frozen teachers: per-frame models of ours, larger TDNets, and models of Hugging Face."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tdseg.config import ModelConfig
-from tdseg.errors import ConfigError
+from tdseg.errors import ConfigError, WeightsError
+from tdseg.masks.classes import class_difference
 from tdseg.models.layers import resize
-from tdseg.models.path import NetworkPath
 from tdseg.models.tdnet import TDNet
+from tdseg.system import require
+from tdseg.train.recipe import Distillation
+from tdseg.zoo.load import HUB, load, parse_address
 
 _LEAST = 1e-8
-_Module = TypeVar("_Module", bound=nn.Module)
 
 
 class Answer(NamedTuple):
@@ -53,13 +56,11 @@ class PerFrameTeacher:
     """
 
     def __init__(self, model: TDNet, groups: Sequence[int] | None = None, *, scaled: bool = True) -> None:
-        self.model = frozen(model)
-        path = self.model.paths[0]
-        assert isinstance(path, NetworkPath)
-        self.path = path
+        self.model = model.eval().requires_grad_(False)
+        self.path = model.path(0)
         self.masks: Tensor | None = None
         if groups is not None:
-            masks = group_masks(model.config.subnet, path.subnet.channels, len(groups))[list(groups)]
+            masks = group_masks(model.config.subnet, self.path.subnet.channels, len(groups))[list(groups)]
             self.masks = (masks * (len(groups) if scaled else 1)).to(next(model.parameters()).device)
 
     @torch.no_grad()
@@ -79,7 +80,7 @@ class ClipTeacher:
     """A TDNet, which sees the clip as the student does: from its first frame, at the same phase."""
 
     def __init__(self, model: TDNet) -> None:
-        self.model = frozen(model)
+        self.model = model.eval().requires_grad_(False)
 
     @torch.no_grad()
     def answer(self, frames: Tensor, paths: Sequence[int]) -> Answer:
@@ -91,6 +92,31 @@ class ClipTeacher:
             out, state = self.model.advance(self.model.encode(x, state.path), state)
             logits.append(out)
         return Answer(torch.stack(logits[-len(paths) :], 1))
+
+
+class HuggingFaceTeacher:
+    """A semantic segmentation model of the library transformers.
+
+    Args:
+        model: gives logits (N, C, h', w') for normalised pixel_values (N, 3, h, w).
+        mean, std: (3,), of RGB in 0..255.
+
+    Attributes:
+        classes: names by index, or C where nobody has given any.
+    """
+
+    def __init__(self, model: Any, mean: Tensor, std: Tensor) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.mean, self.std = (x[:, None, None].to(model.device) for x in (mean, std))
+        names = tuple(model.config.id2label[index] for index in range(model.config.num_labels))
+        unnamed = names == tuple(f"LABEL_{index}" for index in range(len(names)))
+        self.classes: Sequence[str] | int = len(names) if unnamed else names
+
+    @torch.no_grad()
+    def answer(self, frames: Tensor, paths: Sequence[int]) -> Answer:
+        """See `Teacher`."""
+        x = (frames[:, -len(paths) :].flatten(0, 1) - self.mean) / self.std
+        return Answer(self.model(pixel_values=x).logits.unflatten(0, (-1, len(paths))))
 
 
 class AveragedTeacher:
@@ -111,21 +137,90 @@ class AveragedTeacher:
     @torch.no_grad()
     def answer(self, frames: Tensor, paths: Sequence[int]) -> Answer:
         """See `Teacher`."""
-        answers = [self._ask(frames, paths, scale, mirrored) for scale, mirrored in self.views]
-        groups = [answer.group for answer in answers if answer.group is not None]
-        return Answer(_log_mean([answer.full for answer in answers]), _log_mean(groups) if groups else None)
-
-    def _ask(self, frames: Tensor, paths: Sequence[int], scale: float, mirrored: bool) -> Answer:
-        seen = resize_frames(frames, (round(scale * frames.shape[-2]), round(scale * frames.shape[-1])))
-        if not mirrored:
-            return self.teacher.answer(seen, paths)
-        full, group = self.teacher.answer(seen.flip(-1), paths)
-        return Answer(full.flip(-1), None if group is None else group.flip(-1))
+        full, groups = list[Tensor](), list[Tensor]()
+        for scale, mirrored in self.views:
+            seen = resize_frames(frames, (round(scale * frames.shape[-2]), round(scale * frames.shape[-1])))
+            answer = self.teacher.answer(seen.flip(-1) if mirrored else seen, paths)
+            for kept, logits in zip((full, groups), answer, strict=True):
+                if logits is not None:
+                    kept.append(logits.flip(-1) if mirrored else logits)
+        return Answer(_log_mean(full), _log_mean(groups) if groups else None)
 
 
-def frozen(model: _Module) -> _Module:
-    """The model, in eval mode and not to be trained."""
-    return model.eval().requires_grad_(False)
+def load_teacher(
+    config: Distillation, student: ModelConfig, *, per_frame: Path | None = None, device: torch.device | str = "cpu"
+) -> Teacher:
+    """The teacher that a recipe names, frozen.
+
+    Args:
+        config: names it, and says how it is asked.
+        student: configuration of the model that learns.
+        per_frame: file of the model that "per-frame" stands for.
+        device: where it runs.
+
+    Raises:
+        ConfigError: an unknown name, other classes than the student's, or paths that its channels cannot be cut for.
+        WeightsError: weights that cannot be read, or are not those of a segmentation model.
+    """
+    name = str(per_frame) if config.teacher == "per-frame" and per_frame else config.teacher
+    hub = name.startswith(HUB) or Path(name).is_dir()
+    model = load_hugging_face(name, device) if hub else load(name).to(device)
+    theirs = (model.config.classes or model.config.num_classes) if isinstance(model, TDNet) else model.classes
+    if apart := class_difference(student.classes or student.num_classes, theirs):
+        raise ConfigError(
+            f"teacher {name}: {apart}",
+            expected="the classes of the student, in the same order",
+            do="choose a teacher that was trained on the classes of the data",
+        )
+    teacher: Teacher
+    if not isinstance(model, TDNet):
+        teacher = model
+    elif model.config.paths > 1:
+        teacher = ClipTeacher(model)
+    else:
+        groups = groups_of(student) if config.grouped and config.sub else None
+        teacher = PerFrameTeacher(model, groups, scaled=config.scaled)
+    if config.scales == (1.0,) and not config.flip:
+        return teacher
+    return AveragedTeacher(teacher, config.scales, flip=config.flip)
+
+
+def load_hugging_face(name: str, device: torch.device | str = "cpu") -> HuggingFaceTeacher:
+    """The teacher in a folder of `save_pretrained`, or at hf://org/name[@revision].
+
+    Raises:
+        ConfigError: transformers is not installed.
+        WeightsError: weights that cannot be read, or are not those of a segmentation model.
+    """
+    require("transformers", extra="transformers")
+    from transformers import AutoModelForSemanticSegmentation
+    from transformers.image_processing_base import ImageProcessingMixin
+
+    def refused(why: str, do: str) -> WeightsError:
+        expected = "a semantic segmentation model of Hugging Face, with preprocessor_config.json"
+        return WeightsError(f"teacher {name}: {why}", expected=expected, do=do)
+
+    source, revision = parse_address(name) if name.startswith(HUB) else (name, None)
+    options = {"revision": revision} if revision else {}
+    try:
+        model, loaded = AutoModelForSemanticSegmentation.from_pretrained(
+            source, trust_remote_code=False, output_loading_info=True, **options
+        )
+        processor, _ = ImageProcessingMixin.get_image_processor_dict(source, **options)
+    except (OSError, ValueError) as error:
+        raise refused((str(error).splitlines() or [""])[0], "check name and connection") from None
+    if drawn := sorted(map(str, [*loaded["missing_keys"], *loaded["mismatched_keys"]])):
+        raise refused(
+            f"{len(drawn)} tensors are not in its file, such as {drawn[0]}",
+            "choose a model that was trained to segment, not its backbone",
+        )
+    mean, std = [0.0] * 3, [1.0] * 3
+    if processor.get("do_normalize", True):
+        if not {"image_mean", "image_std"} <= processor.keys():
+            raise refused("no image_mean or image_std", "choose another")
+        mean, std = processor["image_mean"], processor["image_std"]
+    scale = 1 / processor.get("rescale_factor", 1 / 255) if processor.get("do_rescale", True) else 1.0
+    return HuggingFaceTeacher(model.to(device), scale * torch.tensor(mean), scale * torch.tensor(std))
 
 
 def groups_of(student: ModelConfig) -> tuple[int, ...] | None:

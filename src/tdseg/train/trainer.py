@@ -15,29 +15,19 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from tdseg.data.transforms import Batch
 from tdseg.errors import ConfigError
-from tdseg.models.path import NetworkPath
 from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import ClipOutput, TDNet
 from tdseg.system import __version__
 from tdseg.train.distill import Distiller
 from tdseg.train.losses import class_weights, clip_losses
 from tdseg.train.mixture import Mixture, seed_of
-from tdseg.train.optim import Average, lr_factor, make_optimizer, set_lr
+from tdseg.train.optim import Average, lr_factor, make_optimizer
 from tdseg.train.recipe import Recipe
 from tdseg.train.supply import Supply
 from tdseg.zoo import catalog
 
 _PATIENCE = timedelta(hours=6)
 """How long processes wait for each other: one of them evaluates and loads alone."""
-
-
-class PendingStep(NamedTuple):
-    """A step that the device may still be computing."""
-
-    names: tuple[str, ...]
-    values: Tensor
-    """(N + 3,) means over the processes: the terms, the gradient's norm, whether to stop, draws that were bad."""
-    lr: float
 
 
 class Outcome(NamedTuple):
@@ -109,21 +99,24 @@ class Trainer:
         self.module, self.optimizer = fabric.setup(training, make_optimizer(self.network, recipe.optimizer))
         self.class_weights = class_weights(shares, recipe.losses.balance).to(fabric.device)
 
-    def launch(self, step: int, supply: Supply, *, stop: bool) -> PendingStep:
+    def launch(self, step: int, supply: Supply, *, stop: bool) -> tuple[list[str], Tensor]:
         """Train on what is supplied for a step, 0 … recipe.steps-1, without waiting for the device.
 
         Args:
             step: number of the step.
             supply: this process's share of the batch.
             stop: this process was asked to end; Outcome.stop tells all of them.
+
+        Returns:
+            Names of the N terms; (N + 3,) means over the processes: the terms, the gradient's norm, stop, bad draws.
         """
         recipe, fabric = self.recipe, self.fabric
         self.network.train()
         for module in self._frozen:
             module.eval()
         torch.manual_seed(seed_of(recipe.seed, step, fabric.global_rank))  # dropout, the same after a resume
-        factor = lr_factor(recipe.optimizer, step, recipe.steps)
-        set_lr(self.optimizer, factor)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * lr_factor(recipe.optimizer, step, recipe.steps)
         m = self.network.config.paths
         first = (step - recipe.length + 1) % m  # so that the newest frame meets every path in turn
         totals: dict[str, Tensor] = {}
@@ -142,17 +135,18 @@ class Trainer:
         self.average.update(self.network)
         facts = torch.tensor([float(stop), float(len(supply.problems))]).to(fabric.device, non_blocking=True)
         values = torch.cat([torch.stack([*totals.values(), norm]).float(), facts])
-        return PendingStep(tuple(totals), self._mean(values), recipe.optimizer.lr * factor)
+        return list(totals), self._mean(values)
 
-    def read(self, step: int, pending: PendingStep) -> Outcome:
-        """The outcome of a step; waits for the device.
+    def read(self, step: int, names: list[str], means: Tensor) -> Outcome:
+        """The outcome of a step that `launch` gave names and means of; waits for the device.
 
         Raises:
             ConfigError: a loss or a gradient is not finite.
         """
-        *values, norm, stop, problems = pending.values.tolist()
-        terms = dict(zip(pending.names, values, strict=True))
-        scaled = self.recipe.precision == "16-mixed"  # whose scaler leaves out such steps
+        recipe = self.recipe
+        *values, norm, stop, problems = means.tolist()
+        terms = dict(zip(names, values, strict=True))
+        scaled = recipe.precision == "16-mixed"  # whose scaler leaves out such steps
         if not all(map(math.isfinite, values)) or not (math.isfinite(norm) or scaled):
             what = ", ".join(f"{name} {value:.4g}" for name, value in {**terms, "gradient norm": norm}.items())
             raise ConfigError(
@@ -161,7 +155,8 @@ class Trainer:
                 do="lower optimizer.lr or optimizer.clip, or set precision to 32-true, and train in another folder; "
                 "checkpoints of earlier steps are kept",
             )
-        return Outcome(terms, pending.lr, stop > 0, round(problems * self.fabric.world_size))
+        lr = recipe.optimizer.lr * lr_factor(recipe.optimizer, step, recipe.steps)
+        return Outcome(terms, lr, stop > 0, round(problems * self.fabric.world_size))
 
     def state(self) -> dict[str, Any]:
         """All that a checkpoint holds."""
@@ -203,8 +198,7 @@ class Trainer:
         recipe, frozen = self.recipe, list[nn.Module]()
         if recipe.freeze_norm:
             frozen += [module for module in self.network.modules() if isinstance(module, _BatchNorm)]
-        for path in self.network.paths:
-            assert isinstance(path, NetworkPath)
+        for path in map(self.network.path, range(self.network.config.distinct_paths)):
             path.recompute = recipe.checkpoint_activations and not recipe.freeze_subnet
             if recipe.freeze_subnet:
                 frozen.append(path.subnet.requires_grad_(False))  # so nothing of them is stored, either

@@ -11,7 +11,6 @@ from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from tdseg.errors import ConfigError
 
@@ -68,9 +67,17 @@ def assign(values: dict[str, Any], flags: Sequence[str], schema: type[BaseModel]
     Raises:
         ConfigError: a flag without value, a value that is not YAML, or a field that there is not.
     """
+    fields = _fields_in(schema) or {}
     for flag, text in _pairs(flags):
         keys = flag.removeprefix("--").replace("-", "_").split(".")
-        _check(schema, keys, flag)
+        level: dict[str, Any] | None = fields
+        for key in keys:
+            if level is None:
+                break
+            name = "0" if "0" in level else key
+            if name not in level:
+                raise _unknown(fields, keys, flag, list(level))
+            level = level[name]
         _set(values, keys, _value(flag, text), flag)
 
 
@@ -97,32 +104,22 @@ def _value(flag: str, text: str) -> Any:
         raise ConfigError(f"{flag} {text}", expected="a value as in a YAML file", do="quote or correct it") from None
 
 
-def _check(schema: type[BaseModel], keys: Sequence[str], flag: str) -> None:
-    """Whether there is such a field; what is inside a free mapping, such as overrides, is checked where it is used."""
-    kind: Any = schema
-    for key in keys:
-        if get_origin(kind) is tuple:
-            kind = _held(get_args(kind)[0])
-        elif dict in (kind, get_origin(kind)):
-            return
-        elif key in (fields := _fields(kind)):
-            kind = _held(fields[key].annotation)
-        else:
-            raise _unknown(schema, keys, flag, list(fields))
+def _fields_in(kind: Any) -> dict[str, Any] | None:
+    """The fields inside a type, with those inside each of them; "0" stands for every item. None: anything may be."""
+    kinds = [inner for inner in get_args(kind) if inner is not NoneType]
+    if len(kinds) == 1 and NoneType in get_args(kind):  # X | None
+        return _fields_in(kinds[0])
+    if get_origin(kind) is tuple:
+        inside = _fields_in(kinds[0])
+        return {"0": inside} if inside else None
+    if dict in (kind, get_origin(kind)):
+        return None  # such as overrides, checked where it is used
+    is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
+    return {name: _fields_in(field.annotation) for name, field in kind.model_fields.items()} if is_model else {}
 
 
-def _fields(kind: Any) -> dict[str, FieldInfo]:
-    return kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else {}
-
-
-def _held(annotation: Any) -> Any:
-    """X of `X | None`."""
-    kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
-    return kinds[0] if len(kinds) == 1 and NoneType in get_args(annotation) else annotation
-
-
-def _unknown(schema: type[BaseModel], keys: Sequence[str], flag: str, beside: list[str]) -> ConfigError:
-    names = list(_names(schema))
+def _unknown(fields: dict[str, Any], keys: Sequence[str], flag: str, beside: list[str]) -> ConfigError:
+    names = list(_names(fields))
     by_last = {name: name.rpartition(".")[2] for name in names}
     near = [name for name, last in by_last.items() if last == keys[-1]]
     near += difflib.get_close_matches(".".join(keys), names, n=3)
@@ -135,16 +132,10 @@ def _unknown(schema: type[BaseModel], keys: Sequence[str], flag: str, beside: li
     )
 
 
-def _names(schema: type[BaseModel], prefix: str = "") -> Iterator[str]:
+def _names(fields: dict[str, Any], prefix: str = "") -> Iterator[str]:
     """Dotted names of all fields; those of the first item stand for a list's."""
-    for name, field in schema.model_fields.items():
-        kind, inside = _held(field.annotation), f"{prefix}{name}."
-        if get_origin(kind) is tuple:
-            kind, inside = _held(get_args(kind)[0]), f"{inside}0."
-        if _fields(kind):
-            yield from _names(kind, inside)
-        else:
-            yield prefix + name
+    for name, inside in fields.items():
+        yield from _names(inside, f"{prefix}{name}.") if inside else [prefix + name]
 
 
 def _set(values: dict[str, Any], keys: Sequence[str], value: Any, flag: str) -> None:
@@ -161,8 +152,6 @@ def _set(values: dict[str, Any], keys: Sequence[str], value: Any, flag: str) -> 
             where = int(key)
         if i == len(keys) - 1:
             place[where] = value
-            return
-        inner = place[where] if isinstance(place, list) else place.get(where)
-        if not isinstance(inner, (dict, list)):
-            inner = place[where] = {}
-        place = inner
+        elif not isinstance(place[where] if isinstance(place, list) else place.get(where), (dict, list)):
+            place[where] = {}
+        place = place[where]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,55 +73,3 @@ class Watcher:
 
     def close(self) -> None:
         """The run ends, finished or not."""
-
-
-class Watchers(Watcher):
-    """Several watchers as one: each is told of everything, in their order."""
-
-    def __init__(self, watchers: Sequence[Watcher]) -> None:
-        self.watchers = watchers
-
-    def start(self, run: Run) -> None:
-        """See Watcher.start."""
-        for watcher in self.watchers:
-            watcher.start(run)
-
-    def step(self, step: Step) -> None:
-        """See Watcher.step."""
-        for watcher in self.watchers:
-            watcher.step(step)
-
-    def evaluated(self, number: int, figures: dict[str, Any], examples: list[Example]) -> None:
-        """See Watcher.evaluated."""
-        for watcher in self.watchers:
-            watcher.evaluated(number, figures, examples)
-
-    def warn(self, message: str) -> None:
-        """See Watcher.warn."""
-        for watcher in self.watchers:
-            watcher.warn(message)
-
-    def finish(self, model: TDNet, weights: Path) -> None:
-        """See Watcher.finish."""
-        for watcher in self.watchers:
-            watcher.finish(model, weights)
-
-    def close(self) -> None:
-        """See Watcher.close."""
-        for watcher in self.watchers:
-            watcher.close()
-
-
-class RankWarnings(Watcher):
-    """Names on stderr what a process without watchers survived.
-
-    Args:
-        rank: of the process.
-    """
-
-    def __init__(self, rank: int) -> None:
-        self.rank = rank
-
-    def warn(self, message: str) -> None:
-        """See Watcher.warn."""
-        print(f"process {self.rank}: {message}", file=sys.stderr)

@@ -71,7 +71,7 @@ def convert(
             expected="a new file that ends in .safetensors, in a folder that exists",
             do="choose another name, or give --overwrite to replace a file",
         )
-    state = _read(source)
+    state = read_state_dict(source, expected="a checkpoint of the official TDNet code, written by torch.save")
     config = _config(source, model, state, num_classes, memory_stride)
     with torch.device("meta"):  # no memory before it is known that all fits
         network = TDNet(config).eval()
@@ -87,11 +87,20 @@ def convert(
     return config
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    """The state dict in a checkpoint, without the prefixes of the training code."""
+def read_state_dict(path: Path, *, expected: str) -> dict[str, Tensor]:
+    """The state dict in a file of torch.save, without the prefixes of the official training code.
+
+    Nothing in it is executed.
+
+    Args:
+        path: of the file.
+        expected: what it should be, for the error.
+
+    Raises:
+        WeightsError: it is missing, damaged, or holds more or other than tensors.
+    """
 
     def refused(why: str | None, do: str) -> WeightsError:
-        expected = "a checkpoint of the official TDNet code, written by torch.save"
         return WeightsError(f"{path}: {why}", expected=expected, do=do)
 
     try:
