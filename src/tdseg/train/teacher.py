@@ -130,9 +130,8 @@ class AveragedTeacher:
 
     def __init__(self, teacher: Teacher, scales: Sequence[float], *, flip: bool) -> None:
         self.teacher = teacher
-        self.views = [(scale, mirrored) for scale in sorted(scales, reverse=True) for mirrored in (False, True)]
-        if not flip:
-            self.views = self.views[::2]
+        mirrored = (False, True) if flip else (False,)
+        self.views = [(scale, mirror) for scale in sorted(scales, reverse=True) for mirror in mirrored]
 
     @torch.no_grad()
     def answer(self, frames: Tensor, paths: Sequence[int]) -> Answer:
