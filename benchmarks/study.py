@@ -69,7 +69,7 @@ class ForgetfulTDNet(TDNet):
 
     def advance(self, encoded: Encoded, state: TDNetState) -> tuple[Tensor, TDNetState]:
         """See TDNet.advance."""
-        logits = self._path(state.path).classify(encoded.code.value)
+        logits = self.path(state.path).classify(encoded.code.value)
         return logits, self.initial_state((state.path + 1) % self.config.paths)
 
 
@@ -79,7 +79,7 @@ class WholeTDNet(TDNet):
     def encode(self, x: Tensor, path: int) -> list[Encoded]:  # type: ignore[override]
         """By every path."""
         m = self.config.paths
-        return [self._path(path + turn).encode(x) for turn in range(1, m + 1)]
+        return [self.path(path + turn).encode(x) for turn in range(1, m + 1)]
 
     def advance(self, encoded: list[Encoded], state: TDNetState) -> tuple[Tensor, TDNetState]:  # type: ignore[override]
         """See TDNet.advance."""

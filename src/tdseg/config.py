@@ -32,10 +32,12 @@ class FrozenConfig(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"]) or "the combination of fields"
+            got = f"{field} is missing" if first["type"] == "missing" else f"{field} = {first['input']!r}"
+            known = f"; {cls.__name__} knows {', '.join(cls.model_fields)}" if len(first["loc"]) < 2 else ""
             raise ConfigError(
-                f"{where}: {field} = {first['input']!r}" if first["loc"] else f"{where}: contradicting fields",
-                expected=first["msg"],
-                do=f"correct {field}; {cls.__name__} knows {', '.join(cls.model_fields)}",
+                f"{where}: {got if first['loc'] else 'contradicting fields'}",
+                expected=first["msg"].removeprefix("Value error, "),
+                do=f"correct {field}{known}",
             ) from None
 
 

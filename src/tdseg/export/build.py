@@ -19,6 +19,7 @@ from tdseg.export.triton import CONFIG, triton_config
 from tdseg.export.write import OPSET, save_onnx, save_openvino, trace
 from tdseg.files import whole_folder, write_whole
 from tdseg.measure.deviation import Candidate
+from tdseg.models.propagation import kind_of
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.exported import READERS, open_exported
 from tdseg.runtime.manifest import (
@@ -31,7 +32,6 @@ from tdseg.runtime.manifest import (
     checksum,
     checksums,
     is_exported,
-    memory_layout,
 )
 from tdseg.runtime.network import Execution, RuntimeName, check_size
 from tdseg.runtime.torch import TorchNetwork
@@ -105,8 +105,11 @@ def export(
         WeightsError, VideoError, DataError: the model or the source cannot be used.
         OutputError: the folder cannot be written.
     """
-    artifact = None if isinstance(model, TDNet) else resolve(model)
-    network = model if isinstance(model, TDNet) else resolve(model).load()
+    if isinstance(model, TDNet):
+        network, weights = model, None
+    else:
+        artifact = resolve(model)
+        network, weights = artifact.load(), artifact.weights
     request = _request(network, to, size, dynamic, precision, stateful, agreement)
     config = network.config
     count = max(4 * config.paths, CALIBRATED_ON if calibrate or precision == "int8" else 0)
@@ -117,7 +120,7 @@ def export(
         manifest = _write(network, request, footage, staging)
         found = {
             "parity": _check(network.fuse(), manifest, request, footage, staging, on_progress),
-            "weights": checksum(artifact.weights) if artifact and artifact.weights else None,
+            "weights": weights and checksum(weights),
         }
         manifest = manifest.model_copy(update=found)
         write_whole(staging / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
@@ -239,7 +242,8 @@ def _tensors(
 ) -> tuple[TensorSpec, TensorSpec, tuple[TensorSpec, ...]]:
     """Image, logits and memory."""
     kind: Literal["float16", "float32"] = "float16" if half else "float32"
-    memory = (TensorSpec(name=name, dtype=kind, shape=shape) for name, shape in memory_layout(config, stride, size))
+    layout = kind_of(config).layout(config, cells(size, stride))
+    memory = (TensorSpec(name=name, dtype=kind, shape=shape) for name, shape in layout)
     image = TensorSpec(name="image", dtype="uint8", shape=(1, *size, 3))
     height, width = (config.head_upscale * n for n in cells(size, stride))
     logits = TensorSpec(name="logits", dtype="float32", shape=(1, config.num_classes, height, width))

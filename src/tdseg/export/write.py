@@ -15,7 +15,8 @@ from torch.export import Dim
 from tdseg.config import MIN_SIZE
 from tdseg.export.graph import StepGraph
 from tdseg.export.same import translations
-from tdseg.runtime.manifest import TensorSpec, memory_layout, past, present
+from tdseg.models.propagation import kind_of
+from tdseg.runtime.manifest import TensorSpec, past, present
 
 OPSET = 18
 _MOST_CELLS = 2048
@@ -77,7 +78,7 @@ def _dynamic_shapes(graph: StepGraph) -> dict[str, Any]:
     stride = graph.path.subnet.stride
     height, width = (Dim(name, min=MIN_SIZE // stride, max=_MOST_CELLS) for name in ("h", "w"))
     some, others = ((29, 37), (31, 41))  # cells: what differs between the two is free
-    layouts = (memory_layout(graph.config, stride, (stride * h, stride * w)) for h, w in (some, others))
+    layouts = (kind_of(graph.config).layout(graph.config, size) for size in (some, others))
     past = tuple(
         {
             axis: {(some[0], others[0]): height, (some[1], others[1]): width}.get(sizes, Dim.AUTO)

@@ -74,6 +74,9 @@ class OutputFolder:
             made = list(_results(self.staging))
             for name in list(_results(self.path)):
                 (self.path / name).unlink()
+            for place in places(self.path):
+                if place.is_dir() and not any(place.iterdir()):
+                    place.rmdir()
             for name in reversed(made):
                 (self.path / name).parent.mkdir(exist_ok=True)
                 (self.staging / name).replace(self.path / name)

@@ -42,7 +42,7 @@ class Result:
     latency_ms: float
     """From the frame handed to `Stream.step` until the mask is in host memory, milliseconds."""
     logits: Tensor = field(repr=False)
-    """(1, C, h, w) at the resolution of the features, on the model's device."""
+    """(1, C, h, w) at the resolution of the head, on the model's device."""
 
     @cached_property
     def confidence(self) -> NDArray[np.float16]:

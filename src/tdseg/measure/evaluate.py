@@ -18,7 +18,6 @@ from tdseg.inference.pipeline import DEFAULT_MODEL
 from tdseg.inference.stream import resized
 from tdseg.masks.classes import class_difference
 from tdseg.masks.classmap import class_map
-from tdseg.measure.pairing import RGB
 from tdseg.metrics.basic import Mask
 from tdseg.metrics.figures import FLOW, accuracy, temporal
 from tdseg.metrics.flow import DISFlow
@@ -28,6 +27,7 @@ from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.network import Execution, Network
 from tdseg.runtime.torch import as_network
+from tdseg.video.pictures import RGB
 from tdseg.zoo.load import prepare
 
 OnProgress = Callable[[int, int | None], None]

@@ -12,13 +12,14 @@ from tdseg.errors import ConfigError
 from tdseg.masks.palette import read_palette
 from tdseg.masks.reading import open_masks
 from tdseg.measure.instability import map_files, write_map
-from tdseg.measure.pairing import RGB, check_labels, frames_with_masks
+from tdseg.measure.pairing import check_labels, frames_with_masks
 from tdseg.metrics.basic import Mask
 from tdseg.metrics.figures import FLOW, accuracy, temporal
 from tdseg.metrics.flow import DISFlow
 from tdseg.metrics.iou import VOID, ConfusionMatrix
 from tdseg.metrics.temporal import Steadiness
 from tdseg.video import open_video
+from tdseg.video.pictures import RGB
 
 MAP_FPS = 25.0
 """Speed of the map's video where the frame rate is not known."""

@@ -16,11 +16,11 @@ from PIL import Image, ImageDraw, ImageFont
 from tdseg.errors import ConfigError
 from tdseg.files import check_target, whole_file
 from tdseg.masks.draw import BACKGROUND
-from tdseg.measure.pairing import RGB
 from tdseg.metrics.basic import Mask
 from tdseg.metrics.flips import InstabilityMap
 from tdseg.metrics.flow import Flow
 from tdseg.video import VideoWriter
+from tdseg.video.pictures import RGB
 
 HEAT = np.array(
     [(10, 8, 20), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164)], np.float32

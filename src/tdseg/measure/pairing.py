@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tdseg.errors import DataError
 from tdseg.masks.reading import Masks, size_text
 from tdseg.metrics.basic import Mask
 from tdseg.video import VideoReader
-
-RGB = NDArray[np.uint8]
+from tdseg.video.pictures import RGB
 
 
 def frames_with_masks(

@@ -85,6 +85,17 @@ def pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
     return F.pad(x, (total_w // 2, total_w - total_w // 2, total_h // 2, total_h - total_h // 2))
 
 
+@torch.no_grad()
+def start_as_identity(conv: nn.Conv2d) -> bool:
+    """Let a convolution map every feature to itself; False if it has other channels than its input."""
+    if conv.in_channels != conv.out_channels:
+        return False
+    nn.init.dirac_(conv.weight)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    return True
+
+
 def average_grid(x: Tensor, bins: int) -> Tensor:
     """Means over a grid of bins × bins parts: (B, C, h, w) -> (B, C, bins, bins).
 

@@ -15,7 +15,7 @@ from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
 from tdseg.models.head import Head
 from tdseg.models.norm import make_norm
-from tdseg.models.propagation import PROPAGATIONS, PerFrame, Propagation
+from tdseg.models.propagation import Propagation, kind_of
 from tdseg.models.propagation.base import Code, Memory, PathView
 from tdseg.models.subnets.base import SubFeature, SubNetwork
 
@@ -44,11 +44,12 @@ class NetworkPath(nn.Module):
     def __init__(self, config: ModelConfig, subnet: SubNetwork, *, aux: bool, dropout: float) -> None:
         super().__init__()
         self.subnet = subnet
-        kind = _propagation(config)
+        kind = kind_of(config)
         merges_features = config.paths > 1 and not kind.after_head
         self.encoder = kind.make_encoder(config, config.num_classes if kind.after_head else subnet.channels)
         self.propagation = kind(config, dropout)
         width = config.d_v if merges_features else subnet.channels
+        self.width = config.num_classes if kind.after_head else width
         self.norm = make_norm(config.norm, width, config.norm_size)
         self.head = Head(config.head, width, config.head_channels, config.num_classes, config.head_upscale, dropout)
         aux_channels = getattr(subnet, "aux_channels", 0) if aux else 0
@@ -64,7 +65,9 @@ class NetworkPath(nn.Module):
             feature = self.subnet(x)
         z, aux = feature if isinstance(feature, SubFeature) else (feature, None)
         self._check_feature(x, z)
-        return Encoded(self.encoder(PathView(x, self._scores(z) if self.propagation.after_head else z)), aux)
+        code = self.encoder(PathView(x, self._scores(z) if self.propagation.after_head else z))
+        self._check_value(code.value)
+        return Encoded(code, aux)
 
     def turn(self, code: Code, memory: Memory, *, scored: bool = True) -> tuple[Tensor | None, Memory]:
         """The rest of a turn: logits (B, C, u·h, u·w), None unless `scored`, and the memory after the frame."""
@@ -80,6 +83,14 @@ class NetworkPath(nn.Module):
         logits: Tensor = self.head(self.norm(feature))
         return logits
 
+    def _check_value(self, value: Tensor) -> None:
+        if value.shape[1] != self.width:
+            raise ConfigError(
+                f"{type(self.encoder).__name__} made values of {value.shape[1]} channels",
+                expected=f"{self.width}: d_v, or the classes where propagation comes after the head",
+                do="map the features to that number in the encoder",
+            )
+
     def _recomputation(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _without_statistics(self.subnet)
 
@@ -93,16 +104,6 @@ class NetworkPath(nn.Module):
                 f"{height}, {width}",
                 do="correct the sub-network's channels and stride, or resize its output",
             )
-
-
-def _propagation(config: ModelConfig) -> type[Propagation[Any]]:
-    if config.propagation not in PROPAGATIONS:
-        raise ConfigError(
-            f"propagation={config.propagation!r} for {config.name}",
-            expected=" or ".join(PROPAGATIONS),
-            do="choose one of them",
-        )
-    return PROPAGATIONS[config.propagation] if config.paths > 1 else PerFrame
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""TDNet: sub-networks that take turns on the frames of a video and share what they saw by attention.
+"""TDNet: sub-networks that take turns on the frames of a video and share what they saw.
 
 Hu et al., "Temporally Distributed Networks for Fast Video Semantic Segmentation", CVPR 2020,
 doi:10.1109/CVPR42600.2020.00884.
@@ -20,7 +20,6 @@ from tdseg.models.layers import ConvNorm, resize
 from tdseg.models.norm import SpatialLayerNorm
 from tdseg.models.path import Encoded, NetworkPath
 from tdseg.models.propagation import TDNetState
-from tdseg.models.propagation.motion import MotionEncoder
 from tdseg.models.subnets import SubNetwork, make_subnetwork
 
 
@@ -189,8 +188,8 @@ class TDNet(nn.Module):
                 module.fuse(winograd=winograd)
             elif isinstance(module, SpatialLayerNorm):
                 module.freeze()
-            elif isinstance(module, MotionEncoder):
-                module.fuse()
+            elif isinstance(module, NetworkPath):
+                module.propagation.fuse(module.encoder)
         return fused.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def _turn(self, encoded: Encoded, state: TDNetState, *, scored: bool = True) -> tuple[Tensor | None, TDNetState]:

@@ -9,9 +9,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from tdseg.config import FrozenConfig, ModelConfig, StoredModelConfig
+from tdseg.config import FrozenConfig, StoredModelConfig
 from tdseg.errors import ConfigError, WeightsError
-from tdseg.models.propagation import PROPAGATIONS, StateTensor
+from tdseg.models.propagation import StateTensor, kind_of
 from tdseg.runtime.network import check_size
 
 MANIFEST = "tdseg.json"
@@ -76,7 +76,7 @@ class Manifest(FrozenConfig):
 
     def layout(self, size: tuple[int, int]) -> tuple[StateTensor, ...]:
         """The tensors of the memory for an input of (height, width) pixels."""
-        return memory_layout(self.model, self.stride, size)
+        return kind_of(self.model).layout(self.model, cells(size, self.stride))
 
     def fit_size(self, size: tuple[int, int] | None, *, fixed: tuple[int, int] | None = None) -> tuple[int, int]:
         """The (height, width) of the input that was asked for, pixels, or the model's own for None.
@@ -113,11 +113,6 @@ def present(name: str) -> str:
 def cells(size: tuple[int, int], stride: int) -> tuple[int, int]:
     """(h, w) of the feature map for an input of (height, width) pixels."""
     return -(-size[0] // stride), -(-size[1] // stride)
-
-
-def memory_layout(config: ModelConfig, stride: int, size: tuple[int, int]) -> tuple[StateTensor, ...]:
-    """The tensors of a model's memory for an input of (height, width) pixels; () for a per-frame model."""
-    return PROPAGATIONS[config.propagation].layout(config, cells(size, stride)) if config.paths > 1 else ()
 
 
 def is_exported(path: Path) -> bool:

@@ -14,7 +14,6 @@ from tdseg.errors import ConfigError, WeightsError
 from tdseg.models.backbones.efficientnet_lite import EfficientNetLite
 from tdseg.models.backbones.resnet import ResNet
 from tdseg.models.path import NetworkPath
-from tdseg.models.propagation.attention import AttentionEncoder, AttentionPropagation
 from tdseg.models.subnets.pspnet import PSPSubNetwork
 from tdseg.models.tdnet import TDNet
 from tdseg.system import require
@@ -88,11 +87,6 @@ def _from_per_frame(path: NetworkPath, source: NetworkPath, name: str, warn: War
 
     A path that keeps a group of the channels takes its rows of what makes them. Its head reads other channels than the
     per-frame model's then, so head and merge start anew, as in the released recipe.
-
-    With attention, queries and keys start as the same projection, so that a position first attends to what looks alike.
-    Each hop starts as the mean of what it receives and of the frame's own values, and the last gives half of it. Values
-    start as the sub-feature, with attention scaled so that values and memory together have its size: the head finds
-    what it knows.
     """
     group = path.subnet.first // path.subnet.kept if isinstance(path.subnet, PSPSubNetwork) else 0
     theirs = source.subnet.state_dict()
@@ -100,10 +94,8 @@ def _from_per_frame(path: NetworkPath, source: NetworkPath, name: str, warn: War
         if theirs[key].shape != mine.shape:
             theirs[key] = theirs[key].narrow(0, group * len(mine), len(mine))
     path.subnet.load_state_dict(theirs)
-    encoder, value = path.encoder, path.encoder.value
-    assert isinstance(value, nn.Conv2d)
     hidden = source.head.hidden.state_dict()
-    if value.in_channels != value.out_channels or mismatches(hidden, path.head.hidden.state_dict()):
+    if mismatches(hidden, path.head.hidden.state_dict()) or not path.propagation.start_from_features(path.encoder):
         return
     path.head.hidden.load_state_dict(hidden)
     mine, known = path.head.classify, source.head.classify
@@ -111,18 +103,6 @@ def _from_per_frame(path: NetworkPath, source: NetworkPath, name: str, warn: War
         mine.load_state_dict(known.state_dict())
     else:
         warn(_new_classes(name, mine.out_channels, known.out_channels))
-    nn.init.dirac_(value.weight)
-    nn.init.zeros_(value.bias)  # type: ignore[arg-type]
-    if not isinstance(encoder, AttentionEncoder):
-        return  # a mean of values has their size
-    assert isinstance(path.propagation, AttentionPropagation)
-    hops = path.propagation.phi
-    value.weight /= 1 + 0.5 * (1 - 0.5 ** len(hops))
-    encoder.key.load_state_dict(encoder.query.state_dict())
-    for i, hop in enumerate(hops):
-        assert isinstance(hop, nn.Linear)
-        hop.weight.copy_(torch.eye(hop.in_features) * (0.25 if i == len(hops) - 1 else 0.5))
-        hop.bias.zero_()
 
 
 def _new_classes(source: str, ours: int, theirs: int) -> str:

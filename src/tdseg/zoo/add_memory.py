@@ -57,7 +57,5 @@ def add_memory(model: TDNet, *, frames: int = 4) -> TDNet:
         )
     with torch.no_grad():
         nn.init.orthogonal_(path.encoder.key.weight, generator=torch.Generator().manual_seed(0))
-        assert isinstance(path.encoder.value, nn.Conv2d)
-        nn.init.dirac_(path.encoder.value.weight)
-        nn.init.zeros_(path.encoder.value.bias)  # type: ignore[arg-type]
+        path.propagation.start_from_features(path.encoder)
     return remembering

@@ -15,7 +15,7 @@ from tdseg.models.subnets import FAMILIES, SubNetwork
 from tdseg.models.tdnet import TDNet
 
 _WEIGHTS = Path(__file__).parents[1] / "weights"
-_PUBLISHED = ("td4-psp18", "td2-psp50", "td2-fa18", "td4-bise18", "td2-bise34", "td4-lite0", "td2-lite0")
+_LISTED = ("td4-psp18", "td2-psp50", "td2-fa18", "td4-bise18", "td2-bise34", "td4-lite0", "td2-lite0")
 """The TDNets that are listed; td2 … td16 of any family can be had."""
 
 
@@ -59,7 +59,7 @@ PACKAGED: dict[str, Packaged] = {
 
 def architectures() -> list[str]:
     """Names of the models that `create_model` lists; m of a name tdM-FAMILY may be any of 2 … 16."""
-    return sorted((*FAMILIES, *_PUBLISHED))
+    return sorted((*FAMILIES, *_LISTED))
 
 
 def list_models() -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple, overload
 
@@ -262,7 +264,8 @@ def _compiled() -> Path | None:
 
 def _exported(model: TDNet, weights: Path, size: tuple[int, int], runtime: RuntimeName) -> Path:
     """The export of the weights in a file, from the cache or made now."""
-    folder = cache_folder() / f"{weights.stem}-{checksum(weights)[:16]}-{size[0]}x{size[1]}-{__version__}"
+    made_of = f"{checksum(weights)[:16]}-{size[0]}x{size[1]}-{__version__}.{_code_digest()}"
+    folder = cache_folder() / f"{weights.stem}-{made_of}"
     if is_exported(folder):
         return folder
     require("onnx", "onnxscript", runtime)
@@ -271,3 +274,11 @@ def _exported(model: TDNet, weights: Path, size: tuple[int, int], runtime: Runti
     _log.info("exporting %s at %dx%d; this is done once", weights.stem, *size)
     export(model, folder, to="onnx", size=size, overwrite=True)
     return folder
+
+
+@cache
+def _code_digest() -> str:
+    """Of the code that a graph is made by: where it is worked on, its version says little."""
+    package = Path(__file__).parents[1]
+    sources = (file.read_bytes() for room in ("models", "export") for file in sorted((package / room).rglob("*.py")))
+    return hashlib.sha256(b"".join(sources)).hexdigest()[:8]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from support.small import SIZE, moving_frames
 from tdseg.config import ModelConfig
+from tdseg.errors import ConfigError
 from tdseg.inference.stream import Stream
 from tdseg.models.propagation import PROPAGATIONS
 from tdseg.models.propagation.base import Memory, PathView, Propagation, StateTensor
@@ -78,3 +79,20 @@ def test_exports(model: TDNet, tmp_path: Path) -> None:
     for frame in moving_frames(4):
         found, expected = stream.step(frame).logits, exact.step(frame).logits
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
+
+
+class Unmapped(LastTwo):
+    """Its values are the features themselves, whatever d_v is."""
+
+    after_head = False
+
+    @staticmethod
+    def make_encoder(config: ModelConfig, channels: int) -> nn.Module:
+        return ScoreEncoder()
+
+
+def test_values_of_other_channels_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROPAGATIONS, "unmapped", Unmapped)
+    model = create_model("td2-lite0", propagation="unmapped", size=SIZE, d_v=64)
+    with pytest.raises(ConfigError, match="made values of 128 channels"):
+        model.step(torch.zeros(1, 3, *SIZE))

@@ -23,7 +23,6 @@ from tdseg.errors import ConfigError
 from tdseg.measure import cost
 from tdseg.measure.bench.streams import PERIOD, Feed, StageTimes, StreamBatch
 from tdseg.measure.deviation import Deviation, deviation
-from tdseg.measure.pairing import RGB
 from tdseg.metrics.basic import percentiles
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.exported import ExportedNetwork
@@ -31,6 +30,7 @@ from tdseg.runtime.manifest import Parity, is_exported
 from tdseg.runtime.network import Execution, Network
 from tdseg.runtime.torch import TorchNetwork
 from tdseg.system import cpu_threads, machine
+from tdseg.video.pictures import RGB
 from tdseg.zoo import catalog
 from tdseg.zoo.load import load, prepare
 

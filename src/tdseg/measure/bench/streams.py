@@ -21,11 +21,11 @@ from tdseg.inference.stream import resized
 from tdseg.masks import draw
 from tdseg.masks.classmap import class_map
 from tdseg.masks.palette import Color, color_table
-from tdseg.measure.pairing import RGB
 from tdseg.metrics.basic import Mask
 from tdseg.models.propagation import TDNetState
 from tdseg.runtime.network import Network
 from tdseg.video import Frame, VideoReader, VideoWriter, open_video
+from tdseg.video.pictures import RGB
 
 PERIOD = 4
 """Different pictures, shown again and again; few, for their memory is part of the peak."""

@@ -14,9 +14,9 @@ from PIL import Image
 
 from tdseg.masks import draw
 from tdseg.masks.palette import Colors
-from tdseg.measure.pairing import RGB
 from tdseg.metrics.basic import Mask
 from tdseg.video import VideoWriter, open_video
+from tdseg.video.pictures import RGB
 
 PANEL = 480
 """Longer side of a panel at most, pixels."""

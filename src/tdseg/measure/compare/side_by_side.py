@@ -15,12 +15,13 @@ from tdseg.masks.palette import Palette, color_table, read_palette
 from tdseg.masks.reading import Masks, open_masks, size_text
 from tdseg.measure.compare.difference import Comparison, SideFigures
 from tdseg.measure.compare.film import Film, moments
-from tdseg.measure.pairing import RGB, frames_with_masks
+from tdseg.measure.pairing import frames_with_masks
 from tdseg.metrics.basic import Mask
 from tdseg.metrics.iou import VOID
 from tdseg.runtime.manifest import is_exported
 from tdseg.runtime.network import Execution
 from tdseg.video import VideoReader, open_video
+from tdseg.video.pictures import RGB
 from tdseg.zoo import catalog
 from tdseg.zoo.load import prepare
 

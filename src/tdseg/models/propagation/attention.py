@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tdseg.config import ModelConfig
-from tdseg.models.layers import ConvNorm
+from tdseg.models.layers import ConvNorm, start_as_identity
 from tdseg.models.propagation.base import Memory, PathView, Propagation, StateTensor
 
 _BLOCK = 1024
@@ -105,6 +105,24 @@ class AttentionPropagation(Propagation[AttentionCode]):
         own = (query, code.key, value)[-len(slots) :]
         moved = (torch.cat([old[:, 1:], new[:, None]], 1) for old, new in zip(slots, own, strict=True))
         return (*moved, (frames + 1).clamp(max=len(self.phi)))
+
+    @torch.no_grad()
+    def start_from_features(self, encoder: nn.Module) -> bool:
+        """Queries and keys start as the same projection, so that a position first attends to what looks alike.
+
+        Each hop starts as the mean of what it receives and of the frame's own values, and the last gives half of it.
+        Values start as the sub-feature, scaled so that values and memory together have its size.
+        """
+        assert isinstance(encoder, AttentionEncoder)
+        if not start_as_identity(encoder.value):
+            return False
+        encoder.value.weight /= 1 + 0.5 * (1 - 0.5 ** len(self.phi))
+        encoder.key.load_state_dict(encoder.query.state_dict())
+        for i, hop in enumerate(self.phi):
+            assert isinstance(hop, nn.Linear)
+            hop.weight.copy_(torch.eye(hop.in_features) * (0.25 if i == len(self.phi) - 1 else 0.5))
+            hop.bias.zero_()
+        return True
 
     def _hop(self, query: Tensor, key: Tensor, value: Tensor, phi: nn.Module, filled: Tensor) -> Tensor:
         """φ(softmax(query keyᵀ/√d_k) value): (B, n, d_k), (B, l, d_k), (B, l, d_v) -> (B, n, d_v); 0 if not filled."""

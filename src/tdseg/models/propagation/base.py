@@ -51,7 +51,7 @@ class Code(Protocol):
 
     @property
     def value(self) -> Tensor:
-        """(B, d, h, w): what the frame says by itself, of which merging makes features or scores of the same shape."""
+        """(B, d_v, h, w), or (B, C, u·h, u·w) after the head: what the frame says by itself, and so merging gives."""
 
 
 C = TypeVar("C", bound=Code)
@@ -83,7 +83,7 @@ class Propagation(nn.Module, ABC, Generic[C]):
     @staticmethod
     @abstractmethod
     def layout(config: ModelConfig, cells: tuple[int, int]) -> tuple[StateTensor, ...]:
-        """The tensors of the memory, in order.
+        """The tensors of the memory, in order. An empty one is zeros: where that is no neutral value, one must count.
 
         Args:
             config: of the model.
@@ -101,6 +101,17 @@ class Propagation(nn.Module, ABC, Generic[C]):
     @abstractmethod
     def remember(self, code: C, aligned: Memory) -> Memory:
         """The memory after the frame."""
+
+    def start_from_features(self, encoder: nn.Module) -> bool:
+        """Initialise a new path so that what it merges is of the kind of its sub-feature, which a head can read.
+
+        Returns:
+            Whether that can be: here it cannot.
+        """
+        return False
+
+    def fuse(self, encoder: nn.Module) -> None:
+        """Fold what inference does not need, in place; here nothing."""
 
     def empty(self, value: Tensor) -> Memory:
         """The memory before the first frame, for a frame whose code has this value."""

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tdseg.config import ModelConfig
+from tdseg.models.layers import start_as_identity
 from tdseg.models.propagation.base import Memory, PathView, Propagation, StateTensor
 
 
@@ -39,17 +40,6 @@ class MotionEncoder(nn.Module):
         self.key = nn.Conv2d(channels, d_k, 1, bias=False)
         self.value: nn.Module = nn.Conv2d(channels, d_v, 1)
         nn.init.orthogonal_(self.key.weight)
-
-    def fuse(self) -> None:
-        """Leave out a value map that maps every feature to itself, as `tdseg.add_memory` has it, in place."""
-        if not isinstance(self.value, nn.Conv2d) or self.value.in_channels != self.value.out_channels:
-            return
-        assert self.value.bias is not None
-        if (
-            torch.equal(self.value.weight[:, :, 0, 0], torch.eye(len(self.value.bias), device=self.value.bias.device))
-            and not self.value.bias.any()
-        ):
-            self.value = nn.Identity()
 
     def forward(self, view: PathView) -> MotionCode:
         """z (B, C_z, h, w) -> MotionCode. Keys are centred over the picture: their products are correlations."""
@@ -102,6 +92,22 @@ class MotionPropagation(Propagation[MotionCode]):
     def remember(self, code: MotionCode, aligned: Memory) -> Memory:
         """The mean, which stands for all frames before it."""
         return code.key, self.merge(code, aligned), 1 + aligned[1]
+
+    def start_from_features(self, encoder: nn.Module) -> bool:
+        """Values start as the sub-feature, of which the mean has the size."""
+        assert isinstance(encoder, MotionEncoder)
+        return isinstance(encoder.value, nn.Conv2d) and start_as_identity(encoder.value)
+
+    def fuse(self, encoder: nn.Module) -> None:
+        """Leave out a value map that maps every feature to itself, as `tdseg.add_memory` has it."""
+        assert isinstance(encoder, MotionEncoder)
+        value = encoder.value
+        if not isinstance(value, nn.Conv2d) or value.in_channels != value.out_channels:
+            return
+        assert value.bias is not None
+        identity = torch.eye(value.in_channels, device=value.weight.device)
+        if torch.equal(value.weight[:, :, 0, 0], identity) and not value.bias.any():
+            encoder.value = nn.Identity()
 
     def find(self, key: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
         """Where each cell was in the earlier frame.
