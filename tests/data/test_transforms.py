@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from tdseg.data.clip import Clip
-from tdseg.data.transforms import Augmentation, make_batch, warp
+from tdseg.data.transforms import Augmentation, Augmenter, warp
 from tdseg.metrics.iou import VOID
 
 PLAIN = {"colour": 0.0, "tint": 0.0}
@@ -22,7 +22,7 @@ def still(seed: int = 0) -> Clip:
 def batch_of(clips: list[Clip], length: int, seed: int = 0, **fields: object):  # type: ignore[no-untyped-def]
     config = Augmentation.parse({"crop": (64, 96), **PLAIN, **fields}, where="test")
     generators = [torch.Generator().manual_seed(seed + 100 * place) for place in range(len(clips))]
-    return make_batch(clips, length, config, generators)
+    return Augmenter(config, length)(clips, generators)
 
 
 def test_shapes_and_determinism() -> None:
@@ -89,7 +89,7 @@ def test_a_clip_does_not_depend_on_the_others() -> None:
     together = batch_of(clips, 4, **fields)
     config = Augmentation.parse({"crop": (64, 96), **fields}, where="test")
     for place, clip in enumerate(clips):
-        alone = make_batch([clip], 4, config, [torch.Generator().manual_seed(100 * place)])
+        alone = Augmenter(config, 4)([clip], [torch.Generator().manual_seed(100 * place)])
         for one, many in zip(alone, together, strict=True):
             torch.testing.assert_close(one[0], many[place], atol=1e-3, rtol=1e-5)
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Annotated, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field, FiniteFloat
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from tdseg.config import FrozenConfig
 from tdseg.data.clip import Clip
@@ -55,32 +54,55 @@ class Batch(NamedTuple):
     """(B,) bool, on the CPU: the clip was made from a still, so `views` is the exact motion of every pixel."""
 
 
-def make_batch(
-    clips: Sequence[Clip],
-    length: int,
-    config: Augmentation,
-    generators: Sequence[Generator],
-    device: torch.device | str = "cpu",
-) -> Batch:
-    """Draw one view per frame and sample it; stills become clips of `length` frames.
+class Augmenter(nn.Module):
+    """Draws one view per frame of clips and samples it; stills become clips.
 
     Args:
-        clips: each of 1 or `length` frames, any size.
-        length: T.
         config: ranges.
-        generators: one for each clip, source of all that is random about it, on the CPU: what becomes of a clip depends
-            neither on the device nor on the other clips.
-        device: where the clips are moved to, and all but the drawing happens.
+        length: T, frames of the clips it makes.
     """
-    draws = [_draw(clip, length, config, generator) for clip, generator in zip(clips, generators, strict=True)]
-    views, gains, frame_draws, offsets = (torch.stack(drawn) for drawn in zip(*draws, strict=True))
-    rigid = torch.tensor([len(clip.frames) == 1 for clip in clips])
-    moved = [Clip(*(x.to(device, non_blocking=True) for x in clip)) for clip in clips]
-    views = views.to(device, non_blocking=True)
-    frames, labels = _sample(moved, views, config.crop)
-    frames = _colour(frames, gains.to(device, non_blocking=True))
-    frames = _corrupt(frames, config, frame_draws.to(device, non_blocking=True), offsets)
-    return Batch(frames, labels, views, rigid)
+
+    noise: Tensor
+    """Normal numbers: a frame's noise is a run of them from a random place, on every device the same."""
+
+    def __init__(self, config: Augmentation, length: int) -> None:
+        super().__init__()
+        self.config, self.length = config, length
+        count = 2 * 3 * math.prod(config.crop) if config.noise else 0
+        self.register_buffer("noise", torch.randn(count, generator=Generator().manual_seed(0)), persistent=False)
+
+    def forward(self, clips: Sequence[Clip], generators: Sequence[Generator]) -> Batch:
+        """A batch on the device that this is on, where all but the drawing happens.
+
+        Args:
+            clips: each of 1 or T frames, any size.
+            generators: one for each clip, source of all that is random about it, on the CPU: what becomes of a clip
+                depends neither on the device nor on the other clips.
+        """
+        config, device = self.config, self.noise.device
+        draws = [_draw(clip, self.length, config, generator) for clip, generator in zip(clips, generators, strict=True)]
+        views, gains, frame_draws, offsets = (torch.stack(drawn) for drawn in zip(*draws, strict=True))
+        rigid = torch.tensor([len(clip.frames) == 1 for clip in clips])
+        moved = [Clip(*(x.to(device, non_blocking=True) for x in clip)) for clip in clips]
+        views = views.to(device, non_blocking=True)
+        frames, labels = _sample(moved, views, config.crop)
+        frames = _colour(frames, gains.to(device, non_blocking=True))
+        frames = self._corrupt(frames, frame_draws.to(device, non_blocking=True), offsets)
+        return Batch(frames, labels, views, rigid)
+
+    def _corrupt(self, frames: Tensor, draws: Tensor, offsets: Tensor) -> Tensor:
+        """Noise, flicker and blur, drawn anew for every frame: what one frame loses, the memory can give back."""
+        config, (blurred, flicker, strength) = self.config, draws[..., None, None, None].unbind(2)  # (B, T, 1, 1, 1)
+        if config.blur:
+            soft = F.avg_pool2d(frames.flatten(0, 1), 3, 1, 1, count_include_pad=False).view_as(frames)
+            frames = torch.where(blurred < config.blur, soft, frames)
+        if config.flicker:
+            frames = frames * (1 + (flicker * 2 - 1) * config.flicker)
+        if config.noise:
+            size = 3 * math.prod(config.crop)
+            noise = torch.stack([self.noise[start : start + size] for start in offsets.flatten().tolist()])
+            frames = frames + noise.view_as(frames) * strength * config.noise
+        return frames.clamp(0, 255)
 
 
 def warp(x: Tensor, views_from: Tensor, views_to: Tensor) -> tuple[Tensor, Tensor]:
@@ -203,25 +225,3 @@ def _colour(frames: Tensor, gains: Tensor) -> Tensor:
     frames = mean + (frames - mean) * contrast
     grey = frames.mean(2, keepdim=True)
     return (grey + (frames - grey) * saturation).clamp(0, 255)
-
-
-def _corrupt(frames: Tensor, config: Augmentation, draws: Tensor, offsets: Tensor) -> Tensor:
-    """Noise, flicker and blur, drawn anew for every frame: what one frame loses, the memory can give back."""
-    blurred, flicker, strength = draws[..., None, None, None].unbind(2)  # each (B, T, 1, 1, 1)
-    if config.blur:
-        soft = F.avg_pool2d(frames.flatten(0, 1), 3, 1, 1, count_include_pad=False).view_as(frames)
-        frames = torch.where(blurred < config.blur, soft, frames)
-    if config.flicker:
-        frames = frames * (1 + (flicker * 2 - 1) * config.flicker)
-    if config.noise:
-        size = frames[0, 0].numel()
-        bank = _noise_bank(2 * size, frames.device)
-        noise = torch.stack([bank[start : start + size] for start in offsets.flatten().tolist()])
-        frames = frames + noise.view_as(frames) * strength * config.noise
-    return frames.clamp(0, 255)
-
-
-@lru_cache(maxsize=2)
-def _noise_bank(count: int, device: torch.device) -> Tensor:
-    """Normal numbers, drawn once: a frame's noise is a run of them from a random place, on every device the same."""
-    return torch.randn(count, generator=Generator().manual_seed(0)).to(device)

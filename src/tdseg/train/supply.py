@@ -12,7 +12,7 @@ import torch
 from torch import Generator
 from torch.utils.data import DataLoader
 
-from tdseg.data.transforms import Batch, make_batch
+from tdseg.data.transforms import Augmenter, Batch
 from tdseg.errors import DataError
 from tdseg.train.mixture import Draw, Mixture
 from tdseg.train.recipe import Recipe
@@ -50,7 +50,7 @@ def supplies(
         DataError: workers are lost again and again, or several draws in a row cannot be read.
     """
     steps = _load(mixture, places, range(start, recipe.steps), recipe.workers, device.type == "cuda", warn)
-    size = len(places) // recipe.accumulate
+    augment, size = Augmenter(recipe.augmentation, recipe.length).to(device), len(places) // recipe.accumulate
     began = time.monotonic()
     for draws in steps:
         waited = time.monotonic() - began
@@ -60,11 +60,7 @@ def supplies(
             raise too_many(len(problems), list(dict.fromkeys(problems)))
         generators = [Generator().manual_seed(draw.seed) for draw in draws]
         parts = [slice(first, first + size) for first in range(0, len(draws), size)]
-        yield Supply(
-            [make_batch(clips[p], recipe.length, recipe.augmentation, generators[p], device) for p in parts],
-            waited,
-            problems,
-        )
+        yield Supply([augment(clips[part], generators[part]) for part in parts], waited, problems)
         began = time.monotonic()
 
 
