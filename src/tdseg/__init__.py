@@ -5,8 +5,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tdseg.system import __version__ as __version__
-
 if TYPE_CHECKING:
     from tdseg.config import ModelConfig
     from tdseg.errors import ConfigError, DataError, OutputError, TdsegError, VideoError, WeightsError
@@ -16,6 +14,7 @@ if TYPE_CHECKING:
     from tdseg.models.subnets import SubFeature, SubNetwork
     from tdseg.models.tdnet import ClipOutput, TDNet
     from tdseg.runtime.network import Execution
+    from tdseg.system import __version__ as __version__
     from tdseg.zoo.add_memory import add_memory
     from tdseg.zoo.catalog import create_model, distribute, list_models
     from tdseg.zoo.checkpoint import save
@@ -32,6 +31,7 @@ _HOME = {
         "models.subnets": ("SubFeature", "SubNetwork"),
         "models.tdnet": ("ClipOutput", "TDNet"),
         "runtime.network": ("Execution",),
+        "system": ("__version__",),
         "zoo.add_memory": ("add_memory",),
         "zoo.catalog": ("create_model", "distribute", "list_models"),
         "zoo.checkpoint": ("save",),
