@@ -15,19 +15,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from support.small import small_model, write_clip
+from support.small import write_clip
 from tdseg.cli import DONE, IN_PART, INTERRUPTED, REFUSED, main
 from tdseg.system import __version__
 from tdseg.video import open_video
 from tdseg.zoo import catalog
-from tdseg.zoo.checkpoint import save
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save(small_model(), path)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,6 @@ from tdseg.measure.bench import Benchmark, bench
 from tdseg.measure.bench.streams import StreamBatch
 from tdseg.runtime.network import Execution
 from tdseg.runtime.torch import TorchNetwork
-from tdseg.zoo.checkpoint import save
 
 CPU = Execution("cpu", "torch")
 PLAIN = Execution("cpu", threads=1, fuse=False, channels_last=False)
@@ -50,13 +49,6 @@ KEYS = [
     "multiply_adds_per_path",
     "deviation",
 ]
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save(small_model(), path)
-    return path
 
 
 @pytest.fixture(scope="module")

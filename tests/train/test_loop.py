@@ -32,16 +32,6 @@ from tdseg.train.recipe import Recipe
 
 
 @pytest.fixture(scope="module")
-def camvid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_camvid(tmp_path_factory.mktemp("camvid"))
-
-
-@pytest.fixture
-def values(camvid: Path) -> dict[str, Any]:
-    return small_values(camvid)
-
-
-@pytest.fixture(scope="module")
 def plain(camvid: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Kept, dict[str, torch.Tensor]]:
     """The loss curve and weights of the small recipe, undisturbed."""
     kept = Kept()

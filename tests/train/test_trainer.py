@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,20 +7,10 @@ import torch
 
 pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
 
-from support.fabricate import parse, paths_of, small_values, write_camvid
+from support.fabricate import parse, paths_of
 from tdseg.train.mixture import Mixture
 from tdseg.train.supply import supplies
 from tdseg.train.trainer import Trainer, make_fabric, make_network
-
-
-@pytest.fixture(scope="module")
-def camvid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_camvid(tmp_path_factory.mktemp("camvid"))
-
-
-@pytest.fixture
-def values(camvid: Path) -> dict[str, Any]:
-    return small_values(camvid)
 
 
 def make_trainer(values: dict[str, Any]) -> tuple[Trainer, Mixture]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tdseg.errors import ConfigError
-from tdseg.masks.palette import read_palette
+from tdseg.masks.palette import Palette, read_palette
 from tdseg.masks.reading import open_masks
 from tdseg.measure.instability import map_files, write_map
 from tdseg.measure.pairing import check_labels, frames_with_masks
@@ -95,12 +95,16 @@ def flicker(
                 add_to_map(mask, frame, motion)
             if on_progress:
                 on_progress(count, len(predicted))
-    names = classes.names if classes else [str(index) for index in range(VOID)]
-    figures = {**accuracy([matrix], names), **temporal([steadiness])}
-    figures["iou"] = {name: value for name, value in figures["iou"].items() if value is not None}
+    figures = {**_accuracy(matrix, classes), **temporal([steadiness])}
     protocol = f"masks in {masks}" + ("" if labels is None else f", labels in {labels}, void ignored")
     protocol += "" if video is None else f", video {video}; {FLOW}"
     return {**figures, "fps": fps, "frames": len(predicted), "protocol": protocol}
+
+
+def _accuracy(matrix: ConfusionMatrix, classes: Palette | None) -> dict[str, Any]:
+    """As of `accuracy`, but of the classes there are alone: without a palette any could be."""
+    figures = accuracy([matrix], classes.names if classes else [str(index) for index in range(VOID)])
+    return {**figures, "iou": {name: value for name, value in figures["iou"].items() if value is not None}}
 
 
 def _check_map(target: Path, *inputs: str | Path | None) -> None:

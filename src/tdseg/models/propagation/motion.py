@@ -76,22 +76,22 @@ class MotionPropagation(Propagation[MotionCode]):
         return tuple(StateTensor(name, (1, count, *cells)) for name, count in channels.items())
 
     def align(self, code: MotionCode, memory: Memory) -> Memory:
-        """The earlier mean, sampled where the frame's cells were, and the number of frames that it counts for there."""
+        """The mean, sampled where the frame's cells were before, and joined by the frame; the frames it then is of."""
         key, value, weight = memory
         motion, correlation = self.find(code.key, key)
         moved = sample(torch.cat([value, weight], 1), motion)
         slope, offset = self.trust
-        frames = moved[:, -1:].clamp(max=self.config.paths - 1)
-        return moved[:, :-1], torch.sigmoid(slope * correlation + offset) * frames
+        value, frames = moved[:, :-1], moved[:, -1:].clamp(max=self.config.paths - 1)
+        weight = torch.sigmoid(slope * correlation + offset) * frames
+        return (code.value + weight * value) / (1 + weight), 1 + weight
 
     def merge(self, code: MotionCode, aligned: Memory) -> Tensor:
         """(B, d_v, h, w): the mean."""
-        value, weight = aligned
-        return (code.value + weight * value) / (1 + weight)
+        return aligned[0]
 
     def remember(self, code: MotionCode, aligned: Memory) -> Memory:
-        """The mean, which stands for all frames before it."""
-        return code.key, self.merge(code, aligned), 1 + aligned[1]
+        """The mean, which stands for all frames before it, and the key that the next frame finds it by."""
+        return code.key, *aligned
 
     def start_from_features(self, encoder: nn.Module) -> bool:
         """Values start as the sub-feature, of which the mean has the size."""
