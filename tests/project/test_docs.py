@@ -33,6 +33,16 @@ def test_metrics_of_somebody_elses_model(
     assert all(f"'{key}': " in shown for key in ("flip_rate", "flow_flip_rate", "tc"))
 
 
+def test_interval_of_a_difference(capsys: pytest.CaptureFixture[str]) -> None:
+    match = re.search(r"<!-- interval -->\n```python\n(.*?)```", (DOCS / "metrics.md").read_text("utf-8"), re.DOTALL)
+    assert match
+    assert len(match[1].splitlines()) <= 10
+    labels = list(np.random.default_rng(0).integers(0, 11, (40, 6, 8)).astype(np.uint8))
+    scope: dict[str, object] = {"labels": labels, "ours": [np.zeros((6, 8), np.uint8)] * 40, "theirs": labels}
+    exec(match[1], scope)
+    assert re.match(r"Interval\(value=9\d\.\d+, low=9\d\.\d+, high=9\d\.\d+\)\n", capsys.readouterr().out)
+
+
 def test_pictures_are_there_and_small() -> None:
     for page in DOCS.glob("*.md"):
         for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8")):

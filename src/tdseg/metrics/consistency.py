@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tdseg.errors import ConfigError
@@ -40,9 +41,17 @@ class TemporalConsistency(VideoMetric):
             pair.update(current[valid], warped[valid])
             self.counts += torch.from_numpy(pair.counts).to(self.device)
 
+    def sums(self) -> NDArray[np.float64]:
+        """(2, 255): of each class 100 times the pixels of it in both masks, and those of it in either."""
+        return self._matrix.sums
+
     def compute(self) -> Tensor:
         """0 … 100; NaN before the first pair."""
-        return torch.tensor(ConfusionMatrix(VOID, self.counts.cpu().numpy()).miou, dtype=torch.float64)
+        return torch.tensor(self._matrix.miou, dtype=torch.float64)
+
+    @property
+    def _matrix(self) -> ConfusionMatrix:
+        return ConfusionMatrix(VOID, self.counts.cpu().numpy())
 
 
 class VideoConsistency(MeanShare):
@@ -68,7 +77,7 @@ class VideoConsistency(MeanShare):
     def __init__(self, k: int) -> None:
         if k < 1:
             raise ConfigError(f"a window of k={k} frames", expected="at least 1", do="the paper has 8 and 16")
-        super().__init__()
+        super().__init__(unit=100)
         self.k = k
 
     def update(self, mask: AnyMask, label: AnyMask | None) -> None:
@@ -84,7 +93,3 @@ class VideoConsistency(MeanShare):
         self._constant = known * (self._constant * same + 1)
         self._right = (known & (current == truth)) * (self._right * same + 1)
         self.add(share(self._right >= self.k, among=self._constant >= self.k))
-
-    def compute(self) -> Tensor:
-        """0 … 100; NaN before the first window."""
-        return 100 * super().compute()

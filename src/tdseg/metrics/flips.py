@@ -47,6 +47,10 @@ class FlipRateByPhase(FlipRate):
             raise ConfigError(f"{phases} phases", expected="at least 1", do="give the number of paths that take turns")
         super().__init__(phases)
 
+    def sums(self) -> NDArray[np.float64] | None:
+        """None: there are m figures."""
+        return None
+
     def compute(self) -> Tensor:
         """(m,), 0 … 1; NaN for a phase without pairs."""
         return self.total / self.count
@@ -65,8 +69,7 @@ class FlowFlipRate(MeanShare):
     """
 
     def __init__(self, fps: float) -> None:
-        super().__init__()
-        self.fps = fps
+        super().__init__(unit=fps)
 
     def update(self, mask: AnyMask, flow: Flow | None) -> None:
         """Add the next mask, (H, W) class indices, with the flow from the frame before (None: the pair is left out)."""
@@ -74,10 +77,6 @@ class FlowFlipRate(MeanShare):
         if previous is not None and flow is not None:
             warped, valid = flow.along(previous, current)
             self.add(flip_share(warped, current, valid))
-
-    def compute(self) -> Tensor:
-        """Per pixel and second; NaN before the first pair."""
-        return self.fps * super().compute()
 
 
 class ExcessFlipRate(MeanShare):

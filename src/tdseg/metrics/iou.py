@@ -31,12 +31,17 @@ class ConfusionMatrix:
         self.counts += np.bincount(joint, minlength=self.counts.size).reshape(self.counts.shape)
 
     @property
+    def sums(self) -> NDArray[np.float64]:
+        """(2, C): of each class 100 TP, and TP + FP + FN; the one over the other is its IoU in percent."""
+        hits = np.diag(self.counts)
+        return np.stack([100.0 * hits, self.counts.sum(0)[:-1] + self.counts.sum(1) - hits])
+
+    @property
     def iou(self) -> NDArray[np.float64]:
         """(C,) percent: TP / (TP + FP + FN); NaN for classes in neither labels nor predictions."""
-        hits = np.diag(self.counts).astype(float)
-        union = self.counts.sum(0)[:-1] + self.counts.sum(1) - hits
+        hits, union = self.sums
         iou: NDArray[np.float64] = np.divide(hits, union, out=np.full_like(hits, np.nan), where=union > 0)
-        return 100 * iou
+        return iou
 
     @property
     def miou(self) -> float:

@@ -59,6 +59,10 @@ class VideoMetric(Metric):
         self._previous: Mask | None = None
         self._label: Mask | None = None
 
+    def sums(self) -> NDArray[np.float64] | None:
+        """The sums so far in the form of `tdseg.metrics.bootstrap.Trace`, (2, C); None: the figure has another."""
+        return None
+
     def next_pair(self, mask: AnyMask) -> tuple[Mask | None, Mask]:
         """The mask before (None for the first) and this one.
 
@@ -96,13 +100,15 @@ class MeanShare(VideoMetric):
 
     Args:
         groups: number of sums that are kept apart.
+        unit: what a share of 1 is in the unit of the figure: 100 of percent.
     """
 
     total: Tensor
     count: Tensor
 
-    def __init__(self, groups: int = 1) -> None:
+    def __init__(self, groups: int = 1, unit: float = 1) -> None:
         super().__init__()
+        self.unit = unit
         self.add_state("total", torch.zeros(groups, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros(groups, dtype=torch.int64), dist_reduce_fx="sum")
 
@@ -112,9 +118,13 @@ class MeanShare(VideoMetric):
             self.total[group] += share
             self.count[group] += 1
 
+    def sums(self) -> NDArray[np.float64] | None:
+        """(2, 1): of the shares, in the unit of the figure, and how many there were."""
+        return np.array([[self.unit * self.total.sum().item()], [self.count.sum().item()]])
+
     def compute(self) -> Tensor:
-        """Scalar, over all groups; NaN before the first share."""
-        return self.total.sum() / self.count.sum()
+        """Scalar, over all groups, in the unit; NaN before the first share."""
+        return self.unit * self.total.sum() / self.count.sum()
 
 
 def as_mask(mask: AnyMask) -> Mask:
