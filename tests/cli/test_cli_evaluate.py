@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -33,29 +34,60 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def evaluate(root: Path, *options: object) -> int:
-    return main(["eval", "--root", str(root), "--model", str(root / "small.safetensors"), *map(str, options)])
+    model = str(root / "small.safetensors")
+    return main(["eval", "--root", str(root), "--model", model, "--runtime", "torch", *map(str, options)])
 
 
 def test_video_is_streamed(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert evaluate(root, "--data", "camvid", "--split", "val", "--json", tmp_path / "val.json") == DONE
     report = json.loads((tmp_path / "val.json").read_text())
     keys = "miou iou pixel_accuracy per_path flip_rate flow_flip_rate tc vc8 vc16 frames protocol excess_flip_rate fps"
+    keys += " tc_farneback flow_flip_rate_farneback"
     assert set(keys.split()) <= report.keys()
     assert report["frames"] == 9
     assert len(report["flip_rate_by_phase"]) == 4
     assert report["vc16"] is None
     shown = capsys.readouterr()
     assert f"9 frames in {report['runtime']} fp32; {report['protocol']}" in shown.out
-    assert f"mIoU                {report['miou']:.2f} %" in shown.out
+    assert re.search(rf"^mIoU +{report['miou']:.2f} %", shown.out, re.MULTILINE)
     assert "VC16" not in shown.out
+    for name in ("TC (DIS)", "TC (Farnebäck)", "flow flip rate (DIS)", "flow flip rate (Farnebäck)"):
+        assert re.search(rf"^{re.escape(name)} +[\d.]+ ", shown.out, re.MULTILINE), name
+    assert "flow: DIS and Farnebäck, both ways" in shown.out
     assert shown.err == ""
     assert [path.name for path in tmp_path.iterdir()] == ["val.json"]
+
+
+def test_the_flow_is_chosen(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, none = tmp_path / "one.json", tmp_path / "none.json"
+    assert evaluate(root, "--split", "val", "--flow", "farneback", "--json", one) == DONE
+    report = json.loads(one.read_text())
+    assert (report["tc"], report["flow_flip_rate"]) == (None, None)
+    assert 0 < report["tc_farneback"] <= 100
+    assert report["protocol"].endswith(
+        "; flow: Farnebäck, both ways, pixels that fail the forward-backward check and void left out"
+    )
+    assert evaluate(root, "--split", "val", "--flow", "none", "--quiet", "--json", none) == DONE
+    report = json.loads(none.read_text())
+    assert (report["tc"], report["tc_farneback"]) == (None, None)
+    assert report["flip_rate"] > 0
+    assert "flow" not in report["protocol"]
+    capsys.readouterr()
+    assert evaluate(root, "--split", "val", "--flow", "dis,raft") == REFUSED
+    assert "flow 'raft'" in capsys.readouterr().err
 
 
 def test_page(root: Path, tmp_path: Path) -> None:
     assert evaluate(root, "--split", "val", "--quiet", "--report", tmp_path / "val.html") == DONE
     parsed = Parsed((tmp_path / "val.html").read_text())
-    for text in ("small.safetensors", "mIoU", "Bicyclist", "flow flip rate", "phase 3", "CamVid val, stream"):
+    for text in (
+        "small.safetensors",
+        "mIoU",
+        "Bicyclist",
+        "flow flip rate (Farnebäck)",
+        "phase 3",
+        "CamVid val, stream",
+    ):
         assert text in parsed.text, text
 
 

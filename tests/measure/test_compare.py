@@ -14,13 +14,14 @@ from tdseg.measure.compare import Comparison, compare
 from tdseg.measure.compare.difference import ClassPair
 from tdseg.measure.compare.film import highlight, moments
 from tdseg.measure.flicker import flicker
+from tdseg.metrics.figures import shown_between
 from tdseg.report.comparison import comparison_page
 from tdseg.runtime.network import Execution
 from tdseg.video import open_video
 from tdseg.zoo.checkpoint import save
 from tdseg.zoo.load import load
 
-COUNT = 24
+COUNT, LONG = 24, 48
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -73,7 +74,51 @@ def test_figures_are_those_of_flicker(masks: Comparison, folder: Path) -> None:
     alone = flicker(folder / "two", video=folder / "clip.mp4", labels=folder / "one")
     assert masks.b.steadiness == {key: alone[key] for key in masks.b.steadiness}
     assert np.nanmean(masks.b.flips) == pytest.approx(alone["flip_rate"], abs=1e-5)
-    assert FPS * np.nanmean(masks.b.flow_flips) == pytest.approx(alone["flow_flip_rate"], abs=1e-4)
+    for flow, key in (("dis", "flow_flip_rate"), ("farneback", "flow_flip_rate_farneback")):
+        assert len(masks.b.flow_flips[flow]) == COUNT
+        assert FPS * np.nanmean(masks.b.flow_flips[flow]) == pytest.approx(alone[key], abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def long(folder: Path) -> Path:
+    """truth.npz of a video of three stretches, and worse.npz, in which every fourth mask is half wrong."""
+    write_clip(folder / "long.mp4", LONG)
+    truth = [np.asarray(image[..., 0] // 128, np.uint8) for image in moving_frames(LONG)]
+    worse = [mask.copy() for mask in truth]
+    for mask in worse[::4]:
+        mask[: SIZE[0] // 2] ^= 1
+    np.savez_compressed(folder / "truth.npz", np.stack(truth))
+    np.savez_compressed(folder / "worse.npz", np.stack(worse))
+    return folder
+
+
+def test_a_difference_has_its_interval(long: Path) -> None:
+    figures = compare(long / "truth.npz", long / "worse.npz", long / "long.mp4", labels=long / "truth.npz")
+    alone = flicker(long / "worse.npz", video=long / "long.mp4", labels=long / "truth.npz")
+    along = {"tc", "tc_farneback", "flow_flip_rate", "flow_flip_rate_farneback"}
+    assert figures.sure.keys() == {"miou", "vc8", "vc16", "flip_rate", "excess_flip_rate", *along}
+    for key, (a, b, difference) in figures.sure.items():
+        assert b.value == pytest.approx(alone[key], abs=0.006), key
+        assert difference.value == pytest.approx(b.value - a.value), key
+        assert b.low <= b.value <= b.high, key
+        assert not difference.low < 0 < difference.high, key
+    assert [*figures.sure["miou"].a] == [100, 100, 100]
+    assert figures.sure["miou"].difference.high < 0
+    assert figures.sure["excess_flip_rate"].difference.low > 0
+    text = Parsed(comparison_page(figures)).text
+    assert shown_between("tc_farneback", figures.sure["tc_farneback"].difference, signed=True) in text
+    assert "DIS and Farnebäck, both ways" in text
+    assert "95 %, bootstrap over stretches of 16 frames" in text
+
+
+def test_the_same_masks_differ_by_nothing(long: Path) -> None:
+    figures = compare(long / "truth.npz", long / "truth.npz", long / "long.mp4", labels=long / "truth.npz")
+    assert {both.difference for both in figures.sure.values()} == {(0, 0, 0)}
+
+
+def test_a_video_of_less_than_two_stretches_has_no_intervals(masks: Comparison) -> None:
+    assert masks.sure["miou"].difference.value < 0
+    assert np.isnan([both.difference.low for both in masks.sure.values()]).all()
 
 
 def test_page_of_masks(masks: Comparison) -> None:
@@ -127,6 +172,7 @@ def test_command(inside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     shown = capsys.readouterr()
     assert "5 frames, 90.00 % of pixels agree" in shown.out
     assert "flip rate" in shown.out
+    assert "points" in shown.out
     assert HOSTILE in Parsed(report.read_text()).text
     assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
     assert main(arguments) == REFUSED
@@ -139,7 +185,8 @@ def test_without_the_extra(inside: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     for name in ("tdseg.metrics.temporal", "cv2", "torchmetrics"):
         monkeypatch.setitem(sys.modules, name, None)
     comparison = compare("one", "two", "clip.mp4", frames=4)
-    assert comparison.a.flow_flips == []
+    assert comparison.a.flow_flips == {}
+    assert comparison.sure == {}
     assert comparison.a.steadiness["flip_rate"] == pytest.approx(np.mean(comparison.a.flips[1:]))
     assert "tdseg[metrics]" in Parsed(comparison_page(comparison)).text
 

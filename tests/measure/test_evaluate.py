@@ -77,7 +77,7 @@ def test_still_scores_every_path(tmp_path: Path) -> None:
     assert report["per_path"][0] < 100
     known = [value for value in report["iou"].values() if value is not None]
     assert report["miou"] == pytest.approx(np.mean(known), abs=0.01)
-    assert all(report[key] is None for key in ("flip_rate", "flow_flip_rate", "tc", "vc8", "vc16"))
+    assert all(report[key] is None for key in ("flip_rate", "flow_flip_rate", "tc", "tc_farneback", "vc8", "vc16"))
     assert report["frames"] == 5
     assert "still" in report["protocol"]
 
@@ -97,6 +97,7 @@ def test_stream_starts_anew_at_every_sequence(tmp_path: Path) -> None:
     assert report["excess_flip_rate"] == 0  # the labels are the masks
     assert report["fps"] == 15
     assert 0 < report["tc"] <= 100
+    assert 0 < report["tc_farneback"] <= 100
     assert report["vc8"] is None  # no sequence has 8 frames
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,11 +10,13 @@ from PIL import Image
 from support.small import FPS, SIZE, moving_frames, write_clip, write_masks
 from tdseg.errors import ConfigError, DataError, OutputError
 from tdseg.measure.flicker import flicker
-from tdseg.metrics.flow import DISFlow
+from tdseg.metrics.consistency import TemporalConsistency
+from tdseg.metrics.flow import DISFlow, Flows
 from tdseg.metrics.temporal import Steadiness
 from tdseg.video import open_video
 
 COUNT = 20
+ALONG = {"tc", "tc_farneback", "flow_flip_rate", "flow_flip_rate_farneback"}
 
 
 def class_of(image: np.ndarray) -> np.ndarray:
@@ -41,7 +44,7 @@ def test_masks_alone(folder: Path) -> None:
     assert report["frames"] == COUNT
     assert 0 < report["flip_rate"] < 1
     assert len(report["flip_rate_by_phase"]) == 2
-    missing = {"miou", "pixel_accuracy", "tc", "vc8", "vc16", "flow_flip_rate", "excess_flip_rate", "fps"}
+    missing = {"miou", "pixel_accuracy", "vc8", "vc16", "excess_flip_rate", "fps", *ALONG}
     assert {key for key, value in report.items() if value is None} == missing
     assert report["iou"] == {}
 
@@ -54,21 +57,40 @@ def test_everything_equals_the_metrics_themselves(folder: Path) -> None:
         labels=folder / "labels",
         on_progress=lambda done, total: seen.append((done, total)),
     )
-    steadiness, flow = Steadiness(fps=FPS), DISFlow()
+    steadiness, flow = Steadiness(fps=FPS), Flows()
     with open_video(folder / "clip.mp4") as video:
         for index, frame in enumerate(video):
             mask, label = (np.asarray(Image.open(folder / k / f"{index:06d}.png")) for k in ("masks", "labels"))
             steadiness.update(mask, label=label, flow=flow.step(frame.image))
     expected = steadiness.compute()
     assert report["fps"] == FPS
-    for name in ("flip_rate", "excess_flip_rate", "flow_flip_rate"):
+    for name in ("flip_rate", "excess_flip_rate", "flow_flip_rate", "flow_flip_rate_farneback"):
         assert report[name] == pytest.approx(expected[name], abs=1e-5)
-    for name in ("tc", "vc8", "vc16"):
+    for name in ("tc", "tc_farneback", "vc8", "vc16"):
         assert report[name] == pytest.approx(expected[name], abs=0.01)
     assert report["iou"].keys() == {"0", "1", "2", "3", "7"}
     assert report["pixel_accuracy"] == pytest.approx(100 * (1 - 0.5 / COUNT), abs=0.01)
-    assert "optical" in report["protocol"] or "flow" in report["protocol"]
+    assert "flow: DIS and Farnebäck" in report["protocol"]
     assert seen == [(index + 1, COUNT) for index in range(COUNT)]
+
+
+def test_the_flow_is_chosen_and_tc_stays_that_of_dis(folder: Path, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"video": folder / "clip.mp4", "labels": folder / "labels"}
+    both = flicker(folder / "masks", **given)
+    for flow, keys in (("dis", ("tc", "flow_flip_rate")), ("farneback", ("tc_farneback", "flow_flip_rate_farneback"))):
+        one = flicker(folder / "masks", **given, flow=(flow,), map=tmp_path / f"{flow}.png")
+        assert one.keys() == both.keys()
+        assert {key for key in both if one[key] != both[key]} == {"protocol"} | ALONG - {*keys}
+        assert all(one[key] is None for key in ALONG - {*keys})
+    maps = [np.asarray(Image.open(tmp_path / f"{flow}.png")) for flow in ("dis", "farneback")]
+    assert (maps[0] != maps[1]).any()
+    along, dis = TemporalConsistency(), DISFlow()
+    with open_video(folder / "clip.mp4") as video:
+        for index, frame in enumerate(video):
+            along.update(np.asarray(Image.open(folder / "masks" / f"{index:06d}.png")), dis.step(frame.image))
+    assert both["tc"] == pytest.approx(along.compute().item(), abs=0.01)
+    with pytest.raises(ConfigError, match=r"flow 'raft'[\s\S]*dis or farneback"):
+        flicker(folder / "masks", **given, flow=("raft",))
 
 
 def test_palette_names_the_classes(folder: Path, tmp_path: Path) -> None:

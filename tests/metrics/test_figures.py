@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 
-from tdseg.metrics.figures import accuracy, temporal
+from tdseg.metrics.bootstrap import Interval
+from tdseg.metrics.figures import FIGURES, FLOWS, accuracy, flow_key, flow_note, shown_between, temporal
 from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.metrics.temporal import Steadiness
 
@@ -41,4 +43,23 @@ def test_temporal_figures_are_the_mean_over_streams() -> None:
     figures = temporal(streams)
     assert figures["flip_rate"] == 0.5
     assert figures["flip_rate_by_phase"] == [None, 0.5]
-    assert figures["tc"] is None
+    assert figures["tc"] is figures["tc_farneback"] is None
+
+
+def test_figures_say_which_flow_they_are_along() -> None:
+    assert [flow_key("tc", flow) for flow in FLOWS] == ["tc", "tc_farneback"]  # "tc" is DIS's, as in old files
+    for key, figure in FIGURES.items():
+        if key.startswith(("tc", "flow")):
+            name = FLOWS["farneback" if key.endswith("_farneback") else "dis"]
+            assert name in figure.name
+            assert f"{name} flow" in figure.meaning
+    assert flow_note(FLOWS).startswith("flow: DIS and Farnebäck, both ways")
+    assert flow_note(["farneback"]).startswith("flow: Farnebäck, both ways")
+    assert flow_note([]) == ""
+
+
+def test_intervals_are_shown_in_the_unit_of_the_figure() -> None:
+    assert shown_between("tc", Interval(87.7, 86.5, 88.96)) == "87.70 % (86.50 … 88.96)"
+    assert shown_between("tc", Interval(3.69, -0.1, 4.5), signed=True) == "+3.69 points (-0.10 … +4.50)"
+    assert shown_between("excess_flip_rate", Interval(-0.006, -0.008, 0), signed=True) == "-0.60 points (-0.80 … +0.00)"
+    assert shown_between("flow_flip_rate", Interval(0.28, math.nan, math.nan)) == "0.280 /s"

@@ -4,16 +4,18 @@ import numpy as np
 import pytest
 
 from support.small import moving_frames
-from tdseg.errors import DataError
-from tdseg.metrics.flow import DISFlow, make_flow, warp
+from tdseg.errors import ConfigError, DataError
+from tdseg.metrics.figures import FLOWS
+from tdseg.metrics.flow import ESTIMATORS, DISFlow, FlowEstimator, Flows, make_flow, warp
 
 
 def field(height: int, width: int, dx: float = 0, dy: float = 0) -> np.ndarray:
     return np.broadcast_to(np.array([dx, dy], np.float32), (height, width, 2)).copy()
 
 
-def test_dis_finds_a_translation() -> None:
-    flow = DISFlow()
+@pytest.mark.parametrize("kind", ESTIMATORS.values())
+def test_a_translation_is_found(kind: type[FlowEstimator]) -> None:
+    flow = kind()
     first, second = moving_frames(2)
     assert flow.step(first) is None
     found = flow.step(second)
@@ -23,6 +25,25 @@ def test_dis_finds_a_translation() -> None:
     assert found.visible[8:-8, 16:-16].mean() > 0.9
     flow.start()
     assert flow.step(first) is None
+
+
+def test_flows_are_found_side_by_side() -> None:
+    frames, flows = moving_frames(3), Flows()
+    assert list(ESTIMATORS) == list(FLOWS) == list(flows.estimators)
+    assert flows.step(frames[0]) == {"dis": None, "farneback": None}
+    for name, found in flows.step(frames[1]).items():
+        alone = ESTIMATORS[name]()
+        alone.step(frames[0])
+        expected = alone.step(frames[1])
+        assert found is not None
+        assert expected is not None
+        np.testing.assert_array_equal(found.backward, expected.backward)
+    flows.start()
+    assert flows.step(frames[2]) == {"dis": None, "farneback": None}
+    assert list(Flows(("farneback",)).step(frames[0])) == ["farneback"]
+    assert Flows(()).step(frames[0]) == {}
+    with pytest.raises(ConfigError, match=r"flow 'raft'[\s\S]*dis or farneback"):
+        Flows(("dis", "raft"))
 
 
 def test_warp_takes_the_nearest_pixel() -> None:

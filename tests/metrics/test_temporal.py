@@ -11,8 +11,9 @@ from torch.multiprocessing.spawn import start_processes
 
 from support.places import CAMVID
 from tdseg.data.camvid import CamVid
+from tdseg.errors import ConfigError
 from tdseg.metrics.consistency import TemporalConsistency
-from tdseg.metrics.flow import DISFlow, make_flow
+from tdseg.metrics.flow import Flows, make_flow
 from tdseg.metrics.temporal import Steadiness
 
 
@@ -27,7 +28,9 @@ def measure(videos: range) -> Steadiness:
             flow = make_flow(rng.normal(0, 1, (12, 16, 2)).astype(np.float32))
             label = np.where(rng.uniform(size=label.shape) < 0.05, 1, label).astype(np.uint8)
             mask = np.where(rng.uniform(size=label.shape) < 0.03, 2, label).astype(np.uint8)
-            steadiness.update(mask, label=label, flow=flow if t else None)
+            steadiness.update(
+                mask, label=label, flow={"dis": flow, "farneback": flow._replace(backward=-flow.backward)} if t else {}
+            )
     return steadiness
 
 
@@ -41,8 +44,12 @@ def test_figures_that_the_input_allows() -> None:
     assert masks_only.compute() == {
         "flip_rate": 0,
         "flip_rate_by_phase": [0],
-        **dict.fromkeys(("excess_flip_rate", "flow_flip_rate", "tc", "vc8", "vc16")),
+        **dict.fromkeys(("excess_flip_rate", "vc8", "vc16")),
+        **dict.fromkeys(("flow_flip_rate", "tc", "flow_flip_rate_farneback", "tc_farneback")),
     }
+    with pytest.raises(ConfigError, match="flow 'raft'"):
+        masks_only.update(np.zeros((4, 4), np.uint8), flow={"raft": None})
+    assert everything["tc"] != everything["tc_farneback"]
 
 
 def worker(rank: int, world: int, folder: str, videos: int, results: Any) -> None:
@@ -68,13 +75,18 @@ def test_four_processes_give_the_figures_of_one(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not CAMVID.exists(), reason="needs CamVid in data/camvid")
 def test_ground_truth_of_camvid() -> None:
-    """0.89 with occlusions kept, 15 Hz; leaving them out changes little."""
-    data, flow = CamVid(CAMVID, "val"), DISFlow()
-    kept, excluded = TemporalConsistency(), TemporalConsistency()
+    """0.89 with occlusions kept, 15 Hz; leaving them out changes little, and the flow hardly more."""
+    data, flows = CamVid(CAMVID, "val"), Flows()
+    kept, steadiness = TemporalConsistency(), Steadiness(fps=data.fps)
     for i in range(len(data)):
         clip = data[i]
-        motion = flow.step(clip.frames[0].permute(1, 2, 0).contiguous().numpy())
-        excluded.update(clip.labels[0], motion)
-        kept.update(clip.labels[0], motion and motion._replace(visible=np.ones_like(motion.visible)))
+        motion = flows.step(clip.frames[0].permute(1, 2, 0).contiguous().numpy())
+        steadiness.update(clip.labels[0], flow=motion)
+        dis = motion["dis"]
+        kept.update(clip.labels[0], dis and dis._replace(visible=np.ones_like(dis.visible)))
+    figures = steadiness.compute()
     assert kept.compute() == pytest.approx(89.0, abs=0.3)
-    assert excluded.compute() == pytest.approx(89.2, abs=0.3)
+    assert figures["tc"] == pytest.approx(89.19, abs=0.1)
+    assert figures["tc_farneback"] == pytest.approx(89.00, abs=0.1)
+    assert figures["flow_flip_rate"] == pytest.approx(0.381, abs=0.002)
+    assert figures["flow_flip_rate_farneback"] == pytest.approx(0.386, abs=0.002)

@@ -13,7 +13,7 @@ from tdseg.metrics.figures import FIGURES, shown
 from tdseg.report import plots
 from tdseg.report.evaluation import evaluation_page
 from tdseg.report.markup import Html, Series, join, tag
-from tdseg.report.page import card, cards, figure, page, picture, section
+from tdseg.report.page import card, cards, figure, page, picture, section, table
 
 HOSTILE = "<script>alert(1)</script>\"'&</style>"
 A, B = Series("one", "#112233"), Series(HOSTILE, "var(--b)")
@@ -44,6 +44,7 @@ def test_hostile_names_stay_text() -> None:
         figure(HOSTILE, plots.lines(axis, series, HOSTILE), meaning=HOSTILE, inks=[A, B]),
         section(HOSTILE, plots.bars([(HOSTILE, [("red", 1, HOSTILE)])], top=1), note=HOSTILE),
         plots.parts([(B, 1.0, HOSTILE)]),
+        table([HOSTILE, HOSTILE], [(HOSTILE, HOSTILE)]),
         picture(Image.new("RGB", (4, 4)), HOSTILE),
     )
     parsed = Parsed(text)

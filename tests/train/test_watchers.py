@@ -213,7 +213,9 @@ def test_card(tmp_path: Path, root: Path, figures: dict[str, Any]) -> None:
         "0:00:16 for 8 steps |",
         f"tdseg {code_version()}",
         f"| mIoU | {figures['miou']:.2f} % |",
-        "| TC | ",
+        f"| TC (DIS) | {figures['tc']:.2f} % |",
+        f"| TC (Farnebäck) | {figures['tc_farneback']:.2f} % |",
+        "| flow flip rate (Farnebäck) | ",
         "| IoU | Sky | Building |",
         figures["protocol"],
     ):

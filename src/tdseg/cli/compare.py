@@ -15,7 +15,8 @@ from tdseg.cli.verb import Call, verb
 from tdseg.files import check_target, write_whole
 from tdseg.measure.compare import Comparison
 from tdseg.measure.compare import compare as compare_sides
-from tdseg.metrics.figures import FIGURES
+from tdseg.metrics.bootstrap import INTERVALS
+from tdseg.metrics.figures import FIGURES, shown_between
 from tdseg.report.comparison import comparison_page
 
 
@@ -34,7 +35,9 @@ def compare(
     if not quiet:
         agreement = f"{comparison.mean_agreement:.2f} % of pixels agree"
         say(f"{escape(str(output))}: {comparison.frames} frames, {agreement}")
-        show("", comparison.a.name, comparison.b.name, "", rows=_figures(comparison))
+        show("", comparison.a.name, comparison.b.name, "second less first", "", rows=_figures(comparison))
+        if comparison.sure:
+            say(INTERVALS)
     if comparison.problem:
         warn("incomplete:", comparison.problem)
     return IN_PART if comparison.problem else DONE
@@ -47,4 +50,5 @@ def _figures(comparison: Comparison) -> Iterator[tuple[str, ...]]:
         known = [isinstance(value, float) and not math.isnan(value) for value in values]
         if any(known):
             texts = [form.format(value) if is_known else "" for value, is_known in zip(values, known, strict=True)]
-            yield name, *texts, meaning
+            difference = comparison.sure[key].difference if key in comparison.sure else None
+            yield name, *texts, shown_between(key, difference, signed=True) if difference else "", meaning

@@ -21,6 +21,8 @@ with needs("metrics"):
     from tdseg.measure.evaluate import Evaluation, evaluate_model
     from tdseg.measure.flicker import flicker as measure_flicker
 
+WIDTH = 2 + max(len(name) for name, _, _ in FIGURES.values())
+"""Of the names of figures on the terminal, characters."""
 _CONFIG = "A recipe, whose validation data takes the place of root, data, split and num_classes."
 
 
@@ -71,9 +73,9 @@ def _show(figures: dict[str, Any]) -> None:
         elif len(values) == 1:  # one path or phase: the figure of the whole
             continue
         if known := [form.format(value) for value in values if value is not None]:
-            say(f"{name:20}{', '.join(known):12}{meaning}".rstrip())
+            say(f"{name:{WIDTH}}{', '.join(known):12}{meaning}".rstrip())
     if figures["iou"]:
         classes = (f"{name} {'–' if value is None else f'{value:.1f}'}" for name, value in figures["iou"].items())
-        say(escape("IoU %               " + ", ".join(classes)))
+        say(escape(f"{'IoU %':{WIDTH}}" + ", ".join(classes)))
     ran = f" in {figures['runtime']} {figures['precision']}" if "runtime" in figures else ""
     say(escape(f"{figures['frames']} frames{ran}; {figures['protocol']}"))

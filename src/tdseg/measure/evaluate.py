@@ -19,8 +19,8 @@ from tdseg.inference.stream import resized
 from tdseg.masks.classes import class_difference
 from tdseg.masks.classmap import class_map
 from tdseg.metrics.basic import Mask
-from tdseg.metrics.figures import FLOW, accuracy, temporal
-from tdseg.metrics.flow import DISFlow
+from tdseg.metrics.figures import FLOWS, accuracy, flow_note, temporal
+from tdseg.metrics.flow import Flows
 from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.metrics.temporal import Steadiness
 from tdseg.models.propagation import TDNetState
@@ -55,6 +55,7 @@ def evaluate_model(
     root: Path | None = None,
     split: str = "val",
     num_classes: int | None = None,
+    flow: tuple[str, ...] = tuple(FLOWS),
     execution: Execution = Execution(),  # noqa: B008 - immutable
     on_progress: OnProgress | None = None,
 ) -> Evaluation:
@@ -68,6 +69,7 @@ def evaluate_model(
         root: folder of the data set.
         split: part of the data set, by its own name for it.
         num_classes: which classes, where the data set has several sets of them: camvid has 11 and 32.
+        flow: what the figures along flow of streamed video are taken along, dis or farneback or both, or none.
         execution: where the model runs, and by what.
         on_progress: called with (frames done, frames in all).
 
@@ -82,7 +84,7 @@ def evaluate_model(
     clips = open_evaluation(data, network.config)
     name = str(model) if isinstance(model, str | Path) else network.config.name
     about = {"model": name, "runtime": network.runtime, "precision": network.precision}
-    return Evaluation(about | evaluate(network, clips, on_progress=on_progress), clips.palette)
+    return Evaluation(about | evaluate(network, clips, flow=flow, on_progress=on_progress), clips.palette)
 
 
 def open_evaluation(source: Source, model: ModelConfig) -> ClipDataset:
@@ -99,7 +101,13 @@ def open_evaluation(source: Source, model: ModelConfig) -> ClipDataset:
     return open_source(source.model_copy(update={"length": model.paths}))
 
 
-def evaluate(model: TDNet | Network, data: ClipDataset, *, on_progress: OnProgress | None = None) -> dict[str, Any]:
+def evaluate(
+    model: TDNet | Network,
+    data: ClipDataset,
+    *,
+    flow: Sequence[str] = tuple(FLOWS),
+    on_progress: OnProgress | None = None,
+) -> dict[str, Any]:
     """Accuracy and steadiness of a model by the protocol for its data.
 
     Clips of several frames are shown as they are; video is streamed; other frames are shown as stills. Where these are
@@ -107,14 +115,19 @@ def evaluate(model: TDNet | Network, data: ClipDataset, *, on_progress: OnProgre
     Arguments, result and errors are those of `score`.
     """
     protocol: Showing = "clip" if data.length > 1 else "still" if data.fps is None else "stream"
-    figures = score(model, data, protocol, on_progress=on_progress)
+    figures = score(model, data, protocol, flow=flow, on_progress=on_progress)
     if protocol == "still" and len({data.sequence(i) for i in range(len(data))}) < len(data):
-        figures["miou_streamed"] = score(model, data, "stream", on_progress=on_progress)["miou"]
+        figures["miou_streamed"] = score(model, data, "stream", flow=(), on_progress=on_progress)["miou"]
     return figures
 
 
 def score(
-    model: TDNet | Network, data: ClipDataset, protocol: Showing, *, on_progress: OnProgress | None = None
+    model: TDNet | Network,
+    data: ClipDataset,
+    protocol: Showing,
+    *,
+    flow: Sequence[str] = tuple(FLOWS),
+    on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Accuracy and steadiness of a model, every path on every frame.
 
@@ -125,6 +138,7 @@ def score(
         data: stills (length 1) in order of time; for "clip", clips, of which the newest frame is scored.
         protocol: see PROTOCOLS. Paths that share their weights give the same masks at every phase once the memory is
             full, so one phase stands for all of them.
+        flow: names of the flows that streamed video is judged along.
         on_progress: called with (frames done, frames in all).
 
     Returns:
@@ -148,7 +162,7 @@ def score(
     phases = config.distinct_paths
     matrices = [ConfusionMatrix(config.num_classes) for _ in range(phases)]
     streams = [Steadiness(fps=data.fps, phases=config.paths) for _ in range(phases)]
-    is_video, flow = protocol == "stream" and data.fps is not None, DISFlow()
+    is_video, flows = protocol == "stream" and data.fps is not None, Flows(flow)
     for count, (frame, label, first, masks) in enumerate(_shown(network, data, protocol), 1):
         if on_progress:
             on_progress(count, len(data))
@@ -157,20 +171,21 @@ def score(
         if not is_video:
             continue
         if first:
-            flow.start()
+            flows.start()
             for phase, stream in enumerate(streams):
                 stream.start(phase)
-        motion = flow.step(frame)
+        motion = flows.step(frame)
         for stream, (_, mask) in zip(streams, masks, strict=True):
             stream.update(mask, label=label, flow=motion)
-    beside = f"; {len(data.dropped)} labelled frames with too few before them left out" if data.dropped else ""
+    dropped = f"{len(data.dropped)} labelled frames with too few before them left out" if data.dropped else ""
+    told = [f"{data.name}, {protocol}: {PROTOCOLS[protocol]}", dropped, flow_note(flow) if is_video else ""]
     return {
         **accuracy(matrices, data.classes),
         "per_path": [accuracy([matrix], data.classes)["miou"] for matrix in matrices],
         **temporal(streams),
         "fps": data.fps,
         "frames": len(data),
-        "protocol": f"{data.name}, {protocol}: {PROTOCOLS[protocol]}{beside}" + (f"; {FLOW}" if is_video else ""),
+        "protocol": "; ".join(filter(None, told)),
     }
 
 

@@ -14,8 +14,8 @@ from tdseg.masks.reading import open_masks
 from tdseg.measure.instability import map_files, write_map
 from tdseg.measure.pairing import check_labels, frames_with_masks
 from tdseg.metrics.basic import Mask
-from tdseg.metrics.figures import FLOW, accuracy, temporal
-from tdseg.metrics.flow import DISFlow
+from tdseg.metrics.figures import FLOWS, accuracy, flow_note, temporal
+from tdseg.metrics.flow import Flows
 from tdseg.metrics.iou import VOID, ConfusionMatrix
 from tdseg.metrics.temporal import Steadiness
 from tdseg.video import open_video
@@ -32,6 +32,7 @@ def flicker(
     video: str | Path | None = None,
     labels: str | Path | None = None,
     fps: float | None = None,
+    flow: tuple[str, ...] = tuple(FLOWS),
     palette: str | Path | None = None,
     phases: int = 1,
     map: str | Path | None = None,
@@ -45,6 +46,8 @@ def flicker(
         labels: ground truth, in the forms of the masks; where the files of both are numbered, by the same numbers or
             from another start.
         fps: frames per second, up to 1000; None: the video's own. A folder of frames has none.
+        flow: what the figures along flow are taken along, dis or farneback or both, which takes longer, or none; the
+            map is along the first.
         palette: file with a line "R G B name" for each class; coloured masks need it.
         phases: split the flip rate by t mod phases.
         map: write where the masks flicker to FILE.png, FILE.mp4, or both into a folder.
@@ -56,7 +59,7 @@ def flicker(
 
     Raises:
         DataError, VideoError: an input that cannot be read, or is of another length or size than the masks.
-        ConfigError: fps or phases out of range, or a map of another kind or among the inputs.
+        ConfigError: fps or phases out of range, an unknown flow, or a map of another kind or among the inputs.
         OutputError: the map cannot be written.
     """
     if fps is not None and not 0 < fps <= MAX_FPS:
@@ -80,24 +83,24 @@ def flicker(
         reader = None if video is None else stack.enter_context(open_video(video))
         if reader and fps is None and not Path(str(video)).is_dir():
             fps = reader.info.fps
-        steadiness, flow = Steadiness(fps=fps, phases=phases), DISFlow()
+        steadiness, flows = Steadiness(fps=fps, phases=phases), Flows(flow)
         matrix = ConfusionMatrix(len(classes.names) if classes else VOID)
         add_to_map = stack.enter_context(write_map(Path(map), predicted.size, fps or MAP_FPS)) if map else None
         moments: Iterable[tuple[RGB | None, Sequence[Mask]]]
         moments = frames_with_masks(reader, kinds) if reader else ((None, row) for row in zip(*kinds, strict=True))
         for count, (frame, (mask, *rest)) in enumerate(moments, 1):
             label = rest[0] if rest else None
-            motion = None if frame is None else flow.step(frame)
+            motion = {} if frame is None else flows.step(frame)
             steadiness.update(mask, label=label, flow=motion)
             if label is not None:
                 matrix.update(mask, label)
             if add_to_map:
-                add_to_map(mask, frame, motion)
+                add_to_map(mask, frame, next(iter(motion.values()), None))
             if on_progress:
                 on_progress(count, len(predicted))
     figures = {**_accuracy(matrix, classes), **temporal([steadiness])}
     protocol = f"masks in {masks}" + ("" if labels is None else f", labels in {labels}, void ignored")
-    protocol += "" if video is None else f", video {video}; {FLOW}"
+    protocol += "" if video is None else "; ".join(filter(None, (f", video {video}", flow_note(flow))))
     return {**figures, "fps": fps, "frames": len(predicted), "protocol": protocol}
 
 

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from tdseg.metrics.figures import FIGURES, shown
+from tdseg.metrics.bootstrap import INTERVALS
+from tdseg.metrics.figures import FIGURES, FLOWS, flow_key, flow_note, shown, shown_between
 from tdseg.metrics.iou import VOID
 from tdseg.report.markup import Html, Series, join, key, rgb, swatch, tag
-from tdseg.report.page import A, B, card, cards, columns, figure, page, picture, section, video
+from tdseg.report.page import A, B, card, cards, columns, figure, page, picture, section, table, video
 from tdseg.report.plots import areas, bars, histogram, lines, milliseconds, over_time
 
 if TYPE_CHECKING:
     from tdseg.measure.compare.difference import ClassPair, Comparison, SideFigures
 
 APART = "var(--apart)"
+ALONG = tuple(flow_key(key, flow) for key in ("flow_flip_rate", "tc") for flow in FLOWS)
+"""The figures along flow."""
 CONFUSED = 8
 """Pairs of classes that are listed."""
 
@@ -37,8 +40,11 @@ def comparison_page(comparison: Comparison) -> str:
     ]
     if comparison.labels:
         facts.append(("labels", comparison.labels))
+    if note := flow_note(a.flow_flips):
+        facts.append(("flow", note.removeprefix("flow: ")))
     body = [
         cards(*_cards(comparison)),
+        _sure(comparison) if comparison.sure else Html(),
         _film(comparison),
         _over_time(comparison),
         _moments(comparison),
@@ -46,7 +52,7 @@ def comparison_page(comparison: Comparison) -> str:
         _shares(comparison),
     ]
     if a.latencies_ms or b.latencies_ms:
-        body.insert(3, _latency(comparison))
+        body.insert(4, _latency(comparison))
     if comparison.problem:
         body.insert(0, tag("p", f"Incomplete: {comparison.problem}", class_="warning"))
     return page("tdseg compare", title, f"{a.name} against {b.name}", facts, *body)
@@ -66,10 +72,24 @@ def _cards(comparison: Comparison) -> Iterator[Html]:
     if timed := [(ink, side) for ink, side in sides if side.latencies_ms]:
         medians = ((milliseconds(float(np.median(side.latencies_ms))), ink) for ink, side in timed)
         yield card("latency p50", "frame handed over until its mask is there", *medians)
-    for name in ("flip_rate", "flow_flip_rate", "tc", "vc8", "excess_flip_rate"):
+    for name in ("flip_rate", *ALONG, "vc8", "excess_flip_rate"):
         values = [(shown(name, value), ink) for ink, side in sides if (value := side.steadiness.get(name)) is not None]
         if values:
             yield card(FIGURES[name].name, FIGURES[name].meaning, *values)
+
+
+def _sure(comparison: Comparison) -> Html:
+    heads = ("", comparison.a.name, comparison.b.name, "second less first")
+    rows = [
+        (
+            FIGURES[key].name,
+            shown_between(key, both.a),
+            shown_between(key, both.b),
+            shown_between(key, both.difference, signed=True),
+        )
+        for key, both in comparison.sure.items()
+    ]
+    return section("How sure the difference is", table(heads, rows), note=INTERVALS)
 
 
 def _film(comparison: Comparison) -> Html:
@@ -91,14 +111,16 @@ def _over_time(comparison: Comparison) -> Html:
     axis, sides = over_time(comparison.frames, comparison.fps), _sides(comparison)
     agreement = lines(axis, [(Series("agreement", APART), comparison.agreement)], "%", limit=100)
     plots = [figure("Agreement", agreement, meaning="pixels of the same class in both")]
-    for name, meaning, rows in (
-        ("Flip rate", "pixels that change class from the frame before, motion included", [s.flips for _, s in sides]),
-        ("Flow flip rate", "the same along optical flow: true motion taken out", [s.flow_flips for _, s in sides]),
-    ):
-        if flips := [(ink, 100 * np.array(row)) for (ink, _), row in zip(sides, rows, strict=True) if row]:
-            inks = [ink for ink, _ in flips]
-            plots.append(figure(name, lines(axis, flips, "%", limit=100), meaning=meaning, inks=inks))
-    note = "" if comparison.a.flow_flips else "With pip install 'tdseg[metrics]', also along optical flow."
+    meaning = "pixels that change class from the frame before, motion included"
+    kinds = [("Flip rate", meaning, [side.flips for _, side in sides])]
+    for flow in comparison.a.flow_flips:
+        meaning = f"the same along {FLOWS[flow]} flow: true motion taken out"
+        kinds.append((f"Flow flip rate ({FLOWS[flow]})", meaning, [side.flow_flips[flow] for _, side in sides]))
+    for name, meaning, rows in kinds:
+        flips = [(ink, 100 * np.array(row)) for (ink, _), row in zip(sides, rows, strict=True)]
+        drawing = lines(axis, flips, "%", limit=100)
+        plots.append(figure(name, drawing, meaning=meaning, inks=[ink for ink, _ in flips]))
+    note = "" if comparison.a.along_flow else "With pip install 'tdseg[metrics]', also along optical flow."
     return section("Over time", *plots, note=note)
 
 

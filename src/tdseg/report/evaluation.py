@@ -11,7 +11,7 @@ from tdseg.report.page import A, card, cards, figure, page, section
 from tdseg.report.plots import bars
 
 ACCURACY = ("miou", "miou_streamed", "pixel_accuracy")
-STEADINESS = ("tc", "vc8", "vc16", "flip_rate", "excess_flip_rate", "flow_flip_rate")
+STEADINESS = tuple(key for key in FIGURES if key not in (*ACCURACY, "per_path", "flip_rate_by_phase"))
 
 
 def evaluation_page(figures: dict[str, Any], palette: Sequence[tuple[int, int, int]]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 
 from PIL import Image
@@ -77,6 +77,13 @@ def figure(title: str, drawing: Html, *, meaning: str = "", inks: Sequence[Serie
     """A drawing with its title, what it means, and what its colours stand for."""
     caption = tag("figcaption", tag("b", title), " ", tag("span", meaning), key(*inks) if inks else Html())
     return tag("figure", caption, drawing)
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Html:
+    """Text in rows under heads; the first of a row is its name."""
+    head = tag("tr", *(tag("th", text) for text in heads))
+    body = (tag("tr", tag("th", name), *(tag("td", text) for text in cells)) for name, *cells in rows)
+    return tag("table", tag("thead", head), tag("tbody", *body))
 
 
 def columns(*parts: Html) -> Html:

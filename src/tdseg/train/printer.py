@@ -63,7 +63,7 @@ class Printer(Watcher):
         """Print the headline figures."""
         known = [
             f"{FIGURES[key][0]} {shown(key, figures[key])}"
-            for key in ("miou", "tc", "flow_flip_rate")
+            for key in ("miou", "tc", "tc_farneback")
             if figures.get(key) is not None
         ]
         self._print(f"step {number}: {', '.join(known)} ({figures['protocol'].partition(':')[0]})")

@@ -17,6 +17,7 @@ from tdseg.measure.compare.difference import Comparison, SideFigures
 from tdseg.measure.compare.film import Film, moments
 from tdseg.measure.pairing import frames_with_masks
 from tdseg.metrics.basic import Mask
+from tdseg.metrics.figures import FLOWS
 from tdseg.metrics.iou import VOID
 from tdseg.runtime.manifest import is_exported
 from tdseg.runtime.network import Execution
@@ -26,7 +27,7 @@ from tdseg.zoo import catalog
 from tdseg.zoo.load import prepare
 
 if TYPE_CHECKING:
-    from tdseg.metrics.flow import DISFlow
+    from tdseg.metrics.flow import Flows
     from tdseg.metrics.temporal import Steadiness
 
 
@@ -48,6 +49,7 @@ def compare(
     execution: Execution = Execution(),  # noqa: B008 - immutable
     palette: str | Path | None = None,
     labels: str | Path | None = None,
+    flow: tuple[str, ...] = tuple(FLOWS),
     frames: int | None = None,
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> Comparison:
@@ -64,11 +66,13 @@ def compare(
         execution: where models run, and by what.
         palette: file with a line "R G B name" for each class; coloured masks without a model beside them need it.
         labels: ground truth, in the forms of masks.
+        flow: what the figures along flow are taken along, dis or farneback or both, which takes longer, or none.
         frames: compare so many frames at most.
         on_progress: called after each frame with the number done and the number to do.
 
     Raises:
-        ConfigError, WeightsError: a side that is unknown or cannot be used, or classes that differ between the sides.
+        ConfigError, WeightsError: a side or flow that is unknown or cannot be used, or classes that differ between the
+            sides.
         DataError, VideoError: an input that cannot be read, or is of another length or size than the video.
         OutputError: no room for the film of the comparison while it is made.
     """
@@ -87,7 +91,7 @@ def compare(
         colors = color_table([tuple(color) for color in classes.colors.tolist()])
         film = stack.enter_context(Film(frame_size, frames=total, fps=reader.info.fps, colors=colors))
         fps = None if Path(video).is_dir() else reader.info.fps
-        flow, along = _flow_metrics(fps)
+        flows, along = _flow_metrics(fps, flow)
         figures = [
             SideFigures(name, side.about, len(classes.names), steadiness)
             for name, side, steadiness in zip(_short(str(a), str(b)), sides, along, strict=True)
@@ -97,11 +101,11 @@ def compare(
         do = ", or compare its beginning with --frames"
         for frame, found in frames_with_masks(reader, kinds, limit=frames, do=do):
             masks = [_step(side, one, frame, found) for side, one in zip(sides, figures, strict=True)]
-            comparison.update(masks, found[0] if found else None, flow.step(frame) if flow else None)
+            comparison.update(masks, found[0] if found else None, flows.step(frame) if flows else {})
             film.add(frame, *masks)
             if on_progress:
                 on_progress(comparison.frames, total)
-        comparison.problem = reader.problem
+        comparison.finish(reader.problem)
         film.finish(moments(comparison.agreement, film.step, apart=reader.info.fps))
     return comparison
 
@@ -175,14 +179,14 @@ def _total(reader: VideoReader, limit: int | None) -> int:
     return max(1, min(known))
 
 
-def _flow_metrics(fps: float | None) -> tuple[DISFlow | None, Sequence[Steadiness | None]]:
+def _flow_metrics(fps: float | None, names: Sequence[str]) -> tuple[Flows | None, Sequence[Steadiness | None]]:
     """Optical flow, and what measures each side along it; none without the extra `metrics`."""
     try:
-        from tdseg.metrics.flow import DISFlow
+        from tdseg.metrics.flow import Flows
         from tdseg.metrics.temporal import Steadiness
     except ModuleNotFoundError:
         return None, (None, None)
-    return DISFlow(), (Steadiness(fps=fps), Steadiness(fps=fps))
+    return Flows(names), (Steadiness(fps=fps), Steadiness(fps=fps))
 
 
 def _short(a: str, b: str) -> tuple[str, str]:
