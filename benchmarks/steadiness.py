@@ -3,17 +3,18 @@
 python benchmarks/steadiness.py --root CAMVID [--output docs/results.md]
 
 CAMVID is the folder with images/ and labels/ in the SegNet layout (480×360, 11 classes). Prints a table in Markdown;
-with --output, puts it between the steadiness marks of that file.
+with --output, puts it between the steadiness marks of that file. A second table has the differences from the per-frame
+model, with their intervals.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -21,8 +22,9 @@ from torch import Tensor
 
 import tdseg
 from tdseg.data.camvid import CamVid
-from tdseg.metrics.figures import accuracy, temporal
-from tdseg.metrics.flow import DISFlow
+from tdseg.metrics.bootstrap import Trace, paired
+from tdseg.metrics.figures import accuracy, shown_between, temporal
+from tdseg.metrics.flow import Flows
 from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.metrics.temporal import Steadiness
 from tdseg.models.propagation import TDNetState
@@ -30,13 +32,28 @@ from tdseg.models.propagation import TDNetState
 COLUMNS = {
     "mIoU": ("miou", "{:.2f}"),
     "TC": ("tc", "{:.2f}"),
+    "TC, Farnebäck": ("tc_farneback", "{:.2f}"),
     "VC8": ("vc8", "{:.2f}"),
     "VC16": ("vc16", "{:.2f}"),
     "flips": ("flip_rate", "{:.2%}"),
     "excess flips": ("excess_flip_rate", "{:.2%}"),
     "flips along flow, per second": ("flow_flip_rate", "{:.3f}"),
+    "along Farnebäck": ("flow_flip_rate_farneback", "{:.3f}"),
 }
+START = "`lite0-camvid`"
+"""What the others are held against."""
+DIFFERENCES = ("miou", "tc", "tc_farneback", "vc8", "excess_flip_rate")
+"""Those that are shown with an interval."""
 MARKS = re.compile(r"(?<=<!-- steadiness -->\n).*(?=<!-- /steadiness -->)", re.DOTALL)
+
+
+class Measured(NamedTuple):
+    """A method, measured."""
+
+    figures: dict[str, Any]
+    """By key."""
+    traces: dict[str, Trace]
+    """Likewise, frame by frame."""
 
 
 class Method(Protocol):
@@ -92,37 +109,49 @@ class Voted:
 def methods() -> Iterator[tuple[str, Method]]:
     """Name and a fresh instance of each."""
     yield "`td4-lite0-camvid`", Model("td4-lite0-camvid")
-    yield "`lite0-camvid`", Model("lite0-camvid")
+    yield START, Model("lite0-camvid")
     yield "`lite0-camvid`, majority of 3 masks", Voted(Model("lite0-camvid"), 3)
     yield "`lite0-camvid`, logits smoothed, a = 0.5", Smoothed(Model("lite0-camvid"), 0.5)
 
 
 @torch.inference_mode()
-def measure(data: CamVid) -> dict[str, dict[str, Any]]:
-    """The figures of each method and of the labels themselves; the flow to each frame is computed once for all."""
+def measure(data: CamVid) -> dict[str, Measured]:
+    """Each method, and the labels themselves; the flows to each frame are computed once for all."""
     running = dict(methods())
     names = [*running, "labels"]
     steadiness = {name: Steadiness(fps=data.fps) for name in names}
     matrices = {name: ConfusionMatrix(len(data.classes)) for name in names}
-    normalize = Model("lite0-camvid").model.normalize
-    flow = DISFlow()
+    traces: dict[str, dict[str, Trace]] = {name: defaultdict(Trace) for name in names}
+    normalize, flows = Model("lite0-camvid").model.normalize, Flows()
     for i in range(len(data)):
         clip = data[i]
-        motion = flow.step(clip.frames[0].permute(1, 2, 0).contiguous().numpy())
+        motion = flows.step(clip.frames[0].permute(1, 2, 0).contiguous().numpy())
         x, label = normalize(clip.frames), clip.labels[0].numpy()
         for name in names:
             mask = running[name](x)[0].argmax(0).byte().numpy() if name in running else label
             steadiness[name].update(mask, label=label, flow=motion)
             matrices[name].update(mask, label)
-    return {name: {**accuracy([matrices[name]], data.classes), **temporal([steadiness[name]])} for name in names}
+            for key, sums in {"miou": matrices[name].sums, **steadiness[name].sums()}.items():
+                traces[name][key].add(sums)
+    return {
+        name: Measured({**accuracy([matrices[name]], data.classes), **temporal([steadiness[name]])}, traces[name])
+        for name in names
+    }
 
 
-def markdown(figures: dict[str, dict[str, Any]]) -> str:
-    """One row for each method."""
+def markdown(measured: dict[str, Measured]) -> str:
+    """One row for each method, then one for what it has over the per-frame model."""
     rows = [["", *COLUMNS], ["---"] * (len(COLUMNS) + 1)]
-    for name, values in figures.items():
-        rows.append([name, *(form.format(values[key]) for key, form in COLUMNS.values())])
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    for name, method in measured.items():
+        rows.append([name, *(form.format(method.figures[key]) for key, form in COLUMNS.values())])
+    titles = {key: title for title, (key, _) in COLUMNS.items()}
+    over = [[f"over {START}", *(titles[key] for key in DIFFERENCES)], ["---"] * (len(DIFFERENCES) + 1)]
+    for name, method in measured.items():
+        if name not in (START, "labels"):
+            both = [paired(measured[START].traces[key], method.traces[key]).difference for key in DIFFERENCES]
+            cells = (shown_between(key, one, signed=True) for key, one in zip(DIFFERENCES, both, strict=True))
+            over.append([name, *cells])
+    return "\n".join("".join(f"| {' | '.join(row)} |\n" for row in table) for table in (rows, over))
 
 
 def main() -> None:

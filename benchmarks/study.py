@@ -121,7 +121,10 @@ ROWS: dict[str, RecipeRow | WeightsRow] = {
         for m in (2, 3, 4, 8)
     },
 }
-KEPT = ("miou", "per_path", "tc", "vc8", "vc16", "flip_rate", "flip_rate_by_phase", "flow_flip_rate", "iou")
+KEPT = (
+    *("miou", "per_path", "tc", "tc_farneback", "vc8", "vc16", "flip_rate", "flip_rate_by_phase"),
+    *("flow_flip_rate", "flow_flip_rate_farneback", "iou"),
+)
 """Of what `evaluate` gives."""
 
 
