@@ -117,17 +117,18 @@ def lovasz(logits: Tensor, labels: Tensor, stride: int = 4) -> Tensor:
         stride: every stride-th pixel in both directions is counted: the loss sorts them.
     """
     kept = slice(stride // 2, None, stride)
-    logits, labels = logits[..., kept, kept], labels[..., kept, kept]
-    labelled = labels != VOID
-    probabilities = logits.movedim(2, -1)[labelled].float().softmax(-1)  # (N, C)
-    truth = F.one_hot(labels[labelled], probabilities.shape[-1]).to(probabilities.dtype)
-    errors, order = (truth - probabilities).abs().sort(0, descending=True)
-    hits = truth.gather(0, order)
-    total = hits.sum(0)
-    union = total + (1 - hits).cumsum(0)
-    jaccard = 1 - (total - hits.cumsum(0)) / union
-    steps = jaccard.diff(dim=0, prepend=torch.zeros_like(total)[None])
-    return ((errors * steps).sum(0) * (total > 0)).sum() / _divisor((total > 0).sum())
+    scores, target = logits[..., kept, kept], labels[..., kept, kept].flatten()
+    # Classes first: sorting and adding up along a contiguous axis is what a GPU does well.
+    probabilities = scores.movedim(2, 0).flatten(1).float().softmax(0)  # (C, N)
+    truth = (target == torch.arange(len(probabilities), device=target.device)[:, None]).to(probabilities.dtype)
+    errors, order = (truth - probabilities).abs().where(target != VOID, -1).sort(1, descending=True)  # void comes last
+    hits = truth.gather(1, order)
+    total = hits.sum(1, keepdim=True)
+    union = total + (1 - hits).cumsum(1)
+    jaccard = 1 - (total - hits.cumsum(1)) / union
+    steps = jaccard.diff(dim=1, prepend=torch.zeros_like(total))
+    present = total[:, 0] > 0
+    return ((errors.clamp(min=0) * steps).sum(1) * present).sum() / _divisor(present.sum())
 
 
 def disagreement(logits: Tensor, views: Tensor, mean_over_ranks: Reduce = alone) -> Tensor:
