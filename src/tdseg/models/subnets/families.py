@@ -57,6 +57,11 @@ FAMILIES: dict[str, Family] = {
     "fa18": Family(FASubNetwork, _FA, {"d_v": 256, "norm": "instance"}),
     "lite0": Family(LiteSubNetwork, _LITE, _LITE_TEMPORAL),
     "lite2": Family(partial(LiteSubNetwork, 2), _LITE, _LITE_TEMPORAL),
+    "lite0s": Family(
+        partial(LiteSubNetwork, channels=64, short=True),
+        _LITE | {"head_channels": 64},
+        _LITE_TEMPORAL | {"d_v": 64},
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""lite0, lite2: EfficientNet-Lite, a light pyramid context at 1/32, a top-down fusion to 1/8 and detail from 1/4."""
+"""lite0, lite2, lite0s: EfficientNet-Lite, a light pyramid context at 1/32, top-down fusion to 1/8, detail from 1/4."""
 
 from __future__ import annotations
 
@@ -34,22 +34,23 @@ class PyramidContext(nn.Module):
 
 
 class LiteSubNetwork(SubNetwork):
-    """EfficientNet-Lite with context and fusion: 128 channels at 1/8 of the input, any input of 64 px and more.
+    """EfficientNet-Lite with context and fusion to 1/8 of the input, any input of 64 px and more.
 
     Features at 1/4 join folded to 1/8, so that the head can place what is thinner than a cell.
 
     Args:
         variant: of the EfficientNet-Lite, 0 or 2.
+        channels: of z.
+        short: end the backbone at 1/16, and take what the context sees at 1/32 from there.
     """
 
-    channels = 128
-
-    def __init__(self, variant: int = 0) -> None:
+    def __init__(self, variant: int = 0, *, channels: int = 128, short: bool = False) -> None:
         super().__init__()
-        self.backbone = EfficientNetLite(variant)
-        c4, c8, c16, c32 = self.backbone.channels
+        self.channels = channels
+        self.backbone = EfficientNetLite(variant, to_16=short)
+        c4, c8, c16, *deeper = self.backbone.channels
         self.aux_channels = c16
-        self.context = PyramidContext(c32, self.channels)
+        self.context = PyramidContext(deeper[0] if deeper else c16, self.channels)
         self.lateral16 = ConvNorm(c16, self.channels)
         self.lateral8 = ConvNorm(c8, self.channels)
         self.detail = ConvNorm(4 * c4, self.channels)
@@ -59,9 +60,9 @@ class LiteSubNetwork(SubNetwork):
         self.fuse8 = nn.Sequential(separable(self.channels, self.channels, 5), separable(self.channels, self.channels))
 
     def forward(self, x: Tensor) -> SubFeature:
-        """(B, 3, H, W), normalised -> z (B, 128, ceil(H/8), ceil(W/8)), aux (B, c, ceil(H/16), ceil(W/16))."""
-        s4, s8, s16, s32 = self.backbone(x)
-        y = self.context(s32)
+        """(B, 3, H, W), normalised -> z (B, channels, ceil(H/8), ceil(W/8)), aux (B, c, ceil(H/16), ceil(W/16))."""
+        s4, s8, s16, *deeper = self.backbone(x)
+        y = self.context(deeper[0] if deeper else F.avg_pool2d(s16, 2, ceil_mode=True))
         y = self.fuse16(_add_upsampled(self.lateral16(s16), y))
         fine = self.lateral8(s8) + self.detail(_fold(s4))
         return SubFeature(self.fuse8(_add_upsampled(fine, y)), s16)
