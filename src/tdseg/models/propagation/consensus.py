@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tdseg.config import ModelConfig
 from tdseg.models.propagation.base import Memory, PathView, Propagation, StateTensor
-from tdseg.models.propagation.displacement import FINENESS, BlockMatching, carried
+from tdseg.models.propagation.displacement import FINENESS, BlockMatching, carried, without_autocast
 
 _LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in grey, ITU-R BT.601."""
@@ -38,20 +38,24 @@ class ConsensusEncoder(nn.Module):
     """
 
     weight: Tensor
+    offset: Tensor
 
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...], scale: int) -> None:
         super().__init__()
         self.scale = scale
-        weight = torch.tensor([share * of for share, of in zip(_LUMA, std, strict=True)])
-        self.register_buffer("weight", weight[None, :, None, None], persistent=False)
-        self.offset = sum(share * of for share, of in zip(_LUMA, mean, strict=True))
+        shares, means, divisors = (torch.tensor(values) for values in (_LUMA, mean, std))
+        weight = (shares * divisors / 4)[None, :, None, None].expand(-1, -1, 2, 2)  # the mean of 2×2 pixels
+        self.register_buffer("weight", weight.contiguous(), persistent=False)
+        self.register_buffer("offset", (shares * means).sum()[None], persistent=False)
 
     def forward(self, view: PathView) -> ConsensusCode:
-        """See ConsensusCode. The picture's size follows from that of the scores: so it is fixed by the memory's."""
-        height, width = (n // self.scale for n in view.feature.shape[-2:])
-        size = (FINENESS * height, FINENESS * width)
-        small = F.interpolate(view.image.float(), size, mode="bilinear", align_corners=False)
-        grey = (small * self.weight.float()).sum(1, keepdim=True) + self.offset
+        """See ConsensusCode. The picture's size follows from that of the scores: so the memory's fixes it."""
+        height, width = (2 * FINENESS * (n // self.scale) for n in view.feature.shape[-2:])
+        image = view.image
+        if image.shape[-2:] != (height, width):
+            image = F.interpolate(image, (height, width), mode="bilinear", align_corners=False)
+        with without_autocast(image.device.type):
+            grey = F.conv2d(image.float(), self.weight.float(), self.offset.float(), stride=2)
         return ConsensusCode(view.feature, grey.to(view.image.dtype))
 
 
@@ -89,7 +93,7 @@ class ConsensusPropagation(Propagation[ConsensusCode]):
         """The slots where the frame shows what they are of, and as far as it does."""
         grey, scores = memory
         displacement, validity = self.motion(code.grey, grey, self.config.head_upscale)
-        return grey, carried(scores, displacement.to(scores.dtype), "zeros") * validity.to(scores.dtype)
+        return grey, carried(scores, displacement) * validity.to(scores.dtype)
 
     def merge(self, code: ConsensusCode, aligned: Memory) -> Tensor:
         """(s + Σ wᵢ sᵢ) / (1 + Σ wᵢ), (B, C, u·h, u·w)."""

@@ -14,10 +14,10 @@ from tdseg.models.layers import resize
 
 FINENESS = 4
 """Pixels of the grey pictures that motion is found in, to a side of a position of z: 1/2 of the input for z at 1/8."""
-_CLAMP = 40.0
-"""Largest difference that counts, grey levels: what one picture hides shall not outweigh what both show."""
-_SIGMA = 20.0
-"""Difference of brightness at which what was seen before counts 1/e, grey levels."""
+SIGMA = 25.0
+"""Difference of brightness at which what was seen before counts 1/e, grey levels of 0 … 255."""
+STILL = 1.0
+"""Mean difference around a place, grey levels, up to which it stands still, but for noise."""
 
 
 class MotionField(NamedTuple):
@@ -29,112 +29,121 @@ class MotionField(NamedTuple):
     """(B, 1, u·h, u·w), 0 … 1: how far the frame before shows the same there."""
 
 
+class Motion(NamedTuple):
+    """Motion back to the frame before, as a source finds it; on a grid of its own."""
+
+    field: Tensor
+    """(B, 2, ·, ·), positions of z, x then y."""
+    difference: Tensor
+    """(B, 1, ·, ·), grey levels: between the picture now and where the field leads to in the one before."""
+
+
 class MotionSource(nn.Module, ABC):
     """Finds motion in small grey pictures. It is not trained, and computes in float32."""
 
     @abstractmethod
-    def find(self, now: Tensor, before: Tensor, scale: int) -> MotionField:
-        """Motion from the picture now to the one before.
-
-        Args:
-            now, before: (B, 1, FINENESS·h, FINENESS·w), 0 … 255, float32.
-            scale: u, of the field.
-        """
+    def find(self, now: Tensor, before: Tensor) -> Motion:
+        """Motion from one picture to the other, (B, 1, FINENESS·h, FINENESS·w) each, float32 0 … 255."""
 
     @torch.no_grad()
     def forward(self, now: Tensor, before: Tensor, scale: int) -> MotionField:
-        """`find`, whatever the precision around it."""
-        with _without_autocast(now.device.type):
-            return self.find(now.float(), before.float(), scale)
+        """The motion of two such pictures for scores of u·h × u·w, u = scale, whatever the precision around it."""
+        size = (now.shape[-2] // FINENESS * scale, now.shape[-1] // FINENESS * scale)
+        with without_autocast(now.device.type):
+            field, difference = self.find(now.float(), before.float())
+            return MotionField(scale * resize(field, size), (-(resize(difference, size) / SIGMA).square()).exp())
 
 
 class BlockMatching(MotionSource):
     """Sums of absolute differences, from coarse to fine: plain operations on tensors, for every runtime.
 
-    At each level all shifts within reach are compared over a window around each position, and the displacement is their
-    mean, weighted by a softmax of the differences, so it is finer than a pixel.
+    Reach is 3 positions of z and a bit, 26 pixels of the input where z is at 1/8. What moves farther is not found, and
+    not valid.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.levels = nn.ModuleList([_Level(1, 3, 7), _Level(2, 1, 8), _Level(4, 1, 12)])
+        self.levels = nn.ModuleList(
+            [
+                _Level(1, reach=3, window=7),
+                _Level(2, reach=1, window=4, step=2),
+                _Level(4, reach=1, window=3, skip=2),
+            ]
+        )
 
-    def find(self, now: Tensor, before: Tensor, scale: int) -> MotionField:
-        """See MotionSource."""
-        motion: Tensor | None = None
+    def find(self, now: Tensor, before: Tensor) -> Motion:
+        """See MotionSource; at 2·h × 2·w."""
+        both = torch.cat([now, before], 1)
+        motion = None
         for level in self.levels:
-            assert isinstance(level, _Level)
-            motion = level(_shrunk(now, level.fineness), _shrunk(before, level.fineness), motion)
-        assert motion is not None
-        motion = scale * resized(motion, scale)
-        return MotionField(motion, _validity(now, before, motion, scale))
+            motion = level(both, motion)
+        assert isinstance(motion, Motion)
+        return motion
 
 
 class _Level(nn.Module):
-    """One level of the pyramid.
+    """One level: all shifts within reach of what is known so far are compared, over a window around each place.
+
+    The motion is their mean, weighted by a softmax of the differences in grey levels, so it is finer than a pixel.
 
     Args:
         fineness: pixels of its pictures to a side of a position of z.
         reach: pixels, in each direction.
-        window: side of the window, pixels; fineness + an even number.
+        window: side of the window, in the pixels that are compared.
+        skip: of so many pixels in each direction one is compared.
+        step: of so many windows in each direction one is.
     """
 
     kernels: Tensor
     places: Tensor
 
-    def __init__(self, fineness: int, reach: int, window: int) -> None:
+    def __init__(self, fineness: int, *, reach: int, window: int, skip: int = 1, step: int = 1) -> None:
         super().__init__()
-        self.fineness, self.reach, self.window = fineness, reach, window
+        self.fineness, self.reach, self.window, self.skip, self.step = fineness, reach, window, skip, step
         side = 2 * reach + 1
         kernels = torch.zeros(side * side, 2, side, side)  # each is the picture now less the one before, shifted
         kernels[:, 1] = -torch.eye(side * side).view(-1, side, side)
-        kernels[:, 0, reach, reach] = 1
-        y, x = (torch.arange(side) - reach).repeat_interleave(side), (torch.arange(side) - reach).repeat(side)
-        self.register_buffer("kernels", kernels, persistent=False)
-        self.register_buffer("places", torch.stack([x, y]).float()[:, :, None, None], persistent=False)
+        kernels[:, 0, reach, reach] += 1
+        y, x = torch.meshgrid(torch.arange(side) - reach, torch.arange(side) - reach, indexing="ij")
+        places = torch.stack([x.flatten(), y.flatten()])[:, :, None, None] / fineness
+        # Channels last, as what is done with so many channels is faster then.
+        self.register_buffer("kernels", kernels.contiguous(memory_format=torch.channels_last), persistent=False)
+        self.register_buffer("places", places, persistent=False)
 
-    def forward(self, now: Tensor, before: Tensor, motion: Tensor | None) -> Tensor:
-        """Pictures (B, 1, f·h, f·w), and what is known so far -> motion (B, 2, h, w) in positions of z."""
-        if motion is not None:
-            before = carried(before, self.fineness * resized(motion, self.fineness))
-        pad = (self.reach,) * 4
-        around = F.pad(torch.cat([now, before], 1), pad, mode="replicate")
-        difference = F.conv2d(around, self.kernels.float()).abs().clamp(max=_CLAMP)
-        margin = (self.window - self.fineness) // 2
-        cost = F.avg_pool2d(difference, self.window, self.fineness, margin, count_include_pad=False)
-        places = self.places.float()
-        far = 0.05 * places.square().sum(0)[None].sqrt()
-        found = F.conv2d((-cost - far).softmax(1), places) / self.fineness
-        still = cost[:, cost.shape[1] // 2, None] <= cost.amin(1, keepdim=True)
-        found = F.avg_pool2d(torch.where(still, 0.0, found), 3, 1, 1, count_include_pad=False)
-        return found if motion is None else motion + found
+    def forward(self, both: Tensor, known: Motion | None) -> Motion:
+        """Pictures now and before, (B, 2, FINENESS·h, FINENESS·w), and a motion -> the same motion, finer."""
+        shrink = FINENESS // self.fineness
+        both = F.avg_pool2d(both, shrink) if shrink > 1 else both
+        if known is not None:
+            size = (both.shape[-2], both.shape[-1])
+            moved = F.interpolate(self.fineness * known.field, size, mode="nearest")
+            both = torch.cat([both[:, :1], carried(both[:, 1:], moved, "border")], 1)
+        difference = F.conv2d(both, self.kernels.float(), stride=self.skip, padding=self.reach).abs()
+        margin = (self.window - self.step) // 2
+        cost = F.avg_pool2d(difference, self.window, self.step, margin, count_include_pad=False)
+        unmoved = slice(len(self.kernels) // 2, len(self.kernels) // 2 + 1)
+        moving = (cost[:, unmoved] > STILL).to(cost.dtype)
+        field = moving * F.conv2d((-cost).softmax(1), self.places.float())
+        if known is not None:
+            field = field + F.interpolate(known.field, (field.shape[-2], field.shape[-1]), mode="nearest")
+        return Motion(F.avg_pool2d(field, 3, 1, 1, count_include_pad=False), difference[:, unmoved])
 
 
-def carried(x: Tensor, displacement: Tensor, padding: str = "border") -> Tensor:
-    """Maps (B, C, h, w) at places displaced by (B, 2, h, w), in cells, x then y; bilinear."""
+def carried(x: Tensor, displacement: Tensor, padding: str = "zeros") -> Tensor:
+    """Maps (B, C, h, w) at places displaced by (B, 2, h, w), in their cells, x then y; bilinear.
+
+    Args:
+        padding: what is outside: "zeros", or "border" for what is nearest.
+    """
     height, width = x.shape[-2:]
-    xs = torch.arange(width, device=x.device, dtype=displacement.dtype) + displacement[:, 0]
-    ys = torch.arange(height, device=x.device, dtype=displacement.dtype)[:, None] + displacement[:, 1]
-    grid = torch.stack([xs * (2 / max(width - 1, 1)) - 1, ys * (2 / max(height - 1, 1)) - 1], -1)
-    return F.grid_sample(x, grid.to(x.dtype), padding_mode=padding, align_corners=True)
+    like = {"device": x.device, "dtype": displacement.dtype}
+    xs, ys = torch.arange(width, **like), torch.arange(height, **like)[:, None]
+    cells = torch.stack([xs.expand(height, -1), ys.expand(-1, width)], -1)
+    size = torch.stack([torch.full_like(xs[0], width), torch.full_like(xs[0], height)])
+    grid = (displacement.permute(0, 2, 3, 1) + cells) * (2 / size) + (1 / size - 1)
+    return F.grid_sample(x, grid.to(x.dtype), padding_mode=padding, align_corners=False)
 
 
-def resized(motion: Tensor, scale: int) -> Tensor:
-    """A map (B, C, h, w) -> (B, C, scale·h, scale·w)."""
-    return resize(motion, (scale * motion.shape[-2], scale * motion.shape[-1]))
-
-
-def _shrunk(picture: Tensor, fineness: int) -> Tensor:
-    return F.avg_pool2d(picture, FINENESS // fineness) if fineness < FINENESS else picture
-
-
-def _validity(now: Tensor, before: Tensor, motion: Tensor, scale: int) -> Tensor:
-    """exp(-(d / σ)²), d the difference of brightness along the motion, a 3x3 mean."""
-    size = (motion.shape[-2], motion.shape[-1])
-    small = [resize(_shrunk(picture, 2), size) for picture in (now, before)]
-    difference = F.avg_pool2d((small[0] - carried(small[1], motion)).abs(), 3, 1, 1, count_include_pad=False)
-    return (-(difference / _SIGMA).square()).exp()
-
-
-def _without_autocast(device: str) -> AbstractContextManager[object]:
+def without_autocast(device: str) -> AbstractContextManager[object]:
+    """What is computed in it keeps its precision: grey levels need all of float32's, or a still picture moves."""
     return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
