@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tdseg.config import ModelConfig
+from tdseg.errors import ConfigError
 from tdseg.models.propagation.base import Memory, PathView, Propagation, StateTensor
-from tdseg.models.propagation.displacement import FINENESS, BlockMatching, carried, without_autocast
+from tdseg.models.propagation.displacement import FINENESS, MOTIONS, carried, without_autocast
 
 _LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in grey, ITU-R BT.601."""
@@ -71,7 +72,7 @@ class ConsensusPropagation(Propagation[ConsensusCode]):
 
     def __init__(self, config: ModelConfig, dropout: float = 0.0) -> None:
         super().__init__(config, dropout)
-        self.motion = BlockMatching()
+        self.motion = MOTIONS[config.motion]()
 
     @staticmethod
     def make_encoder(config: ModelConfig, channels: int) -> nn.Module:
@@ -88,6 +89,16 @@ class ConsensusPropagation(Propagation[ConsensusCode]):
         u, channels = config.head_upscale, (config.paths - 1) * (config.num_classes + 1)
         grey = StateTensor("grey", (1, 1, FINENESS * height, FINENESS * width))
         return grey, StateTensor("scores", (1, channels, u * height, u * width))
+
+    @staticmethod
+    def check_export(config: ModelConfig) -> None:
+        """See Propagation."""
+        if config.motion != "matching":
+            raise ConfigError(
+                f"export of {config.name} with motion={config.motion!r}",
+                expected="motion='matching', the plain operations that a graph is made of",
+                do="set motion='matching': the same weights go with it",
+            )
 
     def align(self, code: ConsensusCode, memory: Memory) -> Memory:
         """The slots where the frame shows what they are of, and as far as it does."""

@@ -6,16 +6,21 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tdseg.models.layers import resize
+from tdseg.system import require
 
 FINENESS = 4
 """Pixels of the grey pictures that motion is found in, to a side of a position of z: 1/2 of the input for z at 1/8."""
-SIGMA = 25.0
+SIGMA = 22.0
 """Difference of brightness at which what was seen before counts 1/e, grey levels of 0 … 255."""
+CUT = (0.5, 0.6)
+"""Mean validity of a picture up to which it is another one than that before, and from which on it is the same."""
 STILL = 1.0
 """Mean difference around a place, grey levels, up to which it stands still, but for noise."""
 
@@ -51,7 +56,7 @@ class MotionSource(nn.Module, ABC):
         size = (now.shape[-2] // FINENESS * scale, now.shape[-1] // FINENESS * scale)
         with without_autocast(now.device.type):
             field, difference = self.find(now.float(), before.float())
-            return MotionField(scale * resize(field, size), (-(resize(difference, size) / SIGMA).square()).exp())
+            return MotionField(scale * resize(field, size), validity(resize(difference, size)))
 
 
 class BlockMatching(MotionSource):
@@ -126,7 +131,47 @@ class _Level(nn.Module):
         field = moving * F.conv2d((-cost).softmax(1), self.places.float())
         if known is not None:
             field = field + F.interpolate(known.field, (field.shape[-2], field.shape[-1]), mode="nearest")
-        return Motion(F.avg_pool2d(field, 3, 1, 1, count_include_pad=False), difference[:, unmoved])
+        return Motion(_around(field), difference[:, unmoved])
+
+
+class DenseInverseSearch(MotionSource):
+    """DIS flow (Kroeger et al., ECCV 2016), OpenCV's ultrafast preset: on the host, and in no graph.
+
+    One way only: a check by the flow forward costs as much again, and tells no more than the brightness does.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        require("cv2", extra="metrics")
+
+    def find(self, now: Tensor, before: Tensor) -> Motion:
+        """See MotionSource; at 2·h × 2·w."""
+        pairs = zip(_on_host(now), _on_host(before), strict=True)
+        flow = torch.from_numpy(np.stack([_dis(*pair) for pair in pairs])).to(now.device)
+        moving = _around((now - before).abs()) > STILL
+        flow = flow.permute(0, 3, 1, 2) * moving
+        difference = (now - carried(before, flow, "border")).abs()
+        return Motion(F.avg_pool2d(flow, 2) / FINENESS, difference[:, :, ::2, ::2])
+
+
+MOTIONS: dict[str, type[MotionSource]] = {"matching": BlockMatching, "dis": DenseInverseSearch}
+"""Sources of motion by their name in a ModelConfig."""
+
+
+def validity(difference: Tensor) -> Tensor:
+    """How far a picture shows the same as the one before, of how much it differs from that along the motion.
+
+    exp(-(d/σ)²), d half the difference at a cell, so that what is thin counts, and half that around it, so that noise
+    and equals by chance do not. The rest of a picture that is another one, after a cut, looks the same only by chance.
+
+    Args:
+        difference: (B, 1, h, w), grey levels.
+
+    Returns:
+        (B, 1, h, w), 0 … 1.
+    """
+    same = (-((difference + _around(difference)) / (2 * SIGMA)).square()).exp()
+    return same * ((same.mean((1, 2, 3), keepdim=True) - CUT[0]) / (CUT[1] - CUT[0])).clamp(0, 1)
 
 
 def carried(x: Tensor, displacement: Tensor, padding: str = "zeros") -> Tensor:
@@ -136,14 +181,31 @@ def carried(x: Tensor, displacement: Tensor, padding: str = "zeros") -> Tensor:
         padding: what is outside: "zeros", or "border" for what is nearest.
     """
     height, width = x.shape[-2:]
-    like = {"device": x.device, "dtype": displacement.dtype}
-    xs, ys = torch.arange(width, **like), torch.arange(height, **like)[:, None]
-    cells = torch.stack([xs.expand(height, -1), ys.expand(-1, width)], -1)
-    size = torch.stack([torch.full_like(xs[0], width), torch.full_like(xs[0], height)])
-    grid = (displacement.permute(0, 2, 3, 1) + cells) * (2 / size) + (1 / size - 1)
+    columns, rows = (torch.arange(n, device=x.device, dtype=displacement.dtype) for n in (width, height))
+    cells = torch.stack([columns.expand(height, width), rows[:, None].expand(height, width)], -1)  # (h, w, 2)
+    size = torch.stack([torch.full_like(cells[0, 0, 0], n) for n in (width, height)])
+    grid = (2 * (displacement.permute(0, 2, 3, 1) + cells) + 1) / size - 1
     return F.grid_sample(x, grid.to(x.dtype), padding_mode=padding, align_corners=False)
 
 
 def without_autocast(device: str) -> AbstractContextManager[object]:
     """What is computed in it keeps its precision: grey levels need all of float32's, or a still picture moves."""
     return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+
+
+def _around(x: Tensor) -> Tensor:
+    """Means of 3×3 places."""
+    return F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+
+
+def _on_host(pictures: Tensor) -> NDArray[np.uint8]:
+    """(B, H, W)"""
+    return pictures[:, 0].round().clamp(0, 255).to("cpu", torch.uint8).numpy()
+
+
+def _dis(now: NDArray[np.uint8], before: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(H, W, 2), pixels. A search keeps buffers: one of its own for each call, as streams share a model."""
+    import cv2
+
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    return np.asarray(search.calc(now, before, None), np.float32)  # type: ignore[call-overload]
