@@ -108,8 +108,8 @@ class ConsensusPropagation(Propagation[ConsensusCode]):
 
     def merge(self, code: ConsensusCode, aligned: Memory) -> Tensor:
         """(s + Σ wᵢ sᵢ) / (1 + Σ wᵢ), (B, C, u·h, u·w)."""
-        slots = torch.split(aligned[1], self.config.num_classes + 1, dim=1)
-        total = torch.stack(slots).sum(0)
+        oldest, *others = torch.split(aligned[1], self.config.num_classes + 1, dim=1)
+        total = sum(others, oldest)
         return (code.value + total[:, :-1]) / (1 + total[:, -1:])
 
     def remember(self, code: ConsensusCode, aligned: Memory) -> Memory:

@@ -37,10 +37,10 @@ class MotionField(NamedTuple):
 class Motion(NamedTuple):
     """Motion back to the frame before, as a source finds it; on a grid of its own."""
 
-    field: Tensor
+    displacement: Tensor
     """(B, 2, ·, ·), positions of z, x then y."""
     difference: Tensor
-    """(B, 1, ·, ·), grey levels: between the picture now and where the field leads to in the one before."""
+    """(B, 1, ·, ·), grey levels: between the picture now and where that leads to in the one before."""
 
 
 class MotionSource(nn.Module, ABC):
@@ -55,8 +55,8 @@ class MotionSource(nn.Module, ABC):
         """The motion of two such pictures for scores of u·h × u·w, u = scale, whatever the precision around it."""
         size = (now.shape[-2] // FINENESS * scale, now.shape[-1] // FINENESS * scale)
         with without_autocast(now.device.type):
-            field, difference = self.find(now.float(), before.float())
-            return MotionField(scale * resize(field, size), validity(resize(difference, size)))
+            displacement, difference = self.find(now.float(), before.float())
+            return MotionField(scale * resize(displacement, size), validity(resize(difference, size)))
 
 
 class BlockMatching(MotionSource):
@@ -70,7 +70,7 @@ class BlockMatching(MotionSource):
         super().__init__()
         self.levels = nn.ModuleList(
             [
-                _Level(1, reach=3, window=7),
+                _Level(1, reach=4, window=5, skip=2),
                 _Level(2, reach=1, window=4, step=2),
                 _Level(4, reach=1, window=3, skip=2),
             ]
@@ -78,10 +78,9 @@ class BlockMatching(MotionSource):
 
     def find(self, now: Tensor, before: Tensor) -> Motion:
         """See MotionSource; at 2·h × 2·w."""
-        both = torch.cat([now, before], 1)
         motion = None
         for level in self.levels:
-            motion = level(both, motion)
+            motion = level(now, before, motion)
         assert isinstance(motion, Motion)
         return motion
 
@@ -115,23 +114,24 @@ class _Level(nn.Module):
         self.register_buffer("kernels", kernels.contiguous(memory_format=torch.channels_last), persistent=False)
         self.register_buffer("places", places, persistent=False)
 
-    def forward(self, both: Tensor, known: Motion | None) -> Motion:
-        """Pictures now and before, (B, 2, FINENESS·h, FINENESS·w), and a motion -> the same motion, finer."""
-        shrink = FINENESS // self.fineness
-        both = F.avg_pool2d(both, shrink) if shrink > 1 else both
+    def forward(self, now: Tensor, before: Tensor, known: Motion | None) -> Motion:
+        """Pictures (B, 1, FINENESS·h, FINENESS·w), and a motion of them -> the same motion, finer."""
+        if self.fineness < FINENESS:
+            now, before = (F.avg_pool2d(picture, FINENESS // self.fineness) for picture in (now, before))
         if known is not None:
-            size = (both.shape[-2], both.shape[-1])
-            moved = F.interpolate(self.fineness * known.field, size, mode="nearest")
-            both = torch.cat([both[:, :1], carried(both[:, 1:], moved, "border")], 1)
+            size = (now.shape[-2], now.shape[-1])
+            moved = F.interpolate(self.fineness * known.displacement, size, mode="nearest")
+            before = carried(before, moved, "border")
+        both = torch.cat([now, before], 1)
         difference = F.conv2d(both, self.kernels.float(), stride=self.skip, padding=self.reach).abs()
         margin = (self.window - self.step) // 2
         cost = F.avg_pool2d(difference, self.window, self.step, margin, count_include_pad=False)
         unmoved = slice(len(self.kernels) // 2, len(self.kernels) // 2 + 1)
         moving = (cost[:, unmoved] > STILL).to(cost.dtype)
-        field = moving * F.conv2d((-cost).softmax(1), self.places.float())
+        found = moving * F.conv2d((-cost).softmax(1), self.places.float())
         if known is not None:
-            field = field + F.interpolate(known.field, (field.shape[-2], field.shape[-1]), mode="nearest")
-        return Motion(_around(field), difference[:, unmoved])
+            found = found + F.interpolate(known.displacement, (found.shape[-2], found.shape[-1]), mode="nearest")
+        return Motion(_around(found), difference[:, unmoved])
 
 
 class DenseInverseSearch(MotionSource):
