@@ -25,7 +25,8 @@ def find(source: str, pair: Sequence[Tensor], scale: int = 2) -> MotionField:
     before, now = pair
     if source == "dis":
         pytest.importorskip("cv2", reason="DIS flow needs the extra 'metrics'")
-    return MOTIONS[source]()(now, before, scale)
+    found: MotionField = MOTIONS[source]()(now, before, scale)
+    return found
 
 
 @pytest.mark.parametrize("source", SOURCES)
