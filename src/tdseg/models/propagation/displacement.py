@@ -21,8 +21,8 @@ SIGMA = 22.0
 """Difference of brightness at which what was seen before counts 1/e, grey levels of 0 … 255."""
 CUT = (0.5, 0.6)
 """Mean validity of a picture up to which it is another one than that before, and from which on it is the same."""
-STILL = 1.0
-"""Mean difference around a place, grey levels, up to which it stands still, but for noise."""
+STILL = 2.0
+"""Mean difference around a place, grey levels, up to which it stands still: the noise of a camera."""
 
 
 class MotionField(NamedTuple):
