@@ -52,6 +52,12 @@ def test_on_a_still_each_path_has_one_vote() -> None:
         torch.testing.assert_close(later, found[3], atol=1e-4, rtol=1e-4)
 
 
+def test_what_weights_do_not_hold_is_there_in_a_network_made_without_memory() -> None:
+    with torch.device("meta"):
+        model = TDNet(model_config("td4-lite0", propagation="consensus"))
+    assert all(not buffer.is_meta for name, buffer in model.named_buffers() if name not in model.state_dict())
+
+
 @torch.inference_mode()
 def test_on_a_still_shared_paths_are_the_per_frame_model() -> None:
     model, single = consensus(), random_model("lite0")

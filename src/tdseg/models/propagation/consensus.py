@@ -44,7 +44,7 @@ class ConsensusEncoder(nn.Module):
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...], scale: int) -> None:
         super().__init__()
         self.scale = scale
-        shares, means, divisors = (torch.tensor(values) for values in (_LUMA, mean, std))
+        shares, means, divisors = (torch.tensor(values, device="cpu") for values in (_LUMA, mean, std))
         weight = (shares * divisors / 4)[None, :, None, None].expand(-1, -1, 2, 2)  # the mean of 2×2 pixels
         self.register_buffer("weight", weight.contiguous(), persistent=False)
         self.register_buffer("offset", (shares * means).sum()[None], persistent=False)

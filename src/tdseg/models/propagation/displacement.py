@@ -105,11 +105,12 @@ class _Level(nn.Module):
         super().__init__()
         self.fineness, self.reach, self.window, self.skip, self.step = fineness, reach, window, skip, step
         side = 2 * reach + 1
-        kernels = torch.zeros(side * side, 2, side, side)  # each is the picture now less the one before, shifted
-        kernels[:, 1] = -torch.eye(side * side).view(-1, side, side)
-        kernels[:, 0, reach, reach] += 1
-        y, x = torch.meshgrid(torch.arange(side) - reach, torch.arange(side) - reach, indexing="ij")
-        places = torch.stack([x.flatten(), y.flatten()])[:, :, None, None] / fineness
+        with torch.device("cpu"):  # a network may be made without memory, for weights that do not hold these
+            kernels = torch.zeros(side * side, 2, side, side)  # each is the picture now less the one before, shifted
+            kernels[:, 1] = -torch.eye(side * side).view(-1, side, side)
+            kernels[:, 0, reach, reach] += 1
+            y, x = torch.meshgrid(torch.arange(side) - reach, torch.arange(side) - reach, indexing="ij")
+            places = torch.stack([x.flatten(), y.flatten()])[:, :, None, None] / fineness
         # Channels last, as what is done with so many channels is faster then.
         self.register_buffer("kernels", kernels.contiguous(memory_format=torch.channels_last), persistent=False)
         self.register_buffer("places", places, persistent=False)
