@@ -62,7 +62,7 @@ class MotionSource(nn.Module, ABC):
 class BlockMatching(MotionSource):
     """Sums of absolute differences, from coarse to fine: plain operations on tensors, for every runtime.
 
-    Reach is 3 positions of z and a bit, 26 pixels of the input where z is at 1/8. What moves farther is not found, and
+    Reach is 4 positions of z and a bit, 34 pixels of the input where z is at 1/8. What moves farther is not found, and
     not valid.
     """
 
