@@ -80,11 +80,16 @@ class ModelConfig(FrozenConfig):
     )
     propagation: str = Field(
         "attention",
-        description="How frames are brought together: by the paper's attention, or by a mean along the motion between "
-        "them.",
+        description="How frames are brought together: by the paper's attention, by a mean of features along their "
+        "motion, or by the consensus of their class scores along that of the picture.",
     )
     reach: int = Field(
         2, ge=1, le=8, description="Motion: cells that things move at most from frame to frame, in each direction."
+    )
+    motion: Literal["matching", "dis"] = Field(
+        "matching",
+        description="Consensus: the motion of the picture is found by matching blocks, in every runtime, or by "
+        "OpenCV's dense inverse search, in torch only.",
     )
     memory_stride: int = Field(4, ge=1, le=64, description="Spatial subsampling n of what later frames keep.")
     norm: Literal["layer", "instance", "none"] = Field(

@@ -154,6 +154,7 @@ def _request(
         )
     if agreement is not None and not 0 <= agreement <= 1:
         raise ConfigError(f"agreement {agreement}", expected="0..1", do="give a share of pixels, such as 0.98")
+    kind_of(network.config).check_export(network.config)
     require(*_PACKAGES, *_checkers(target), *(("nncf",) if precision == "int8" else ()))
     least = AGREEMENT[precision] if agreement is None else agreement
     own = network.config.size
@@ -193,8 +194,14 @@ def _write(network: TDNet, request: _Request, footage: Footage, folder: Path) ->
     models = [one.model for one in traced]
     if request.precision == "int8":
         models = [
-            quantize(model, seen_by, alone=len(graphs) == 1, agreement=request.agreement)
-            for model, seen_by in zip(models, met, strict=True)
+            quantize(
+                one.model,
+                seen_by,
+                alone=len(graphs) == 1,
+                agreement=request.agreement,
+                scores=one.encoded[0] if kind_of(config).after_head else None,
+            )
+            for one, seen_by in zip(traced, met, strict=True)
         ]
     if len(models) > 1:
         memory = (*memory, TensorSpec(name=PATH, dtype="int64", shape=(1, 1)))

@@ -64,7 +64,7 @@ def calibration(
     return met
 
 
-def quantize(model: Any, met: Sequence[GraphInput], *, alone: bool, agreement: float) -> Any:
+def quantize(model: Any, met: Sequence[GraphInput], *, alone: bool, agreement: float, scores: str | None = None) -> Any:
     """An onnx.ModelProto with its convolutions and matrix products in int8, but where that hurts.
 
     The first convolutions stay in float: they see the picture itself, and cost more masks than the rest together. So
@@ -76,11 +76,14 @@ def quantize(model: Any, met: Sequence[GraphInput], *, alone: bool, agreement: f
         met: what it is calibrated and judged on, in order.
         alone: it is the only path, so it is judged with the memory that it leaves itself within a run.
         agreement: share of cells, 0..1, that shall keep their class.
+        scores: the tensor that the network ends with, where class scores are what is remembered; all else stays in
+            float: pictures, their motion, and the merging.
     """
     import nncf
     from nncf.quantization.advanced_parameters import QuantizationParameters
 
     first = [node.name for node in model.graph.node if node.op_type == "Conv"][:_FIRST]
+    beside = _beside(model, scores) if scores else []
     runs = [met[start : start + _RUN] for start in range(0, len(met), _RUN)]
     with quiet("nncf"):
         return nncf.quantize_with_accuracy_control(
@@ -91,7 +94,7 @@ def quantize(model: Any, met: Sequence[GraphInput], *, alone: bool, agreement: f
             max_drop=_ALLOWED * (1 - agreement),
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(met),
-            ignored_scope=nncf.IgnoredScope(names=first, types=_KEPT, validate=False),
+            ignored_scope=nncf.IgnoredScope(names=[*first, *beside], types=_KEPT, validate=False),
             advanced_quantization_parameters=nncf.AdvancedQuantizationParameters(
                 # In a branch ONNX Runtime cannot run a depthwise convolution whose input has a scale per channel.
                 activations_quantization_params=None if alone else QuantizationParameters(per_channel=False),
@@ -100,6 +103,18 @@ def quantize(model: Any, met: Sequence[GraphInput], *, alone: bool, agreement: f
                 max_num_iterations=_MOST, ranking_subset_size=1, num_ranking_workers=1
             ),
         )
+
+
+def _beside(model: Any, tensor: str) -> list[str]:
+    """Names of the nodes that a tensor does not come from."""
+    makers = {name: node for node in model.graph.node for name in node.output}
+    needed, asked = set(), [tensor]
+    while asked:
+        node = makers.get(asked.pop())
+        if node is not None and node.name not in needed:
+            needed.add(node.name)
+            asked.extend(node.input)
+    return [node.name for node in model.graph.node if node.name not in needed]
 
 
 def _agreement(model: Any, runs: Iterable[Sequence[GraphInput]], *, alone: bool) -> tuple[float, list[float]]:

@@ -14,7 +14,18 @@ from tdseg.data.source import Source
 from tdseg.data.transforms import Augmentation
 from tdseg.train.values import assign, merge, read_values
 
-_TEMPORAL = ("shared_paths", "groups", "propagation", "reach", "d_k", "d_v", "memory_stride", "norm", "norm_size")
+_TEMPORAL = (
+    "shared_paths",
+    "groups",
+    "propagation",
+    "reach",
+    "motion",
+    "d_k",
+    "d_v",
+    "memory_stride",
+    "norm",
+    "norm_size",
+)
 """Overrides of a TDNet that its per-frame model does not take."""
 
 

@@ -6,9 +6,14 @@ from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
 from tdseg.models.propagation.attention import AttentionPropagation
 from tdseg.models.propagation.base import PerFrame, Propagation, StateTensor, TDNetState
+from tdseg.models.propagation.consensus import ConsensusPropagation
 from tdseg.models.propagation.motion import MotionPropagation
 
-PROPAGATIONS: dict[str, type[Propagation[Any]]] = {"attention": AttentionPropagation, "motion": MotionPropagation}
+PROPAGATIONS: dict[str, type[Propagation[Any]]] = {
+    "attention": AttentionPropagation,
+    "motion": MotionPropagation,
+    "consensus": ConsensusPropagation,
+}
 """Kinds of propagation by their name in a ModelConfig."""
 
 __all__ = ["PROPAGATIONS", "Propagation", "StateTensor", "TDNetState", "kind_of"]

@@ -51,7 +51,10 @@ class Code(Protocol):
 
     @property
     def value(self) -> Tensor:
-        """(B, d_v, h, w), or (B, C, u·h, u·w) after the head: what the frame says by itself, and so merging gives."""
+        """(B, d_v, h, w): what the frame says by itself, and so merging gives.
+
+        After the head (B, C, u·h, u·w), and the first of the tensors: the network ends there.
+        """
 
 
 C = TypeVar("C", bound=Code)
@@ -88,6 +91,14 @@ class Propagation(nn.Module, ABC, Generic[C]):
         Args:
             config: of the model.
             cells: (h, w), size of z.
+        """
+
+    @staticmethod
+    def check_export(config: ModelConfig) -> None:
+        """See that a graph can hold what the configuration asks for; it can, as a rule.
+
+        Raises:
+            ConfigError: it cannot.
         """
 
     def align(self, code: C, memory: Memory) -> Memory:
