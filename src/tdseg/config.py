@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
@@ -41,6 +42,17 @@ class FrozenConfig(BaseModel):
             ) from None
 
 
+class FrameView(FrozenConfig):
+    """How a path sees the frames. Its scores are brought back to the frame as it is."""
+
+    zoom: float = Field(1.0, ge=0.25, le=4, description="Side of what it sees, over that of the frame.")
+    mirror: bool = Field(False, description="It sees the frame mirrored, left to right.")
+
+
+PLAIN = FrameView()
+"""The frame as it is."""
+
+
 class ModelConfig(FrozenConfig):
     """Everything needed to build a TDNet again, without its weights."""
 
@@ -49,8 +61,13 @@ class ModelConfig(FrozenConfig):
         description="Kind of sub-network that turns an image into a sub-feature map z; 'custom' is the user's own."
     )
     paths: int = Field(ge=1, le=16, description="Number of paths m that take turns; 1 is a per-frame model.")
-    shared_paths: bool = Field(
-        False, description="One set of weights serves every path: no flicker by phase, 1/m of the parameters."
+    weight_sets: int | None = Field(
+        None,
+        ge=1,
+        description="Number of sets of weights, which the paths have in turn: 1 serves them all. None: one for each.",
+    )
+    views: tuple[FrameView, ...] = Field(
+        (), description="Consensus: how the paths see the frames, in turn. None given: as they are."
     )
     groups: int = Field(
         1,
@@ -80,11 +97,8 @@ class ModelConfig(FrozenConfig):
     )
     propagation: str = Field(
         "attention",
-        description="How frames are brought together: by the paper's attention, by a mean of features along their "
-        "motion, or by the consensus of their class scores along that of the picture.",
-    )
-    reach: int = Field(
-        2, ge=1, le=8, description="Motion: cells that things move at most from frame to frame, in each direction."
+        description="How frames are brought together: by the paper's attention, or by the consensus of their class "
+        "scores along the motion of the picture.",
     )
     motion: Literal["matching", "dis"] = Field(
         "matching",
@@ -107,28 +121,41 @@ class ModelConfig(FrozenConfig):
                 raise ValueError(f"{field} has {length} entries but num_classes is {self.num_classes}")
         if (self.norm == "layer") != (self.norm_size is not None):
             raise ValueError("norm_size belongs to norm='layer', and norm='layer' needs it")
-        if self.shared_paths and self.paths == 1:
-            raise ValueError("shared_paths=True needs paths of 2 or more")
-        if self.groups > self.paths or (self.shared_paths and self.groups > 1):
+        for field, count in (("weight_sets", self.distinct_paths), ("views", len(self.views) or 1)):
+            if self.paths % count:
+                raise ValueError(f"{field} of {count} for paths={self.paths}, which it does not divide")
+        if self.groups > self.distinct_paths:
             raise ValueError(
                 f"groups={self.groups} needs as many paths with weights of their own; paths is {self.paths}, "
-                f"shared_paths {self.shared_paths}"
+                f"weight_sets {self.weight_sets}"
             )
         return self
 
     @property
     def distinct_paths(self) -> int:
-        """Number of paths with weights of their own: m, or 1 where paths share them."""
-        return 1 if self.shared_paths else self.paths
+        """Number of paths with weights of their own: m, unless paths share them."""
+        return self.weight_sets or self.paths
+
+    @property
+    def turns(self) -> int:
+        """Number of frames after which weights and view come again."""
+        return math.lcm(self.distinct_paths, len(self.views) or 1)
+
+    def view(self, path: int) -> FrameView:
+        """How path number `path` sees the frames."""
+        return self.views[path % len(self.views)] if self.views else PLAIN
 
 
-_RETIRED = frozenset({"warmup"})
-"""Fields that files of earlier versions name, whose meaning every model now has."""
+_RETIRED = frozenset({"warmup", "reach", "shared_paths"})
+"""Fields that files of earlier versions name."""
 
 
 def without_retired(values: Any) -> Any:
-    """The fields of a stored ModelConfig that this version has."""
-    return {key: values[key] for key in values if key not in _RETIRED} if isinstance(values, dict) else values
+    """The fields of a stored ModelConfig as this version has them."""
+    if not isinstance(values, dict):
+        return values
+    known = {key: values[key] for key in values if key not in _RETIRED}
+    return known | {"weight_sets": 1} if values.get("shared_paths") else known
 
 
 StoredModelConfig = Annotated[ModelConfig, BeforeValidator(without_retired)]

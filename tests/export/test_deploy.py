@@ -28,7 +28,7 @@ def test_cpp(tmp_path: Path) -> None:
     if compiler is None or not (home / "include").is_dir() or not libraries:
         pytest.skip("no C++ compiler, or an openvino without headers")
     torch.manual_seed(0)
-    fields = {"propagation": "attention", "shared_paths": False, "d_k": 16, "d_v": 16}
+    fields = {"propagation": "attention", "weight_sets": None, "d_k": 16, "d_v": 16}
     model = create_model("td2-lite0", size=SIZE, head_channels=16, **fields)
     export(model, tmp_path / "exported", to="openvino")
     flags = ["-std=c++17", f"-I{home / 'include'}", *map(str, libraries), f"-Wl,-rpath,{home / 'libs'}"]

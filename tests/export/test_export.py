@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from support.exports import independent_paths, motion, require_extra, thin_paths
+from support.exports import consensus, independent_paths, per_frame, require_extra, thin_paths, views
 from support.small import moving_frames, small_model, write_clip
 from tdseg.cli import DONE, REFUSED, main
 from tdseg.errors import ConfigError, OutputError, WeightsError
@@ -28,7 +28,12 @@ from tdseg.video import Frame
 require_extra()
 
 READS = [(target, runtime) for target, runtimes in READERS.items() for runtime in runtimes]
-MODELS: dict[str, Callable[[], TDNet]] = {"attention": small_model, "independent": independent_paths, "motion": motion}
+MODELS: dict[str, Callable[[], TDNet]] = {
+    "attention": small_model,
+    "independent": independent_paths,
+    "consensus": consensus,
+    "views": views,
+}
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -55,6 +60,16 @@ def logits(model: TDNet | Network, frames: list[NDArray[np.uint8]], resets: tupl
     return torch.cat(seen)
 
 
+@torch.inference_mode()
+def any_path_may_be_first(model: TDNet, exported: Network) -> None:
+    image = torch.from_numpy(moving_frames(1)[0]).permute(2, 0, 1)[None]
+    for path in range(model.config.paths):
+        expected, _ = model.advance(model.encode(model.normalize(image), path), TDNetState(path))
+        found, state = exported.advance(exported.encode(image, path), TDNetState(path))
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
+        assert state.path == (path + 1) % model.config.paths
+
+
 @pytest.mark.parametrize(("target", "runtime"), READS)
 def test_streams_are_equal(target: str, runtime: RuntimeName, model: TDNet, folders: dict[str, Path]) -> None:
     exported = open_exported(folders[target], Execution(runtime=runtime))
@@ -64,30 +79,24 @@ def test_streams_are_equal(target: str, runtime: RuntimeName, model: TDNet, fold
     torch.testing.assert_close(
         logits(exported, frames, resets), expected, rtol=0, atol=1e-4 * float(expected.abs().max())
     )
-    m = model.config.paths
-    image = torch.from_numpy(frames[0]).permute(2, 0, 1)[None]
-    for path in range(m):  # any path may be the first
-        with torch.inference_mode():
-            expected, _ = model.advance(model.encode(model.normalize(image), path), TDNetState(path))
-        found, state = exported.advance(exported.encode(image, path), TDNetState(path))
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
-        assert state.path == (path + 1) % m
+    any_path_may_be_first(model, exported)
 
 
 @pytest.mark.parametrize("target", READERS)
 def test_frames_encoded_ahead(target: str, model: TDNet, folders: dict[str, Path]) -> None:
-    """A graph in two parts is the whole one; where paths have weights of their own there are none."""
+    """A graph in two parts is the whole one, whether paths share their weights or not."""
     exported = open_exported(folders[target], Execution(runtime="openvino", threads=2), workers=2)
-    assert exported.concurrent == model.config.shared_paths
+    assert exported.concurrent
     stream = Stream(exported)
     frames = moving_frames(9)
     found = torch.cat([result.logits for result in stream.ahead((Frame(0, 0.0, frame) for frame in frames), 2)])
     expected = logits(model, frames)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
+    any_path_may_be_first(model, exported)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [motion, thin_paths])
+@pytest.mark.parametrize("make", [per_frame, consensus, views, thin_paths])
 def test_any_size(make: Callable[[], TDNet], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = make()
     manifest = export(model, tmp_path / "any", to="onnx", dynamic=True)
@@ -139,6 +148,7 @@ def test_manifest_says_all(model: TDNet, folders: dict[str, Path]) -> None:
         assert manifest.parity.agreement >= 0.999
         assert manifest.parity.frames >= 3 * model.config.paths
         assert manifest.size == model.config.size
+        assert set(manifest.encoded) >= {"encoded_value"}
     onnx = Manifest.model_validate_json((folders["onnx"] / MANIFEST).read_text())
     session = onnxruntime.InferenceSession(folders["onnx"] / onnx.graph)
     specs = (onnx.image, *(spec.model_copy(update={"name": f"past_{spec.name}"}) for spec in onnx.memory))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from support.exports import motion, require_extra
+from support.exports import consensus, require_extra
 from support.small import write_clip
 from tdseg.cli import DONE, REFUSED, main
 from tdseg.errors import ConfigError
@@ -24,7 +24,7 @@ require_extra()
 
 def test_the_command_runs_what_it_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weights, clip = tmp_path / "w.safetensors", write_clip(tmp_path / "clip.mp4", 6)
-    save(motion(), weights)
+    save(consensus(), weights)
     assert main(["export", str(weights), "--to", "onnx", "-o", str(tmp_path / "e")]) == DONE
     assert "of pixels agree" in capsys.readouterr().out
     masks = {}
@@ -91,4 +91,4 @@ def test_refused(flags: list[str], said: str, tmp_path: Path, capsys: pytest.Cap
 def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tdseg.system.installed", lambda package: package != "onnxscript")
     with pytest.raises(ConfigError, match=r"pip install 'tdseg\[export\]'"):
-        export(motion(), tmp_path / "e", to="onnx")
+        export(consensus(), tmp_path / "e", to="onnx")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.exports import independent_paths, motion, require_extra, thin_paths
+from support.exports import consensus, independent_paths, require_extra, thin_paths
 from tdseg.cli import DONE, REFUSED, main
 from tdseg.export import export
 from tdseg.runtime.manifest import MANIFEST, Manifest
@@ -19,9 +19,9 @@ pytestmark = pytest.mark.slow
 
 def test_half_precision(tmp_path: Path) -> None:
     folder = tmp_path / "half"
-    manifest = export(motion(), folder, to="openvino", precision="fp16", agreement=0.9)
+    manifest = export(consensus(), folder, to="openvino", precision="fp16", agreement=0.9)
     assert manifest.parity is not None
-    single = export(motion(), tmp_path / "single", to="openvino")
+    single = export(consensus(), tmp_path / "single", to="openvino")
     assert (folder / "model.bin").stat().st_size < 0.6 * (tmp_path / "single" / "model.bin").stat().st_size
     assert single.sha256 != manifest.sha256
 

@@ -60,7 +60,7 @@ def test_state_bytes() -> None:
 
 def test_parameters() -> None:
     shared = create_model("td2-lite0")
-    own = create_model("td2-lite0", shared_paths=False)
+    own = create_model("td2-lite0", weight_sets=None)
     count = sum(parameter.numel() for parameter in shared.parameters())
     assert cost.parameters(shared) == count
     assert cost.parameters_per_path(shared) == (count, count)

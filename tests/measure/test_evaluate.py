@@ -43,7 +43,7 @@ def unshared() -> TDNet:
         "td2-lite0",
         size=SIZE,
         propagation="attention",
-        shared_paths=False,
+        weight_sets=None,
         d_v=16,
         head_channels=16,
         classes=classes.CAMVID_CLASSES,

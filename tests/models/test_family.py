@@ -70,7 +70,7 @@ def test_groups_repeat_where_there_are_more_paths() -> None:
     [
         ("td2-bise18", {"groups": 2}, "psp"),
         ("td2-psp18", {"groups": 4}, "paths"),
-        ("td4-psp18", {"shared_paths": True}, "shared_paths"),
+        ("td4-psp18", {"weight_sets": 1}, "weight_sets"),
         ("td3-psp18", {"groups": 3}, "power of 2"),
         ("psp18", {"subnet": "custom"}, "whose name says it"),
         ("psp18", {"paths": 4}, "td2-psp18"),

@@ -19,17 +19,17 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "per-frame": ("lite0", {}),
     "two": ("td2-lite0", {}),
     "four": ("td4-lite0", {}),
-    "independent": ("td4-lite0", {"shared_paths": False}),
+    "independent": ("td4-lite0", {"weight_sets": None}),
     "shared": (
         "td4-lite0",
         {
-            "shared_paths": True,
+            "weight_sets": 1,
             "memory_stride": 2,
         },
     ),
     "layer norm": ("td2-lite0", {"norm": "layer", "norm_size": (12, 17)}),
     "instance norm": ("td2-lite0", {"norm": "instance"}),
-    "three": ("td3-lite0", {"shared_paths": False, "d_k": 16, "d_v": 24}),
+    "three": ("td3-lite0", {"weight_sets": None, "d_k": 16, "d_v": 24}),
     "bisenet": ("td2-bise18", {"num_classes": 3, "memory_stride": 1}),
 }
 
@@ -128,7 +128,7 @@ def test_memory_reaches_back_m_minus_one_frames() -> None:
 @torch.inference_mode()
 def test_propagation_as_the_paper_writes_it() -> None:
     """Against a plain transcription of the recursion: softmax, then φ, for every hop, in float64."""
-    paper = {"propagation": "attention", "d_k": 64, "shared_paths": False}
+    paper = {"propagation": "attention", "d_k": 64, "weight_sets": None}
     model = random_model("td4-lite0", **paper, memory_stride=3).double()
     frames = clip(4, (72, 96)).double()
     out = model.forward_clip(frames, model.initial_state(1))
@@ -151,7 +151,7 @@ def test_propagation_as_the_paper_writes_it() -> None:
 
 @torch.inference_mode()
 def test_a_frame_with_few_before_it_is_alone() -> None:
-    model = random_model("td4-lite0", propagation="attention", shared_paths=False)
+    model = random_model("td4-lite0", propagation="attention", weight_sets=None)
     frames = clip(4, (64, 64))
     out = model.forward_clip(frames).logits
     for t in range(3):
@@ -179,7 +179,7 @@ def test_threads_share_a_model(td4: TDNet) -> None:
 
 
 def test_training_gives_what_losses_need() -> None:
-    model = TDNet(catalog.model_config("td4-lite0", shared_paths=False), aux=True).train()
+    model = TDNet(catalog.model_config("td4-lite0", weight_sets=None), aux=True).train()
     for phase in range(4):  # only the newest frame of a clip of m has a full memory, so every phase must come
         out = model.forward_clip(clip(4, (64, 96), batch=2), model.initial_state(phase))
         assert out.logits.shape == (2, 4, 11, 64, 96)
@@ -192,7 +192,7 @@ def test_training_gives_what_losses_need() -> None:
 
 
 def test_budget() -> None:
-    parameters = sum(p.numel() for p in catalog.create_model("td4-lite0", shared_paths=False).parameters())
+    parameters = sum(p.numel() for p in catalog.create_model("td4-lite0", weight_sets=None).parameters())
     assert parameters <= 16_000_000
 
 

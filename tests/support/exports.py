@@ -16,13 +16,24 @@ from tdseg.zoo.catalog import create_model
 def independent_paths() -> TDNet:
     """Two paths with weights of their own, and attention that uses what memory there is."""
     torch.manual_seed(0)
-    fields = {"propagation": "attention", "shared_paths": False, "size": SIZE}
+    fields = {"propagation": "attention", "weight_sets": None, "size": SIZE}
     return create_model("td2-lite0", d_k=16, d_v=16, head_channels=16, **fields)
 
 
-def motion() -> TDNet:
+def per_frame() -> TDNet:
     torch.manual_seed(0)
-    return create_model("td4-lite0", head_channels=16, d_k=8, d_v=16, size=SIZE)
+    return create_model("lite0s", head_channels=16, size=SIZE)
+
+
+def consensus() -> TDNet:
+    torch.manual_seed(0)
+    return create_model("td4-lite0s", head_channels=16, size=SIZE)
+
+
+def views() -> TDNet:
+    """Paths of one network that see the frames at another zoom, and mirrored."""
+    torch.manual_seed(0)
+    return create_model("td4-lite0s", head_channels=16, size=SIZE, views=[{"zoom": 1.25}, {"mirror": True}])
 
 
 class Thin(SubNetwork):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from support.small import moving_frames
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError, WeightsError
 from tdseg.masks.classes import CAMVID_CLASSES
@@ -65,7 +66,7 @@ def test_groups_of_the_paths() -> None:
     assert groups_of(model_config("td4-psp18", groups=4)) == (0, 1, 2, 3)
     assert groups_of(model_config("psp18")) is None
     assert groups_of(model_config("td4-lite0")) is None  # its paths have the same weights
-    assert groups_of(model_config("td4-lite0", shared_paths=False)) == (0, 1, 2, 3)
+    assert groups_of(model_config("td4-lite0", weight_sets=None)) == (0, 1, 2, 3)
     with pytest.raises(ConfigError, match="paths=3 and groups=2"):
         groups_of(model_config("td3-psp18"))
 
@@ -134,7 +135,9 @@ def test_paths_of_scored_frames() -> None:
 def test_the_teacher_sees_what_the_student_sees(phase: int, score: Literal["all", "last"]) -> None:
     """A student with its teacher's weights is at no distance from it: the same pixels, normalised alike, in order."""
     config, teacher = Distillation(teacher="td4-lite0-camvid"), load("td4-lite0-camvid")
-    student, frames = learner(teacher.config, teacher.state_dict()), random_frames()
+    student = learner(teacher.config, teacher.state_dict())
+    videos = [np.stack(moving_frames(4, seed=seed)) for seed in (0, 1)]  # neighbours, which the window brings together
+    frames = torch.from_numpy(np.stack(videos)).permute(0, 1, 4, 2, 3).float()
     distiller = Distiller(config, load_teacher(config, student.config), student.config)
     output = student.forward_clip(student.normalize(frames), student.initial_state(phase), score)
     terms = distiller.losses(output, frames)
@@ -187,7 +190,7 @@ def test_terms_and_their_weights() -> None:
 
 def test_each_path_has_its_own_group() -> None:
     config = Distillation(teacher="lite0-camvid")
-    student = create_model("td4-lite0", num_classes=11, shared_paths=False).config
+    student = create_model("td4-lite0", num_classes=11, weight_sets=None).config
     frames = random_frames(1, 1)
     answers = [load_teacher(config, student).answer(frames, [path]) for path in range(4)]
     groups = [answer.group for answer in answers if answer.group is not None]
@@ -236,7 +239,7 @@ def test_teachers_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="class 0 is Sky, not void"):
         load_teacher(config, model_config("td4-lite0", classes=others))
     with pytest.raises(ConfigError, match="3 equal parts"):
-        load_teacher(config, model_config("td3-lite0", num_classes=11, shared_paths=False))
+        load_teacher(config, model_config("td3-lite0", num_classes=11, weight_sets=None))
     with pytest.raises(ConfigError, match="'per-frame'"):
         load_teacher(Distillation(teacher="per-frame"), model_config("td4-lite0"))
     save(load("lite0-camvid"), tmp_path / "first.safetensors")

@@ -39,7 +39,7 @@ def test_linear_warm_up() -> None:
 def test_groups(kind: str) -> None:
     """Backbone apart; norms, biases and the spatial affine do not decay; what is frozen is left out."""
     model = create_model(
-        "td2-lite0", propagation="attention", norm="layer", norm_size=(8, 12), shared_paths=False
+        "td2-lite0", propagation="attention", norm="layer", norm_size=(8, 12), weight_sets=None
     ).train()
     model.get_submodule("paths.1.subnet").requires_grad_(False)
     fields = config(kind=kind, backbone_lr=0.001, weight_decay=0.5)

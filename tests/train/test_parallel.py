@@ -34,7 +34,7 @@ def train(folder: Path, values: dict[str, Any], processes: int) -> tuple[list[di
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
     values = small_values(write_camvid(tmp_path / "camvid")) | {
         "model": "td2-lite0",
-        "overrides": {"shared_paths": False, "head_channels": 16},
+        "overrides": {"weight_sets": None, "head_channels": 16},
         "batch": 4,
         "accumulate": 2,
         "length": 2,

@@ -28,7 +28,8 @@ def take_step(trainer: Trainer, mixture: Mixture, step: int) -> dict[str, float]
 
 def test_every_path_is_trained_in_turn(values: dict[str, Any]) -> None:
     """The newest frame's head, and no other, learns; whatever the length of the clips."""
-    values |= {"model": "td2-lite0", "overrides": {"shared_paths": False, "head_channels": 16}, "length": 3}
+    overrides = {"propagation": "attention", "weight_sets": None, "head_channels": 16}
+    values |= {"model": "td2-lite0", "overrides": overrides, "length": 3}
     trainer, mixture = make_trainer(values)
     heads = [path.head.classify.weight for path in paths_of(trainer.network)]
     for step in range(4):
@@ -37,6 +38,15 @@ def test_every_path_is_trained_in_turn(values: dict[str, Any]) -> None:
         assert [not torch.equal(one, other) for one, other in zip(before, heads, strict=True)] == [
             path == step % 2 for path in range(2)
         ]
+
+
+def test_all_paths_of_a_consensus_are_trained_at_once(values: dict[str, Any]) -> None:
+    values |= {"model": "td2-lite0s", "overrides": {"weight_sets": None, "head_channels": 16}, "length": 2}
+    trainer, mixture = make_trainer(values)
+    heads = [path.head.classify.weight for path in paths_of(trainer.network)]
+    before = [head.detach().clone() for head in heads]
+    take_step(trainer, mixture, 0)
+    assert not any(torch.equal(one, other) for one, other in zip(before, heads, strict=True))
 
 
 def test_frozen_parts_stay(values: dict[str, Any]) -> None:

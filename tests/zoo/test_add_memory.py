@@ -6,7 +6,9 @@ import pytest
 import torch
 
 import tdseg
+from support.factory import random_model
 from tdseg.errors import ConfigError
+from tdseg.models.propagation.consensus import ConsensusCode
 
 
 @torch.inference_mode()
@@ -45,9 +47,44 @@ def test_it_is_a_model_as_any_other(tmp_path: Path) -> None:
     assert remembering.config.name == "td2-psp18"
     tdseg.save(remembering, tmp_path / "model.safetensors")
     assert tdseg.load(tmp_path / "model.safetensors").config == remembering.config
-    again = tdseg.add_memory(tdseg.load("lite0-camvid"))
-    for key, value in tdseg.add_memory(tdseg.load("lite0-camvid")).state_dict().items():
-        assert torch.equal(value, again.state_dict()[key]), key
+
+
+@torch.inference_mode()
+def test_several_models_take_turns_in_one_window() -> None:
+    models = [random_model("lite0s"), random_model("lite0s")]
+    for weight in models[1].parameters():
+        weight.mul_(0.9)
+    remembering = tdseg.add_memory(models, frames=4)
+    x = models[0].normalize(torch.randint(256, (1, 3, 96, 128), dtype=torch.uint8))
+    state, alone = (
+        remembering.initial_state(),
+        [model.advance(model.encode(x, 0), model.initial_state())[0] for model in models],
+    )
+    for turn in range(8):
+        own = remembering.encode(x, turn)
+        torch.testing.assert_close(own.code.value, alone[turn % 2])
+        logits, state = remembering.advance(own, state)
+    torch.testing.assert_close(logits, (alone[0] + alone[1]) / 2)
+
+
+@torch.inference_mode()
+def test_views_are_of_the_frame_as_it_is() -> None:
+    """A network that sees no context gives the same scores through every view, but for sampling."""
+    model = random_model("lite0s")
+    plain, mirrored, zoomed = (
+        tdseg.add_memory(model, frames=2, views=views) for views in ([], [{"mirror": True}], [{"zoom": 1.5}])
+    )
+    x = model.normalize(torch.randint(256, (1, 3, 96, 130), dtype=torch.uint8))
+    expected = plain.encode(x, 0).code.value
+    assert mirrored.encode(x.flip(-1)[..., :128], 0).code.value.shape == plain.encode(x[..., :128], 0).code.value.shape
+    even = x[..., :128]  # of whole cells, so that padding is the same on both sides of the mirror
+    flipped = mirrored.encode(even.flip(-1), 0).code.value.flip(-1)
+    torch.testing.assert_close(flipped, plain.encode(even, 0).code.value)
+    assert zoomed.encode(x, 0).code.value.shape == expected.shape
+    seen, shown = zoomed.encode(x, 0).code, plain.encode(x, 0).code
+    assert isinstance(seen, ConsensusCode)
+    assert isinstance(shown, ConsensusCode)
+    assert torch.equal(seen.grey, shown.grey)  # motion is that of the frame
 
 
 def test_what_cannot_have_one() -> None:
@@ -59,3 +96,11 @@ def test_what_cannot_have_one() -> None:
         tdseg.add_memory(tdseg.load("lite0-camvid"), frames=17)
     with pytest.raises(ConfigError, match="frames=1"):
         tdseg.add_memory(tdseg.load("lite0-camvid"), frames=1)
+    with pytest.raises(ConfigError, match="lite0, lite0s"):
+        tdseg.add_memory([tdseg.load("lite0-camvid"), tdseg.load("lite0s-camvid")])
+    with pytest.raises(ConfigError, match="no model"):
+        tdseg.add_memory([])
+    with pytest.raises(ConfigError, match="does not divide"):
+        tdseg.add_memory([tdseg.load("lite0-camvid")] * 2, frames=3)
+    with pytest.raises(ConfigError, match="views"):
+        tdseg.create_model("td2-psp18", views=[{"mirror": True}])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from tdseg.config import ModelConfig
 from tdseg.data.source import Source
@@ -15,13 +15,14 @@ from tdseg.export.footage import Footage, open_footage
 from tdseg.export.graph import StepGraph
 from tdseg.export.join import join
 from tdseg.export.quantize import calibration, quantize
+from tdseg.export.request import PACKAGES, Precision, Request, Target, check_request, checkers
 from tdseg.export.triton import CONFIG, triton_config
-from tdseg.export.write import OPSET, save_onnx, save_openvino, trace
+from tdseg.export.write import OPSET, Traced, save_onnx, save_openvino, trace
 from tdseg.files import whole_folder, write_whole
 from tdseg.measure.deviation import Candidate
 from tdseg.models.propagation import kind_of
 from tdseg.models.tdnet import TDNet
-from tdseg.runtime.exported import READERS, open_exported
+from tdseg.runtime.exported import open_exported
 from tdseg.runtime.manifest import (
     MANIFEST,
     PATH,
@@ -33,30 +34,16 @@ from tdseg.runtime.manifest import (
     checksums,
     is_exported,
 )
-from tdseg.runtime.network import Execution, RuntimeName, check_size
+from tdseg.runtime.network import Execution
 from tdseg.runtime.torch import TorchNetwork
-from tdseg.system import __version__, installed, require
+from tdseg.system import __version__
 from tdseg.zoo.load import resolve
 
-Target = Literal["onnx", "openvino"]
-Precision = Literal["fp32", "fp16", "int8"]
-AGREEMENT: dict[str, float] = {"fp32": 0.999, "fp16": 0.995, "int8": 0.985}
-"""Share of pixels, at least, that must have the class that the model gives them; what the user may lower."""
 CALIBRATED_ON = 64
 """Frames at most."""
-_PACKAGES = ("onnx", "onnxscript")
 _TRACED_CELLS = (29, 37)
 """Size of the feature map that a graph of any size is traced with: one that no part of a model has for itself."""
 OnProgress = Callable[[int, int | None], None]
-
-
-class _Request(NamedTuple):
-    target: Target
-    precision: Precision
-    size: tuple[int, int]
-    dynamic: bool
-    stateful: bool
-    agreement: float
 
 
 def export(
@@ -110,7 +97,7 @@ def export(
     else:
         artifact = resolve(model)
         network, weights = artifact.load(), artifact.weights
-    request = _request(network, to, size, dynamic, precision, stateful, agreement)
+    request = check_request(network, to, size, dynamic, precision, stateful, agreement)
     config = network.config
     count = max(4 * config.paths, CALIBRATED_ON if calibrate or precision == "int8" else 0)
     footage = open_footage(calibrate, count, request.size, config.classes)
@@ -125,41 +112,6 @@ def export(
         manifest = manifest.model_copy(update=found)
         write_whole(staging / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
     return manifest
-
-
-def _request(
-    network: TDNet,
-    target: Target,
-    size: tuple[int, int] | None,
-    dynamic: bool,
-    precision: Precision,
-    stateful: bool,
-    agreement: float | None,
-) -> _Request:
-    if target not in READERS:
-        raise ConfigError(f"export to {target!r}", expected=" or ".join(READERS), do="choose one of them")
-    if precision not in AGREEMENT:
-        raise ConfigError(f"precision {precision!r}", expected=", ".join(AGREEMENT), do="choose one of them")
-    if stateful and (target == "onnx" or network.config.paths == 1):
-        raise ConfigError(
-            f"a graph of {network.config.name} with its state inside, for {target}",
-            expected="openvino, and a TDNet with a memory",
-            do="leave --stateful out",
-        )
-    if stateful and dynamic:
-        raise ConfigError(
-            "a graph of any size with its state inside",
-            expected="one or the other: a state that is inside starts as zeros of a known size",
-            do="leave --stateful or --dynamic out",
-        )
-    if agreement is not None and not 0 <= agreement <= 1:
-        raise ConfigError(f"agreement {agreement}", expected="0..1", do="give a share of pixels, such as 0.98")
-    kind_of(network.config).check_export(network.config)
-    require(*_PACKAGES, *_checkers(target), *(("nncf",) if precision == "int8" else ()))
-    least = AGREEMENT[precision] if agreement is None else agreement
-    own = network.config.size
-    fitting = check_size(size or own, own, multiple_of=network.path(0).subnet.stride if dynamic else 1)
-    return _Request(target, precision, fitting, dynamic, stateful, least)
 
 
 def _check_output(folder: Path, overwrite: bool) -> None:
@@ -180,33 +132,16 @@ def _check_output(folder: Path, overwrite: bool) -> None:
         )
 
 
-def _write(network: TDNet, request: _Request, footage: Footage, folder: Path) -> Manifest:
+def _write(network: TDNet, request: Request, footage: Footage, folder: Path) -> Manifest:
     """The graph and what goes with it; the manifest says all but how it compares."""
-    config = network.config
-    fused = network.fuse()
-    stride = network.path(0).subnet.stride
+    config, stride = network.config, network.path(0).subnet.stride
     half = request.precision == "fp16" and request.target == "onnx"
     image, logits, memory = _tensors(config, stride, request.size, half=half)
-    graphs = [StepGraph(fused.path(index), config) for index in range(len(fused.paths))]
-    met = calibration(graphs, footage, request.size, memory) if request.precision == "int8" else []
-    seen = _tensors(config, stride, _traced_size(stride), half=half) if request.dynamic else (image, logits, memory)
-    traced = [trace(graph.half() if half else graph, *seen, dynamic=request.dynamic) for graph in graphs]
-    models = [one.model for one in traced]
-    if request.precision == "int8":
-        models = [
-            quantize(
-                one.model,
-                seen_by,
-                alone=len(graphs) == 1,
-                agreement=request.agreement,
-                scores=one.encoded[0] if kind_of(config).after_head else None,
-            )
-            for one, seen_by in zip(traced, met, strict=True)
-        ]
-    if len(models) > 1:
+    traced = _steps(network.fuse(), request, footage, memory)
+    encoded = traced[0].encoded
+    joined = join([one.model for one in traced], encoded)
+    if len(traced) > 1:
         memory = (*memory, TensorSpec(name=PATH, dtype="int64", shape=(1, 1)))
-    whole = join(models) if len(models) > 1 else models[0]
-    graph = f"model.{'xml' if request.target == 'openvino' else 'onnx'}"
     manifest = Manifest(
         format=1,
         target=request.target,
@@ -214,18 +149,43 @@ def _write(network: TDNet, request: _Request, footage: Footage, folder: Path) ->
         opset=OPSET,
         size=None if request.dynamic else request.size,
         stride=stride,
-        graph=graph,
+        graph=f"model.{'xml' if request.target == 'openvino' else 'onnx'}",
         stateful="stateful.xml" if request.stateful else None,
         image=image,
         logits=logits,
         memory=memory,
-        encoded=traced[0].encoded if len(traced) == 1 else (),
+        encoded=encoded,
+        by_path=joined.by_path,
         versions=_versions(request),
         sha256={},
         model=config.model_copy(update={"size": request.size}) if request.dynamic else config,
     )
-    _write_graph(whole, manifest, folder)
+    _write_graph(joined.model, manifest, folder)
     return manifest.model_copy(update={"sha256": checksums(folder)})
+
+
+def _steps(fused: TDNet, request: Request, footage: Footage, memory: tuple[TensorSpec, ...]) -> list[Traced]:
+    """The step of each path, in the precision that was asked for."""
+    config, stride = fused.config, fused.path(0).subnet.stride
+    half = request.precision == "fp16" and request.target == "onnx"
+    graphs = [StepGraph(fused, turn) for turn in range(config.turns)]
+    met = calibration(graphs, footage, request.size, memory) if request.precision == "int8" else []
+    seen = _tensors(config, stride, _traced_size(stride) if request.dynamic else request.size, half=half)
+    steps = [trace(graph.half() if half else graph, *seen, dynamic=request.dynamic) for graph in graphs]
+    if request.precision != "int8":
+        return steps
+    return [
+        step._replace(
+            model=quantize(
+                step.model,
+                inputs,
+                alone=len(steps) == 1,
+                agreement=request.agreement,
+                scores=step.encoded[0] if kind_of(config).after_head else None,
+            )
+        )
+        for step, inputs in zip(steps, met, strict=True)
+    ]
 
 
 def _write_graph(model: Any, manifest: Manifest, folder: Path) -> None:
@@ -260,7 +220,7 @@ def _tensors(
 def _check(
     network: TDNet,
     manifest: Manifest,
-    request: _Request,
+    request: Request,
     footage: Footage,
     folder: Path,
     on_progress: OnProgress | None,
@@ -294,21 +254,15 @@ def _check(
     return worst
 
 
-def _candidates(manifest: Manifest, request: _Request, folder: Path, size: tuple[int, int]) -> Iterator[Candidate]:
+def _candidates(manifest: Manifest, request: Request, folder: Path, size: tuple[int, int]) -> Iterator[Candidate]:
     """Every form of the graph that runs, for a size: that of the plan is told to the runtime, as `segment` does."""
     told = size if size == request.size else None
-    for runtime in _checkers(request.target):
+    for runtime in checkers(request.target):
         yield open_exported(folder, Execution("cpu", runtime), size=told)
     if manifest.stateful:
         yield parity.StatefulGraph(folder / manifest.stateful)
 
 
-def _checkers(target: Target) -> list[RuntimeName]:
-    """The runtimes that a graph is checked in: those installed that read it, or one that is to be installed."""
-    readers = READERS[target]
-    return list(filter(installed, readers)) or [readers[-1]]
-
-
-def _versions(request: _Request) -> dict[str, str]:
-    packages = ["torch", *_PACKAGES, *_checkers(request.target), *(["nncf"] if request.precision == "int8" else [])]
+def _versions(request: Request) -> dict[str, str]:
+    packages = ["torch", *PACKAGES, *checkers(request.target), *(["nncf"] if request.precision == "int8" else [])]
     return {"tdseg": __version__, **{name: metadata.version(name) for name in packages}}

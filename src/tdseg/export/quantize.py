@@ -59,7 +59,7 @@ def calibration(
         image = resized(frame, size).permute(0, 2, 3, 1).contiguous()
         named = zip(("image", *(past(spec.name) for spec in memory)), (image, *state), strict=True)
         inputs = {name: tensor.numpy() for name, tensor in named}
-        logits, *state = graphs[index % len(graphs)](image, *state)[: 1 + len(state)]
+        logits, *state = graphs[index % len(graphs)](image, *state)
         met[index % len(graphs)].append(GraphInput(inputs, logits.argmax(1).numpy()))
     return met
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 from torch.export import Dim
 
 from tdseg.config import MIN_SIZE
 from tdseg.export.graph import StepGraph
+from tdseg.export.join import chain
 from tdseg.export.same import translations
 from tdseg.models.propagation import kind_of
 from tdseg.runtime.manifest import TensorSpec, past, present
@@ -24,7 +26,7 @@ _MOST_CELLS = 2048
 
 
 class Traced(NamedTuple):
-    """A graph as ONNX."""
+    """A step as ONNX."""
 
     model: Any
     """onnx.ModelProto"""
@@ -35,59 +37,72 @@ class Traced(NamedTuple):
 def trace(
     graph: StepGraph, image: TensorSpec, logits: TensorSpec, memory: Sequence[TensorSpec], *, dynamic: bool
 ) -> Traced:
-    """A graph as ONNX, with the names that the manifest gives.
+    """A step as ONNX, with the names that the manifest gives; its encoded tensors are named after the fields of a code.
 
     Args:
         graph: of one path.
         image, logits, memory: what goes in and comes out, with the shapes that the graph is traced with.
         dynamic: the graph takes any size that is a multiple of its stride.
     """
-    inputs = tuple(torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in (image, *memory))
-    with quiet("torch.onnx"), torch.no_grad():
+    frame, *state = (torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in (image, *memory))
+    free = _dynamic_shapes(graph) if dynamic else (None, None)
+    with torch.no_grad():
+        code = graph.encode(frame)
+        encoded = tuple(f"encoded_{field}" for field in code._fields)
+        encode = _trace(graph.encode, (frame,), [image.name], encoded, free[0])
+        merge = _trace(
+            graph.merge,
+            (code, tuple(state)) if state else (code,),
+            [*encoded, *(past(spec.name) for spec in memory)],
+            [logits.name, *(present(spec.name) for spec in memory)],
+            free[1],
+        )
+    return Traced(chain(encode, merge), encoded)
+
+
+def _trace(
+    graph: nn.Module, inputs: tuple[Any, ...], names: Sequence[str], outputs: Sequence[str], free: dict[str, Any] | None
+) -> Any:
+    """A module as an onnx.ModelProto, with dimensions that are free."""
+    with quiet("torch.onnx"):
         program = torch.onnx.export(
             graph,
             inputs,
             dynamo=True,
             opset_version=OPSET,
-            dynamic_shapes=_dynamic_shapes(graph) if dynamic else None,
+            dynamic_shapes=free,
             custom_translation_table=translations(),
-            input_names=[image.name, *(past(spec.name) for spec in memory)],
-            output_names=[logits.name, *(present(spec.name) for spec in memory)],
+            input_names=names,
+            output_names=outputs,
             verbose=False,
         )
     assert program is not None
     model = program.model_proto
     for part in (*model.graph.node, *model.graph.value_info, *model.graph.initializer):
         del part.metadata_props[:]  # lines of code and their places on this machine
-    return Traced(model, _take_off(model, 1 + len(memory)))
+    return model
 
 
-def _take_off(model: Any, count: int) -> tuple[str, ...]:
-    """Make what comes after the first `count` outputs tensors inside the graph, in place; their names there."""
-    outputs = model.graph.output
-    extra = [value.name for value in outputs[count:]]
-    del outputs[count:]
-    same = {node.output[0]: node for node in model.graph.node if node.op_type == "Identity" and node.output[0] in extra}
-    for node in same.values():  # the exporter's second name for a tensor that is an output already
-        model.graph.node.remove(node)
-    return tuple(dict.fromkeys(same[name].input[0] if name in same else name for name in extra))
-
-
-def _dynamic_shapes(graph: StepGraph) -> dict[str, Any]:
-    """Which dimensions may differ from call to call, and how they hang together."""
-    stride = graph.path.subnet.stride
+def _dynamic_shapes(graph: StepGraph) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Which dimensions may differ from call to call, and how they hang together: of both parts of a step."""
+    stride = graph.stride
     height, width = (Dim(name, min=MIN_SIZE // stride, max=_MOST_CELLS) for name in ("h", "w"))
     some, others = ((29, 37), (31, 41))  # cells: what differs between the two is free
-    layouts = (kind_of(graph.config).layout(graph.config, size) for size in (some, others))
-    past = tuple(
-        {
-            axis: {(some[0], others[0]): height, (some[1], others[1]): width}.get(sizes, Dim.AUTO)
-            for axis, sizes in enumerate(zip(one.shape, other.shape, strict=True))
-            if sizes[0] != sizes[1]
-        }
-        for one, other in zip(*layouts, strict=True)
-    )
-    return {"image": {1: stride * height, 2: stride * width}, "past": past}
+
+    def free(one: Sequence[int], other: Sequence[int]) -> dict[int, Any]:
+        known = {(some[0], others[0]): height, (some[1], others[1]): width}
+        pairs = enumerate(zip(one, other, strict=True))
+        return {axis: known.get(sizes, Dim.AUTO) for axis, sizes in pairs if sizes[0] != sizes[1]}
+
+    def shapes(cells: tuple[int, int]) -> tuple[Any, list[tuple[int, ...]]]:
+        frame = torch.zeros(1, *(stride * n for n in cells), 3, dtype=torch.uint8)
+        return graph.encode(frame), [one.shape for one in kind_of(graph.config).layout(graph.config, cells)]
+
+    (code, past), (other_code, other_past) = shapes(some), shapes(others)
+    merge = {"code": type(code)(*(free(one.shape, other.shape) for one, other in zip(code, other_code, strict=True)))}
+    if past:
+        merge["past"] = tuple(map(free, past, other_past))
+    return {"image": {1: stride * height, 2: stride * width}}, merge
 
 
 def save_onnx(model: Any, path: Path) -> None:

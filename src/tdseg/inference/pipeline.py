@@ -25,7 +25,7 @@ from tdseg.system import cpu_threads, keep_freed_memory
 from tdseg.video import VideoReader, open_video
 from tdseg.zoo.load import prepare
 
-DEFAULT_MODEL = "td4-lite0-camvid"
+DEFAULT_MODEL = "td6-lite0s-camvid"
 MOST_WORKERS = 4
 """Frames encoded at once; more would only add memory and latency."""
 

@@ -72,7 +72,7 @@ def _twin(model: TDNet, size: tuple[int, int]) -> tuple[TDNet, Tensor, TDNetStat
     """The model on the meta device, where nothing is computed or stored, a frame, and the state after it."""
     custom = model.config.subnet == "custom"  # only copies know it; of the others, folded or not, all are counted alike
     with torch.device("meta"):
-        twin, x = copy.deepcopy(model).to("meta") if custom else TDNet(model.config), torch.empty(1, 3, *size)
+        twin, x = (copy.deepcopy(model) if custom else TDNet(model.config)).to("meta"), torch.empty(1, 3, *size)
     twin.eval().requires_grad_(False)
     return twin, x, twin.step(x)[1]
 

@@ -159,7 +159,7 @@ def score(
             expected="a model trained on the classes of the data",
             do="choose another model or data set",
         )
-    phases = config.distinct_paths
+    phases = config.turns
     matrices = [ConfusionMatrix(config.num_classes) for _ in range(phases)]
     streams = [Steadiness(fps=data.fps, phases=config.paths) for _ in range(phases)]
     is_video, flows = protocol == "stream" and data.fps is not None, Flows(flow)
@@ -198,8 +198,8 @@ def _shown(
     A phase goes on from the frame before, or begins anew, so that its path runs on the newest frame: after the frames
     of the clip, or after the newest itself m-1 times.
     """
-    m, paths, size = network.config.paths, network.config.distinct_paths, network.fit_size(None)
-    states, sequence = [TDNetState()] * paths, None
+    m, turns, size = network.config.paths, network.config.turns, network.fit_size(None)
+    states, sequence = [TDNetState()] * turns, None
     for index in range(len(data)):
         clip, name = data[index], data.sequence(index)
         first, sequence = protocol != "stream" or name != sequence, name
@@ -212,7 +212,7 @@ def _shown(
         for phase, state in enumerate(states):
             state = TDNetState((phase - len(order) + 1) % m) if first else state
             for at in order:
-                path = state.path % paths
+                path = state.path % turns
                 logits, state = network.advance(encode(at, path), state)
             states[phase] = state
             masks.append((path, class_map(logits[0].float().cpu().numpy(), (frames[-1].shape[0], frames[-1].shape[1]))))

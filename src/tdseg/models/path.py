@@ -7,11 +7,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from tdseg.config import ModelConfig
+from tdseg.config import PLAIN, FrameView, ModelConfig
 from tdseg.errors import ConfigError
 from tdseg.models.head import Head
 from tdseg.models.norm import make_norm
@@ -20,6 +21,8 @@ from tdseg.models.propagation.base import Code, Memory, PathView
 from tdseg.models.subnets.base import SubFeature, SubNetwork
 
 _AUX_HIDDEN = 64
+_SHARES = 240
+"""Zooms are in steps of one of these."""
 
 
 class Encoded(NamedTuple):
@@ -50,6 +53,7 @@ class NetworkPath(nn.Module):
         self.propagation = kind(config, dropout)
         width = config.d_v if merges_features else subnet.channels
         self.width = config.num_classes if kind.after_head else width
+        self.scale = config.head_upscale
         self.norm = make_norm(config.norm, width, config.norm_size)
         self.head = Head(config.head, width, config.head_channels, config.num_classes, config.head_upscale, dropout)
         aux_channels = getattr(subnet, "aux_channels", 0) if aux else 0
@@ -57,15 +61,22 @@ class NetworkPath(nn.Module):
             Head(config.head, aux_channels, _AUX_HIDDEN, config.num_classes, dropout=dropout) if aux_channels else None
         )
 
-    def encode(self, x: Tensor) -> Encoded:
-        """(B, 3, H, W), normalised -> Encoded: most of the work of a turn, and without memory."""
+    def encode(self, x: Tensor, view: FrameView = PLAIN) -> Encoded:
+        """(B, 3, H, W), normalised, and how to see it -> Encoded: most of the work of a turn, and without memory."""
+        cells = self._cells(x)
+        seen = x if view == PLAIN else _seen(x, [side * self.subnet.stride for side in _zoomed(cells, view.zoom)], view)
         if self.recompute and torch.is_grad_enabled():
-            feature = checkpoint(self.subnet, x, use_reentrant=False, context_fn=self._recomputation)
+            feature = checkpoint(self.subnet, seen, use_reentrant=False, context_fn=self._recomputation)
         else:
-            feature = self.subnet(x)
+            feature = self.subnet(seen)
         z, aux = feature if isinstance(feature, SubFeature) else (feature, None)
-        self._check_feature(x, z)
-        code = self.encoder(PathView(x, self._scores(z) if self.propagation.after_head else z))
+        self._check_feature(seen, z)
+        if self.propagation.after_head:
+            z = self._scores(z)
+        if view != PLAIN:
+            z = _seen(z, [self.scale * side for side in cells], view)
+            aux = None if aux is None else _seen(aux, cells, view)
+        code = self.encoder(PathView(x, z))
         self._check_value(code.value)
         return Encoded(code, aux)
 
@@ -94,9 +105,12 @@ class NetworkPath(nn.Module):
     def _recomputation(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _without_statistics(self.subnet)
 
+    def _cells(self, x: Tensor) -> list[int]:
+        """[h, w] of z for frames (B, 3, H, W)."""
+        return [-(-side // self.subnet.stride) for side in x.shape[-2:]]
+
     def _check_feature(self, x: Tensor, z: Tensor) -> None:
-        stride = self.subnet.stride
-        height, width = (-(-n // stride) for n in x.shape[-2:])
+        height, width = self._cells(x)
         if z.shape != (len(x), self.subnet.channels, height, width):
             raise ConfigError(
                 f"{type(self.subnet).__name__} made z of shape {tuple(z.shape)} from frames of {tuple(x.shape)}",
@@ -104,6 +118,19 @@ class NetworkPath(nn.Module):
                 f"{height}, {width}",
                 do="correct the sub-network's channels and stride, or resize its output",
             )
+
+
+def _zoomed(cells: list[int], zoom: float) -> list[int]:
+    """Cells of a frame that is zoomed: the nearest number, in integers, as sizes may be unknown in a graph."""
+    share = round(zoom * _SHARES)
+    return [(side * share + _SHARES // 2) // _SHARES for side in cells]
+
+
+def _seen(x: Tensor, size: list[int], view: FrameView) -> Tensor:
+    """Maps (B, C, h, w) at another size, and mirrored where the view is: to it, and back from it."""
+    if list(x.shape[-2:]) != size:
+        x = F.interpolate(x, size, mode="bilinear", align_corners=False)
+    return x.flip(-1) if view.mirror else x
 
 
 @contextmanager

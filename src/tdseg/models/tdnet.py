@@ -110,7 +110,7 @@ class TDNet(nn.Module):
             ConfigError: x has another shape, is below 64 pixels, or is not normalised.
         """
         self._check_frames(x, 4)
-        return self.path(path).encode(x)
+        return self.path(path).encode(x, self.config.view(path))
 
     def advance(self, encoded: Encoded, state: TDNetState) -> tuple[Tensor, TDNetState]:
         """The rest of a step, in turn, at the resolution of the head.
@@ -152,8 +152,8 @@ class TDNet(nn.Module):
             frames: (B, T, 3, H, W), normalised.
             state: as in `step`.
             score: compute logits for all frames, or for the newest only.
-            batch_paths: run the frames that share a path's weights as one batch: the same result, faster, for more
-                memory. In training, batch norm then sees them together.
+            batch_paths: run the frames that paths alike see as one batch: the same result, faster, for more memory. In
+                training, batch norm then sees them together.
         """
         self._check_frames(frames, 5)
         state = self.initial_state() if state is None else state
@@ -210,12 +210,12 @@ class TDNet(nn.Module):
     def _encode_clip(self, frames: Tensor, first: int, batch_paths: bool) -> Iterable[Encoded]:
         count = frames.shape[1]
         if not batch_paths:
-            return (self.path(first + t).encode(frames[:, t]) for t in range(count))
+            return (self.encode(frames[:, t], first + t) for t in range(count))
         encodings: dict[int, Encoded] = {}
-        period = len(self.paths)
+        period = self.config.turns
         for offset in range(min(period, count)):
             times = range(offset, count, period)
-            joint = self.path(first + offset).encode(frames[:, offset::period].transpose(0, 1).flatten(0, 1))
+            joint = self.encode(frames[:, offset::period].transpose(0, 1).flatten(0, 1), first + offset)
             leaves, spec = tree_flatten(joint)
             alike = [torch.split(x, len(frames)) if isinstance(x, Tensor) else [x] * len(times) for x in leaves]
             encodings.update(zip(times, (tree_unflatten(part, spec) for part in zip(*alike, strict=True)), strict=True))

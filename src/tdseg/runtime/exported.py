@@ -12,7 +12,7 @@ from torch import Tensor
 from tdseg.errors import ConfigError
 from tdseg.models.propagation import TDNetState
 from tdseg.runtime.engine import Arrays, Engine, Parts
-from tdseg.runtime.manifest import Manifest, read_manifest
+from tdseg.runtime.manifest import Manifest, Part, read_manifest
 from tdseg.runtime.network import Execution, RuntimeName
 from tdseg.system import installed, require
 
@@ -31,6 +31,8 @@ class ExportedNetwork:
         self._encoder = engine.encode if isinstance(engine, Parts) else None
         self._engine = engine.merge if isinstance(engine, Parts) else engine
         self.concurrent = self._encoder is not None
+        whole: tuple[Part, ...] = ("merge",) if manifest.has_turns else ()
+        self._by_path = manifest.by_path if self._encoder else whole
         self.runtime, self.device = self._engine.name, self._engine.where
         self.precision: str = manifest.precision
         self._size = manifest.size or size
@@ -42,15 +44,19 @@ class ExportedNetwork:
     def encode(self, images: Tensor, path: int) -> Arrays:
         """See Network: one frame; where the graph does all of a step at once, the image as it takes it."""
         image = self._image(images)
-        return self._encoder.run([image]) if self._encoder else [image]
+        return self._encoder.run([image, *self._turn("encode", path)]) if self._encoder else [image]
 
     def advance(self, encoded: Arrays, state: TDNetState) -> tuple[Tensor, TDNetState]:
         """See Network."""
         path, memory = state
         past: list[NDArray[np.generic]] = [tensor.numpy() for tensor in memory] if memory else self._empty(encoded)
-        turn = [np.array([[path]])] if self.manifest.has_turns else []
-        logits, *present = map(torch.from_numpy, self._engine.run([*encoded, *past, *turn]))
+        outputs = self._engine.run([*encoded, *past, *self._turn("merge", path)])
+        logits, *present = map(torch.from_numpy, outputs)
         return logits, TDNetState((path + 1) % self.config.paths, tuple(present[: len(past)]))
+
+    def _turn(self, part: Part, path: int) -> Arrays:
+        """The path whose turn it is, for a part that needs it."""
+        return [np.array([[path % self.config.turns]])] if part in self._by_path else []
 
     def _empty(self, encoded: Arrays) -> Arrays:
         """Zeros for the memory before the first frame."""

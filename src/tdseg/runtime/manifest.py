@@ -15,6 +15,8 @@ from tdseg.models.propagation import StateTensor, kind_of
 from tdseg.runtime.network import check_size
 
 MANIFEST = "tdseg.json"
+Part = Literal["encode", "merge"]
+"""Of a step: what is before the encoded tensors, and what is after them."""
 PATH = "path"
 """State tensor of a graph that holds several paths: the one whose turn it is."""
 _EXPECTED = "a folder as `tdseg export` left it"
@@ -57,11 +59,16 @@ class Manifest(FrozenConfig):
     encoded: tuple[str, ...] = Field(
         (),
         description="Tensors inside the graph that hold what a frame is by itself: what is before them needs no "
-        "state, and can be run ahead. None where paths have weights of their own.",
+        "state, and can be run ahead. None in older exports whose paths have weights of their own.",
+    )
+    by_path: tuple[Part, ...] = Field(
+        (),
+        description="Where the graph holds several paths: the parts of a step, before and after the encoded tensors, "
+        "that differ from path to path, and so need the path whose turn it is.",
     )
     memory: tuple[TensorSpec, ...] = Field(
         description="State, zeros for an empty one: NAME goes in as past_NAME, and comes out as present_NAME. Where "
-        "paths have weights of their own, the last one is the path whose turn it is."
+        "the graph holds several paths, the last one is the path whose turn it is."
     )
     parity: Parity | None = Field(None, description="None until it is known.")
     versions: dict[str, str] = Field(description="Of the packages that wrote it.")

@@ -24,8 +24,8 @@ class Execution:
 
     Attributes:
         device: cpu, cuda, cuda:1 …; auto is cuda if there is one, and for a model given as such, where it is.
-        runtime: What runs the model; auto is the fastest one installed: on a CPU with OpenVINO, for td4-lite0-camvid,
-            its int8 graph. A model given as such stays in its own.
+        runtime: What runs the model; auto is the fastest one installed: on a CPU with OpenVINO, the int8 graph of a
+            packaged model that has one. A model given as such stays in its own.
         threads: Threads of the network on the CPU; by default all cores.
         fuse: Fold batch norms into convolutions.
         winograd: Large 3x3 convolutions by Winograd's method; by default on a CPU in float32.

@@ -80,7 +80,7 @@ def open_graph(
         model = _explained(graph, lambda: _read(graph, manifest, size))
         if workers == 1:
             return OpenVinoEngine(compile_graph(model, threads=threads, cache=cache))
-        encode, merge = _explained(graph, lambda: _cut(model, manifest.encoded))
+        encode, merge = _explained(graph, lambda: _cut(model, manifest))
         return Parts(
             OpenVinoEngine(compile_graph(encode, threads=threads, cache=cache, streams=workers)),
             OpenVinoEngine(compile_graph(merge, threads=1, cache=cache)),
@@ -136,21 +136,26 @@ def _read(graph: Path, manifest: Manifest, size: tuple[int, int] | None) -> Any:
     return model
 
 
-def _cut(whole: Any, names: Sequence[str]) -> tuple[Any, Any]:
-    """A model up to the tensors of these names, and from there on."""
+def _cut(whole: Any, manifest: Manifest) -> tuple[Any, Any]:
+    """A model up to its encoded tensors, and from there on; a part that differs by path takes the path last."""
     from openvino import Model
     from openvino import opset13 as ops
 
     first = whole.clone()
-    results = [ops.result(_tensor(first, name)) for name in names]
-    encoded, state = [], whole.get_parameters()[1:]
-    for name in names:
-        tensor = _tensor(whole, name)
+    image, *_ = inputs = first.get_parameters()
+    state, outputs = whole.get_parameters()[1:], whole.get_results()
+    if manifest.has_turns:  # the path is the last of the state, and its next one is for whoever runs the whole
+        outputs = outputs[:-1]
+        state = state if "merge" in manifest.by_path else state[:-1]
+    told = inputs[-1:] if "encode" in manifest.by_path else []
+    results = [ops.result(_tensor(first, name)) for name in manifest.encoded]
+    encoded = []
+    for tensor in [_tensor(whole, name) for name in manifest.encoded]:
         encoded.append(ops.parameter(tensor.get_shape(), tensor.get_element_type()))
         _replace(tensor, encoded[-1])
     name = whole.get_friendly_name()
-    encode = Model(results, first.get_parameters()[:1], f"{name}, encoding")
-    return encode, Model(whole.get_results(), [*encoded, *state], f"{name}, merging")
+    encode = Model(results, [image, *told], f"{name}, encoding")
+    return encode, Model(outputs, [*encoded, *state], f"{name}, merging")
 
 
 def _tensor(model: Any, name: str) -> Any:

@@ -15,10 +15,10 @@ from tdseg.data.transforms import Augmentation
 from tdseg.train.values import assign, merge, read_values
 
 _TEMPORAL = (
-    "shared_paths",
+    "weight_sets",
+    "views",
     "groups",
     "propagation",
-    "reach",
     "motion",
     "d_k",
     "d_v",

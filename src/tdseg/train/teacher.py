@@ -232,7 +232,7 @@ def groups_of(student: ModelConfig) -> tuple[int, ...] | None:
         ConfigError: g does not divide m.
     """
     m, g = student.paths, student.groups
-    if m == 1 or student.shared_paths:
+    if m == 1 or student.distinct_paths < m:
         return None
     if m % g:
         raise ConfigError(

@@ -1,61 +1,84 @@
-"""Memory for a per-frame model, without training."""
+"""Memory for per-frame models, without training."""
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
-from tdseg.config import ModelConfig
+from tdseg.config import FrameView, ModelConfig
 from tdseg.errors import ConfigError
-from tdseg.models.propagation.motion import MotionEncoder
 from tdseg.models.tdnet import TDNet
+from tdseg.zoo.checkpoint import mismatches
 
-_KEY_CHANNELS = 32
 
+def add_memory(
+    model: TDNet | Sequence[TDNet],
+    *,
+    frames: int = 4,
+    views: Sequence[FrameView | Mapping[str, float]] = (),
+    motion: Literal["matching", "dis"] = "matching",
+) -> TDNet:
+    """A TDNet whose masks are the consensus of the last frames, each as a per-frame model sees it.
 
-def add_memory(model: TDNet, *, frames: int = 4) -> TDNet:
-    """A TDNet that sees each frame as `model` does, and averages its features along the motion between frames.
-
-    Nothing is trained: values are the features themselves, keys a fixed random projection of them. Masks get steadier,
-    the more the longer the memory; what is thin and moves may get coarser. On a still picture nothing changes.
+    Class scores are carried along the motion of the picture, and every frame has one vote: masks get steadier and, as a
+    rule, more accurate. Nothing is trained. Several models take turns, as views do: what they would gain together on
+    every frame is mostly kept, at the cost of one, and they do not flicker against each other.
 
     Args:
-        model: a per-frame model; left as it is.
-        frames: that a mean stands for at most, 2 … 16; the paths of the TDNet, all with the weights of `model`.
+        model: a per-frame model, or several of one architecture and the same classes, that take turns; left as they
+            are.
+        frames: in the window, 2 … 16, a multiple of the number of models and of views; the paths of the TDNet.
+        views: how the frames are seen, in turn, such as `[{"zoom": 1.25}, {"mirror": True}]`; none: as they are.
+        motion: where it comes from: matching of blocks, in every runtime, or OpenCV's DIS flow, in torch only.
 
     Returns:
         A TDNet in eval mode, on the CPU.
 
     Raises:
-        ConfigError: a model that has a memory, is fused, or has a sub-network of its own; a number out of range.
+        ConfigError: a model that has a memory, is fused, or has a sub-network of its own; models that differ in more
+            than their weights; a number out of range.
     """
-    known = model.config
-    if known.paths > 1 or known.subnet == "custom":
-        raise ConfigError(
-            f"add_memory to {known.name}", expected="a per-frame model of list_models()", do="choose such a model"
-        )
-    source = model.path(0)
+    if frames < 2:
+        raise ConfigError(f"add_memory with frames={frames}", expected="2 … 16", do="give it frames to remember")
+    models = [model] if isinstance(model, TDNet) else list(model)
+    known = _architecture(models)
     config = ModelConfig.parse(
         known.model_dump()
         | {
             "name": f"td{frames}-{known.name}",
             "paths": frames,
-            "shared_paths": True,
-            "propagation": "motion",
-            "d_k": _KEY_CHANNELS,
-            "d_v": source.subnet.channels,
+            "weight_sets": len(models),
+            "views": views,
+            "propagation": "consensus",
+            "motion": motion,
         },
         where=f"add_memory with frames={frames}",
     )
     remembering = TDNet(config).eval()
-    path = remembering.path(0)
-    assert isinstance(path.encoder, MotionEncoder)
-    missing, _ = path.load_state_dict(source.state_dict(), strict=False)
-    if not all(key.startswith(("encoder.", "propagation.")) for key in missing):
-        raise ConfigError(
-            "add_memory to a fused model", expected="the model it was made of", do="call fuse() afterwards"
-        )
-    with torch.no_grad():
-        nn.init.orthogonal_(path.encoder.key.weight, generator=torch.Generator().manual_seed(0))
-        path.propagation.start_from_features(path.encoder)
+    for index, source in enumerate(models):
+        path, weights = remembering.path(index), source.path(0).state_dict()
+        weights = {key: value for key, value in weights.items() if not key.startswith("aux_head.")}
+        if mismatches(weights, path.state_dict()):
+            raise ConfigError(
+                "add_memory to a fused model", expected="the model it was made of", do="call fuse() afterwards"
+            )
+        path.load_state_dict(weights)
     return remembering
+
+
+def _architecture(models: Sequence[TDNet]) -> ModelConfig:
+    """What the models have in common: all but their weights."""
+    for model in models:
+        if model.config.paths > 1 or model.config.subnet == "custom":
+            raise ConfigError(
+                f"add_memory to {model.config.name}",
+                expected="a per-frame model of list_models()",
+                do="choose such a model",
+            )
+    if not models or any(model.config != models[0].config for model in models):
+        raise ConfigError(
+            f"add_memory to {', '.join(model.config.name for model in models) or 'no model'}",
+            expected="one model, or several of one architecture, with the same classes and size",
+            do="leave the others out, or train one of them again",
+        )
+    return models[0].config

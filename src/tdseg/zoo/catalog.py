@@ -15,7 +15,7 @@ from tdseg.models.subnets import FAMILIES, SubNetwork
 from tdseg.models.tdnet import TDNet
 
 _WEIGHTS = Path(__file__).parents[1] / "weights"
-_LISTED = ("td4-psp18", "td2-psp50", "td2-fa18", "td4-bise18", "td2-bise34", "td4-lite0", "td2-lite0")
+_LISTED = ("td4-psp18", "td2-psp50", "td2-fa18", "td4-bise18", "td2-bise34", "td4-lite0", "td2-lite0", "td4-lite0s")
 """The TDNets that are listed; td2 … td16 of any family can be had."""
 
 
@@ -45,14 +45,31 @@ PACKAGED: dict[str, Packaged] = {
         data="CamVid train",
         miou="63.4 CamVid test, still",
     ),
+    "lite0s-camvid": Packaged(
+        architecture="lite0s",
+        path=_WEIGHTS / "lite0s-camvid.safetensors",
+        sha256="4c07f75d7e75e32566026b127d555dfbce49f0ff74eae19ee9aed45add176c95",
+        licence=_RESEARCH,
+        data="CamVid train",
+        miou="62.9 CamVid test, still",
+    ),
     "td4-lite0-camvid": Packaged(
         architecture="td4-lite0",
         path=_WEIGHTS / "td4-lite0-camvid.safetensors",
         graph=_WEIGHTS / "td4-lite0-camvid-int8",
-        sha256="4a8aad1543d3d3b600aae19d2ce834974c8249a3adf2f476c19d329f9f52059c",
+        sha256="2b95c6acd7916ecd84d05394f9208484a6f2a8be6ba89c55651135162a589a14",
         licence=_RESEARCH,
         data="CamVid train",
         miou="63.4 CamVid test, still",
+    ),
+    "td6-lite0s-camvid": Packaged(
+        architecture="td6-lite0s",
+        path=_WEIGHTS / "td6-lite0s-camvid.safetensors",
+        graph=_WEIGHTS / "td6-lite0s-camvid-int8",
+        sha256="17574cf140307dfc6e525801a5205476b33330de25e75a39b8edf79bf85e2fae",
+        licence=_RESEARCH,
+        data="CamVid train",
+        miou="63.8 CamVid test, still",
     ),
 }
 
@@ -100,7 +117,7 @@ def create_model(name: str, **overrides: Any) -> TDNet:
 
     Args:
         name: an architecture of `list_models()`, or tdM-FAMILY with another number of paths.
-        overrides: any field of ModelConfig, such as num_classes=19, memory_stride=2 or shared_paths=False.
+        overrides: any field of ModelConfig, such as num_classes=19, memory_stride=2 or weight_sets=None.
     """
     return TDNet(model_config(name, **overrides)).eval()
 

@@ -94,8 +94,8 @@ def load(
         device: "cpu", "cuda", "cuda:1", … or "auto": cuda if there is one.
         runtime: "torch" gives a TDNet, which can be trained, fused and looked into. The others give a network for
             Streams: "onnxruntime" and "openvino", for which weights are exported once, checked, and kept in a cache,
-            and "auto", the fastest one installed. On a CPU with OpenVINO that is, for "td4-lite0-camvid", the int8
-            graph in the package.
+            and "auto", the fastest one installed. On a CPU with OpenVINO that is, for packaged models that have one,
+            the int8 graph.
         size: (height, width) of the network's input, pixels, for other runtimes than torch: what is loaded then takes
             no other. None: the model's own; an exported graph of any size stays one.
         threads: of the CPU, for other runtimes than torch; None: all cores.

@@ -42,7 +42,7 @@ def merged(model: TDNet, frames: Tensor, first: int = 0) -> list[Tensor]:
 
 @torch.inference_mode()
 def test_on_a_still_each_path_has_one_vote() -> None:
-    model = consensus(shared_paths=False)
+    model = consensus(weight_sets=None)
     frames = model.normalize(pan(9))
     votes, found = alone(model, frames), merged(model, frames)
     for t in range(9):
@@ -129,7 +129,7 @@ def test_a_cut_does_not_smear() -> None:
 
 @pytest.mark.parametrize("size", [(64, 64), (101, 130)])
 def test_gradients_reach_all_of_the_window(size: tuple[int, int]) -> None:
-    model = consensus(shared_paths=False).train()
+    model = consensus(weight_sets=None).train()
     frames = model.normalize(pan(4, (1, 2), size)).expand(2, -1, -1, -1, -1)
     model.forward_clip(frames, score="last").logits.square().mean().backward()  # type: ignore[no-untyped-call]
     for path in model.paths:

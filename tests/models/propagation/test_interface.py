@@ -55,7 +55,7 @@ class LastTwo(Propagation[Scores]):
 def model(monkeypatch: pytest.MonkeyPatch) -> TDNet:
     monkeypatch.setitem(PROPAGATIONS, "last two", LastTwo)
     torch.manual_seed(0)
-    return create_model("td2-lite0", propagation="last two", size=SIZE, shared_paths=False)
+    return create_model("td2-lite0", propagation="last two", size=SIZE, weight_sets=None)
 
 
 @torch.inference_mode()

@@ -7,13 +7,8 @@ from tdseg.errors import ConfigError
 from tdseg.models.propagation.attention import AttentionPropagation
 from tdseg.models.propagation.base import PerFrame, Propagation, StateTensor, TDNetState
 from tdseg.models.propagation.consensus import ConsensusPropagation
-from tdseg.models.propagation.motion import MotionPropagation
 
-PROPAGATIONS: dict[str, type[Propagation[Any]]] = {
-    "attention": AttentionPropagation,
-    "motion": MotionPropagation,
-    "consensus": ConsensusPropagation,
-}
+PROPAGATIONS: dict[str, type[Propagation[Any]]] = {"attention": AttentionPropagation, "consensus": ConsensusPropagation}
 """Kinds of propagation by their name in a ModelConfig."""
 
 __all__ = ["PROPAGATIONS", "Propagation", "StateTensor", "TDNetState", "kind_of"]
@@ -23,7 +18,7 @@ def kind_of(config: ModelConfig) -> type[Propagation[Any]]:
     """The kind of propagation of a model; that of a per-frame model does nothing.
 
     Raises:
-        ConfigError: the configuration names an unknown one.
+        ConfigError: the configuration names an unknown one, or views of one that merges features.
     """
     if config.propagation not in PROPAGATIONS:
         raise ConfigError(
@@ -31,4 +26,11 @@ def kind_of(config: ModelConfig) -> type[Propagation[Any]]:
             expected=" or ".join(PROPAGATIONS),
             do="choose one of them",
         )
-    return PROPAGATIONS[config.propagation] if config.paths > 1 else PerFrame
+    kind = PROPAGATIONS[config.propagation] if config.paths > 1 else PerFrame
+    if config.views and not kind.after_head:
+        raise ConfigError(
+            f"{len(config.views)} views for {config.name} with {config.paths} paths and {config.propagation}",
+            expected="paths of 2 or more whose class scores are merged: propagation='consensus'",
+            do="leave views out, or choose that",
+        )
+    return kind

@@ -47,6 +47,9 @@ class PathView(NamedTuple):
 class Code(Protocol):
     """A frame as propagation takes it: a named tuple of tensors, the batch their first axis."""
 
+    @property
+    def _fields(self) -> tuple[str, ...]: ...
+
     def __iter__(self) -> Iterator[Tensor]: ...
 
     @property

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
 from tdseg.models.propagation.base import Memory, PathView, Propagation, StateTensor
-from tdseg.models.propagation.displacement import FINENESS, MOTIONS, carried, without_autocast
+from tdseg.models.propagation.motion import FINENESS, MOTIONS, carried, without_autocast
 
 _LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in grey, ITU-R BT.601."""
@@ -105,6 +105,10 @@ class ConsensusPropagation(Propagation[ConsensusCode]):
         grey, scores = memory
         displacement, validity = self.motion(code.grey, grey, self.config.head_upscale)
         return grey, carried(scores, displacement) * validity.to(scores.dtype)
+
+    def start_from_features(self, encoder: nn.Module) -> bool:
+        """The head of a path reads its sub-feature, and nothing else."""
+        return True
 
     def merge(self, code: ConsensusCode, aligned: Memory) -> Tensor:
         """(s + Σ wᵢ sᵢ) / (1 + Σ wᵢ), (B, C, u·h, u·w)."""

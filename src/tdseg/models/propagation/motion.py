@@ -1,139 +1,213 @@
-"""Motion propagation: what was seen before is carried along the motion between frames, and averaged.
-
-Ours, in place of the paper's attention, for paths that should agree with each other: an attention over the whole
-picture cannot say where a thing has moved to as exactly as its mask has to stay on it.
-"""
+"""Motion of a picture between two frames: where each cell of the class scores was in the frame before."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tdseg.config import ModelConfig
-from tdseg.models.layers import start_as_identity
-from tdseg.models.propagation.base import Memory, PathView, Propagation, StateTensor
+from tdseg.models.layers import resize
+from tdseg.system import require
+
+FINENESS = 4
+"""Pixels of the grey pictures that motion is found in, to a side of a position of z: 1/2 of the input for z at 1/8."""
+SIGMA = 22.0
+"""Difference of brightness at which what was seen before counts 1/e, grey levels of 0 … 255."""
+CUT = (0.7, 0.85)
+"""Mean validity of a picture up to which it is another one than that before, and from which on it is the same."""
+STILL = 2.0
+"""Mean difference around a place, grey levels, up to which it stands still: the noise of a camera."""
 
 
-class MotionCode(NamedTuple):
-    """A frame as it is compared with the one before, and averaged."""
+class MotionField(NamedTuple):
+    """Motion back to the frame before, at the resolution of the class scores."""
 
-    key: Tensor
-    """(B, d_k, h, w): unit vectors."""
-    value: Tensor
-    """(B, d_v, h, w)"""
+    displacement: Tensor
+    """(B, 2, u·h, u·w), its cells, x then y: what is here now was there before. 0 where the picture stands still."""
+    validity: Tensor
+    """(B, 1, u·h, u·w), 0 … 1: how far the frame before shows the same there."""
 
 
-class MotionEncoder(nn.Module):
-    """Key and value maps of a sub-feature z.
+class Motion(NamedTuple):
+    """Motion back to the frame before, as a source finds it; on a grid of its own."""
+
+    displacement: Tensor
+    """(B, 2, ·, ·), positions of z, x then y."""
+    difference: Tensor
+    """(B, 1, ·, ·), grey levels: between the picture now and where that leads to in the one before."""
+
+
+class MotionSource(nn.Module, ABC):
+    """Finds motion in small grey pictures. It is not trained, and computes in float32."""
+
+    @abstractmethod
+    def find(self, now: Tensor, before: Tensor) -> Motion:
+        """Motion from one picture to the other, (B, 1, FINENESS·h, FINENESS·w) each, float32 0 … 255."""
+
+    @torch.no_grad()
+    def forward(self, now: Tensor, before: Tensor, scale: int) -> MotionField:
+        """The motion of two such pictures for scores of u·h × u·w, u = scale, whatever the precision around it."""
+        size = (now.shape[-2] // FINENESS * scale, now.shape[-1] // FINENESS * scale)
+        with without_autocast(now.device.type):
+            displacement, difference = self.find(now.float(), before.float())
+            return MotionField(scale * resize(displacement, size), validity(resize(difference, size)))
+
+
+class BlockMatching(MotionSource):
+    """Sums of absolute differences, from coarse to fine: plain operations on tensors, for every runtime.
+
+    Reach is 4 positions of z and a bit, 34 pixels of the input where z is at 1/8. What moves farther is not found, and
+    not valid.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(
+            [
+                _Level(1, reach=4, window=5, skip=2),
+                _Level(2, reach=1, window=4, step=2),
+                _Level(4, reach=1, window=3, skip=2),
+            ]
+        )
+
+    def find(self, now: Tensor, before: Tensor) -> Motion:
+        """See MotionSource; at 2·h × 2·w."""
+        motion = None
+        for level in self.levels:
+            motion = level(now, before, motion)
+        assert isinstance(motion, Motion)
+        return motion
+
+
+class _Level(nn.Module):
+    """One level: all shifts within reach of what is known so far are compared, over a window around each place.
+
+    The motion is their mean, weighted by a softmax of the differences in grey levels, so it is finer than a pixel.
 
     Args:
-        channels: C_z, channels of z.
-        d_k: channels of the key that motion is found by.
-        d_v: channels of the value.
+        fineness: pixels of its pictures to a side of a position of z.
+        reach: pixels, in each direction.
+        window: side of the window, in the pixels that are compared.
+        skip: of so many pixels in each direction one is compared.
+        step: of so many windows in each direction one is.
     """
 
-    def __init__(self, channels: int, d_k: int, d_v: int) -> None:
+    kernels: Tensor
+    places: Tensor
+
+    def __init__(self, fineness: int, *, reach: int, window: int, skip: int = 1, step: int = 1) -> None:
         super().__init__()
-        self.key = nn.Conv2d(channels, d_k, 1, bias=False)
-        self.value: nn.Module = nn.Conv2d(channels, d_v, 1)
-        nn.init.orthogonal_(self.key.weight)
+        self.fineness, self.reach, self.window, self.skip, self.step = fineness, reach, window, skip, step
+        side = 2 * reach + 1
+        with torch.device("cpu"):  # a network may be made without memory, for weights that do not hold these
+            kernels = torch.zeros(side * side, 2, side, side)  # each is the picture now less the one before, shifted
+            kernels[:, 1] = -torch.eye(side * side).view(-1, side, side)
+            kernels[:, 0, reach, reach] += 1
+            y, x = torch.meshgrid(torch.arange(side) - reach, torch.arange(side) - reach, indexing="ij")
+            places = torch.stack([x.flatten(), y.flatten()])[:, :, None, None] / fineness
+        # Channels last, as what is done with so many channels is faster then.
+        self.register_buffer("kernels", kernels.contiguous(memory_format=torch.channels_last), persistent=False)
+        self.register_buffer("places", places, persistent=False)
 
-    def forward(self, view: PathView) -> MotionCode:
-        """z (B, C_z, h, w) -> MotionCode. Keys are centred over the picture: their products are correlations."""
-        key = self.key(view.feature)
-        return MotionCode(F.normalize(key - key.mean((2, 3), keepdim=True), dim=1), self.value(view.feature))
+    def forward(self, now: Tensor, before: Tensor, known: Motion | None) -> Motion:
+        """Pictures (B, 1, FINENESS·h, FINENESS·w), and a motion of them -> the same motion, finer."""
+        if self.fineness < FINENESS:
+            now, before = (F.avg_pool2d(picture, FINENESS // self.fineness) for picture in (now, before))
+        if known is not None:
+            size = (now.shape[-2], now.shape[-1])
+            moved = F.interpolate(self.fineness * known.displacement, size, mode="nearest")
+            before = carried(before, moved, "border")
+        both = torch.cat([now, before], 1)
+        difference = F.conv2d(both, self.kernels.float(), stride=self.skip, padding=self.reach).abs()
+        margin = (self.window - self.step) // 2
+        cost = F.avg_pool2d(difference, self.window, self.step, margin, count_include_pad=False)
+        unmoved = slice(len(self.kernels) // 2, len(self.kernels) // 2 + 1)
+        moving = (cost[:, unmoved] > STILL).to(cost.dtype)
+        found = moving * F.conv2d((-cost).softmax(1), self.places.float())
+        if known is not None:
+            found = found + F.interpolate(known.displacement, (found.shape[-2], found.shape[-1]), mode="nearest")
+        return Motion(_around(found), difference[:, unmoved])
 
 
-class MotionPropagation(Propagation[MotionCode]):
-    """A running mean of values along the motion of what they show.
+class DenseInverseSearch(MotionSource):
+    """DIS flow (Kroeger et al., ECCV 2016), OpenCV's ultrafast preset: on the host, and in no graph.
 
-    The motion of each cell is found by comparing its key with the earlier ones within reach: the mean of their
-    displacements, weighted by a softmax of the correlations, which is finer than a cell. The earlier mean is sampled
-    there. It counts by how well the keys agree, so that what was hidden or has gone is forgotten, and never for more
-    than m-1 frames, as many as a TDNet of m paths remembers.
-
-    It needs no training to work: keys that are a random projection of what a per-frame model sees keep its
-    correlations, and the mean of values is a value. As it starts, what agrees by 0.9 counts half.
+    One way only: a check by the flow forward costs as much again, and tells no more than the brightness does.
     """
 
-    def __init__(self, config: ModelConfig, dropout: float = 0.0) -> None:
-        super().__init__(config, dropout)
-        self.sharpness = nn.Parameter(torch.tensor(50.0))
-        self.trust = nn.Parameter(torch.tensor([20.0, -18.0]))
+    def __init__(self) -> None:
+        super().__init__()
+        require("cv2", extra="metrics")
 
-    @staticmethod
-    def make_encoder(config: ModelConfig, channels: int) -> nn.Module:
-        """See Propagation."""
-        return MotionEncoder(channels, config.d_k, config.d_v)
-
-    @staticmethod
-    def layout(config: ModelConfig, cells: tuple[int, int]) -> tuple[StateTensor, ...]:
-        """The key of the newest frame, the mean of the values it shows, and the number of frames that this is of."""
-        channels = {"key": config.d_k, "value": config.d_v, "weight": 1}
-        return tuple(StateTensor(name, (1, count, *cells)) for name, count in channels.items())
-
-    def align(self, code: MotionCode, memory: Memory) -> Memory:
-        """The mean, sampled where the frame's cells were before, and joined by the frame; the frames it then is of."""
-        key, value, weight = memory
-        motion, correlation = self.find(code.key, key)
-        moved = sample(torch.cat([value, weight], 1), motion)
-        slope, offset = self.trust
-        value, frames = moved[:, :-1], moved[:, -1:].clamp(max=self.config.paths - 1)
-        weight = torch.sigmoid(slope * correlation + offset) * frames
-        return (code.value + weight * value) / (1 + weight), 1 + weight
-
-    def merge(self, code: MotionCode, aligned: Memory) -> Tensor:
-        """(B, d_v, h, w): the mean."""
-        return aligned[0]
-
-    def remember(self, code: MotionCode, aligned: Memory) -> Memory:
-        """The mean, which stands for all frames before it, and the key that the next frame finds it by."""
-        return code.key, *aligned
-
-    def start_from_features(self, encoder: nn.Module) -> bool:
-        """Values start as the sub-feature, of which the mean has the size."""
-        assert isinstance(encoder, MotionEncoder)
-        return isinstance(encoder.value, nn.Conv2d) and start_as_identity(encoder.value)
-
-    def fuse(self, encoder: nn.Module) -> None:
-        """Leave out a value map that maps every feature to itself, as `tdseg.add_memory` has it."""
-        assert isinstance(encoder, MotionEncoder)
-        value = encoder.value
-        if not isinstance(value, nn.Conv2d) or value.in_channels != value.out_channels:
-            return
-        assert value.bias is not None
-        identity = torch.eye(value.in_channels, device=value.weight.device)
-        if torch.equal(value.weight[:, :, 0, 0], identity) and not value.bias.any():
-            encoder.value = nn.Identity()
-
-    def find(self, key: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
-        """Where each cell was in the earlier frame.
-
-        Args:
-            key, earlier: (B, d_k, h, w), of length one.
-
-        Returns:
-            Displacement (B, 2, h, w) in cells, x then y, to the earlier place; correlation (B, 1, h, w) there, -1 … 1.
-        """
-        r, (height, width) = self.config.reach, key.shape[-2:]
-        around = F.pad(earlier, (r, r, r, r))
-        shifts = [(y, x) for y in range(2 * r + 1) for x in range(2 * r + 1)]
-        scores = torch.stack([(key * around[:, :, y : y + height, x : x + width]).sum(1) for y, x in shifts], 1)
-        inside = F.pad(key.new_ones(1, 1, height, width), (r, r, r, r))
-        outside = 1 - torch.stack([inside[:, 0, y : y + height, x : x + width] for y, x in shifts], 1)
-        weights = (self.sharpness * scores - 1e4 * outside).softmax(1)  # (B, shifts, h, w)
-        places = torch.tensor([(x - r, y - r) for y, x in shifts], device=key.device, dtype=key.dtype)
-        motion = torch.einsum("bshw,sc->bchw", weights, places)
-        return motion, (weights * scores).sum(1, keepdim=True)
+    def find(self, now: Tensor, before: Tensor) -> Motion:
+        """See MotionSource; at 2·h × 2·w."""
+        pairs = zip(_on_host(now), _on_host(before), strict=True)
+        flow = torch.from_numpy(np.stack([_dis(*pair) for pair in pairs])).to(now.device)
+        moving = _around((now - before).abs()) > STILL
+        flow = flow.permute(0, 3, 1, 2) * moving
+        difference = (now - carried(before, flow, "border")).abs()
+        return Motion(F.avg_pool2d(flow, 2) / FINENESS, difference[:, :, ::2, ::2])
 
 
-def sample(x: Tensor, motion: Tensor) -> Tensor:
-    """Maps (B, C, h, w) at places displaced by `motion` (B, 2, h, w), in cells, x then y; bilinear."""
+MOTIONS: dict[str, type[MotionSource]] = {"matching": BlockMatching, "dis": DenseInverseSearch}
+"""Sources of motion by their name in a ModelConfig."""
+
+
+def validity(difference: Tensor) -> Tensor:
+    """How far a picture shows the same as the one before, of how much it differs from that along the motion.
+
+    exp(-(d/σ)²), d half the difference at a cell, so that what is thin counts, and half that around it, so that noise
+    and equals by chance do not. The rest of a picture that is another one, after a cut, looks the same only by chance.
+
+    Args:
+        difference: (B, 1, h, w), grey levels.
+
+    Returns:
+        (B, 1, h, w), 0 … 1.
+    """
+    same = (-((difference + _around(difference)) / (2 * SIGMA)).square()).exp()
+    return same * ((same.mean((1, 2, 3), keepdim=True) - CUT[0]) / (CUT[1] - CUT[0])).clamp(0, 1)
+
+
+def carried(x: Tensor, displacement: Tensor, padding: str = "zeros") -> Tensor:
+    """Maps (B, C, h, w) at places displaced by (B, 2, h, w), in their cells, x then y; bilinear.
+
+    Args:
+        padding: what is outside: "zeros", or "border" for what is nearest.
+    """
     height, width = x.shape[-2:]
-    xs = torch.arange(width, device=x.device, dtype=motion.dtype) + motion[:, 0]
-    ys = torch.arange(height, device=x.device, dtype=motion.dtype)[:, None] + motion[:, 1]
-    grid = torch.stack([xs * (2 / max(width - 1, 1)) - 1, ys * (2 / max(height - 1, 1)) - 1], -1)
-    return F.grid_sample(x, grid.to(x.dtype), padding_mode="border", align_corners=True)
+    columns, rows = (torch.arange(n, device=x.device, dtype=displacement.dtype) for n in (width, height))
+    cells = torch.stack([columns.expand(height, width), rows[:, None].expand(height, width)], -1)  # (h, w, 2)
+    size = torch.stack([torch.full_like(cells[0, 0, 0], n) for n in (width, height)])
+    grid = (2 * (displacement.permute(0, 2, 3, 1) + cells) + 1) / size - 1
+    return F.grid_sample(x, grid.to(x.dtype), padding_mode=padding, align_corners=False)
+
+
+def without_autocast(device: str) -> AbstractContextManager[object]:
+    """What is computed in it keeps its precision: grey levels need all of float32's, or a still picture moves."""
+    known = torch.amp.is_autocast_available(device)  # not for the meta device, where costs are counted
+    return torch.autocast(device, enabled=False) if known and torch.is_autocast_enabled(device) else nullcontext()
+
+
+def _around(x: Tensor) -> Tensor:
+    """Means of 3×3 places."""
+    return F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+
+
+def _on_host(pictures: Tensor) -> NDArray[np.uint8]:
+    """(B, H, W)"""
+    return pictures[:, 0].round().clamp(0, 255).to("cpu", torch.uint8).numpy()
+
+
+def _dis(now: NDArray[np.uint8], before: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(H, W, 2), pixels. A search keeps buffers: one of its own for each call, as streams share a model."""
+    import cv2
+
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    return np.asarray(search.calc(now, before, None), np.float32)  # type: ignore[call-overload]

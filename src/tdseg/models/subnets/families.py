@@ -41,7 +41,7 @@ _LITE = {
     "size": (360, 480),
     "head_upscale": 2,
 }
-_LITE_TEMPORAL = {"d_k": 32, "d_v": 128, "shared_paths": True, "propagation": "motion"}
+_LITE_TEMPORAL = {"d_k": 32, "d_v": 128, "weight_sets": 1, "propagation": "consensus"}
 
 FAMILIES: dict[str, Family] = {
     "psp18": Family(

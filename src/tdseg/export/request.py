@@ -1,0 +1,77 @@
+"""What an export is asked for, and what of that cannot be."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from tdseg.errors import ConfigError
+from tdseg.models.propagation import kind_of
+from tdseg.models.tdnet import TDNet
+from tdseg.runtime.exported import READERS
+from tdseg.runtime.network import RuntimeName, check_size
+from tdseg.system import installed, require
+
+Target = Literal["onnx", "openvino"]
+Precision = Literal["fp32", "fp16", "int8"]
+AGREEMENT: dict[str, float] = {"fp32": 0.999, "fp16": 0.995, "int8": 0.985}
+"""Share of pixels, at least, that must have the class that the model gives them; what the user may lower."""
+PACKAGES = ("onnx", "onnxscript")
+"""What every export needs."""
+
+
+class Request(NamedTuple):
+    """A graph to be made; see `tdseg.export.export`."""
+
+    target: Target
+    precision: Precision
+    size: tuple[int, int]
+    """(height, width) of the network's input, pixels; one of many where the graph is dynamic."""
+    dynamic: bool
+    stateful: bool
+    agreement: float
+
+
+def check_request(
+    network: TDNet,
+    target: Target,
+    size: tuple[int, int] | None,
+    dynamic: bool,
+    precision: Precision,
+    stateful: bool,
+    agreement: float | None,
+) -> Request:
+    """The request, with what was left open; arguments as of `tdseg.export.export`.
+
+    Raises:
+        ConfigError: an option that does not fit, or a package that is missing.
+    """
+    if target not in READERS:
+        raise ConfigError(f"export to {target!r}", expected=" or ".join(READERS), do="choose one of them")
+    if precision not in AGREEMENT:
+        raise ConfigError(f"precision {precision!r}", expected=", ".join(AGREEMENT), do="choose one of them")
+    if stateful and (target == "onnx" or network.config.paths == 1):
+        raise ConfigError(
+            f"a graph of {network.config.name} with its state inside, for {target}",
+            expected="openvino, and a TDNet with a memory",
+            do="leave --stateful out",
+        )
+    if stateful and dynamic:
+        raise ConfigError(
+            "a graph of any size with its state inside",
+            expected="one or the other: a state that is inside starts as zeros of a known size",
+            do="leave --stateful or --dynamic out",
+        )
+    if agreement is not None and not 0 <= agreement <= 1:
+        raise ConfigError(f"agreement {agreement}", expected="0..1", do="give a share of pixels, such as 0.98")
+    kind_of(network.config).check_export(network.config)
+    require(*PACKAGES, *checkers(target), *(("nncf",) if precision == "int8" else ()))
+    least = AGREEMENT[precision] if agreement is None else agreement
+    own = network.config.size
+    fitting = check_size(size or own, own, multiple_of=network.path(0).subnet.stride if dynamic else 1)
+    return Request(target, precision, fitting, dynamic, stateful, least)
+
+
+def checkers(target: Target) -> list[RuntimeName]:
+    """The runtimes that a graph is checked in: those installed that read it, or one that is to be installed."""
+    readers = READERS[target]
+    return list(filter(installed, readers)) or [readers[-1]]
