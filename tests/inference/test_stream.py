@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,6 +41,23 @@ def test_stream_equals_clip(model: TDNet) -> None:
     expected = logits.argmax(1).numpy()
     assert len(np.unique(expected)) > 2
     np.testing.assert_array_equal(masks(model, frames)[clear], expected[clear])
+
+
+@pytest.mark.parametrize("fields", [{}, {"weight_sets": None}, {"views": [{"zoom": 1.25}, {"mirror": True}]}])
+def test_a_part_that_begins_early_enough_has_the_masks_of_the_whole(fields: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    model = create_model("td4-lite0s", size=SIZE, **fields)
+    frames = moving_frames(11)
+    whole, part = masks(model, frames), Stream(model)
+    for start in range(len(frames) - 3):
+        part.reset(path=start % 4)
+        found = [part.step(frame).mask for frame in frames[start : start + 4]]
+        np.testing.assert_array_equal(found[-1], whole[start + 3])
+    part.reset(path=2)
+    ahead = part.ahead((Frame(0, 0.0, frame) for frame in frames[2:6]), 2)
+    np.testing.assert_array_equal([result.mask for result in ahead][-1], whole[5])
+    with pytest.raises(ConfigError, match=r"path=4.*\n.*0 … 3"):
+        part.reset(path=4)
 
 
 def test_result(model: TDNet) -> None:
@@ -127,7 +145,7 @@ def test_bad_streams_are_refused(model: TDNet) -> None:
 def test_encoding_ahead_changes_nothing() -> None:
     """Across a change of size, and for paths that differ."""
     torch.manual_seed(0)
-    unshared = create_model("td4-lite0", shared_paths=False, size=SIZE, d_v=16, head_channels=16)
+    unshared = create_model("td4-lite0", weight_sets=None, size=SIZE, d_v=16, head_channels=16)
     frames = [*moving_frames(6), *moving_frames(6, (80, 72)), *moving_frames(3)]
     for network in (small_model(), unshared):
         ahead, one_by_one = Stream(network), Stream(network)

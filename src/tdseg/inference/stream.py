@@ -73,10 +73,24 @@ class Stream:
         self._frame_size: tuple[int, int] | None = None
         self._state = TDNetState()
 
-    def reset(self) -> None:
-        """Forget everything: the next frame is the first of another video."""
+    def reset(self, path: int = 0) -> None:
+        """Forget everything: the next frame is the first of another video, or of a part of one.
+
+        Args:
+            path: whose turn it is, 0 … m-1. A part of a video that begins m-1 frames early, with the path that then has
+                its turn, has the masks of the whole from there on.
+
+        Raises:
+            ConfigError: a path that the model does not have.
+        """
+        if not 0 <= path < self.model.config.paths:
+            raise ConfigError(
+                f"reset(path={path}) for {self.model.config.name}",
+                expected=f"0 … {self.model.config.paths - 1}",
+                do="give the number of the first frame modulo the number of paths",
+            )
         self._index = self.resets = 0
-        self._frame_size, self._state = None, TDNetState()
+        self._frame_size, self._state = None, TDNetState(path)
 
     def step(self, frame: NDArray[np.uint8], *, time_s: float | None = None) -> Result:
         """Segment the next frame.
@@ -90,7 +104,7 @@ class Stream:
         """
         start = time.perf_counter()
         _check_frame(frame)
-        path = self._state.path if frame.shape[:2] == self._frame_size else 0
+        path = self._state.path if self._frame_size in (None, frame.shape[:2]) else 0
         return self._finish(frame, self._encode(frame, path), start, time_s)
 
     def ahead(self, frames: Iterable[Frame], workers: int) -> Generator[Result, None, None]:
@@ -115,8 +129,9 @@ class Stream:
         def submit(frame: Frame) -> tuple[Frame, float, Future[Any]]:
             nonlocal size, path
             _check_frame(frame.image)
-            if frame.image.shape[:2] != size:
-                size, path = frame.image.shape[:2], 0
+            if size not in (None, frame.image.shape[:2]):
+                path = 0
+            size = frame.image.shape[:2]
             turn, path = path, (path + 1) % self.model.config.paths
             return frame, time.perf_counter(), pool.submit(self._encode, frame.image, turn)
 
