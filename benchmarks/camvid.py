@@ -1,6 +1,6 @@
 """Accuracy and steadiness of trained models on CamVid.
 
-python benchmarks/camvid.py --root CAMVID [--models td4-lite0-camvid lite0-camvid] [--splits val test] [--json FILE]
+python benchmarks/camvid.py --root CAMVID [--models NAME ...] [--splits val test] [--json FILE]
 
 CAMVID is the folder with images/ and labels/ in the SegNet layout (480×360, 11 classes).
 """
@@ -15,6 +15,7 @@ import tdseg
 from tdseg.data.camvid import CamVid
 from tdseg.measure.evaluate import PROTOCOLS, Showing, score
 from tdseg.metrics.flips import FlipRate
+from tdseg.zoo.catalog import PACKAGED
 
 RUNS: dict[str, tuple[Showing, ...]] = {"val": ("stream",), "test": ("still", "stream")}
 
@@ -23,7 +24,7 @@ def main() -> None:
     """Print one line for each model, split and protocol, then the IoU of every class."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, required=True)
-    parser.add_argument("--models", nargs="+", default=["td4-lite0-camvid", "lite0-camvid"])
+    parser.add_argument("--models", nargs="+", default=sorted(PACKAGED, reverse=True))
     parser.add_argument("--splits", nargs="+", default=["val", "test"], choices=["val", "test"])
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()

@@ -4,7 +4,7 @@ python benchmarks/runtimes.py [--models NAME ...] [--sizes 360x480 769x1537] [--
                               [--precisions fp32 int8] [--calibrate VIDEO] [--clip VIDEO] [-o docs/runtimes.md]
     Every model is exported in fp32 and int8, with the gate of `tdseg export`, and stepped through the same frames in
     every runtime, in turns. An architecture gets random weights: its int8 is for timing, not for its masks. Fields of
-    it may follow its name, as in "td4-lite0 shared_paths=false".
+    it may follow its name, as in "td4-lite0 weight_sets=null".
     With --clip, `tdseg segment` runs from that file to files in every runtime, too, in turns.
     "encoder" is the bare EfficientNet-Lite0 of the lite models, in the same runtimes: what a step costs at least.
 """
