@@ -30,7 +30,7 @@ def test_wheel_segments_a_clip(tmp_path: Path) -> None:
     summary = json.loads((tmp_path / "result" / "summary.json").read_text())
     assert summary["frames"] == 8
     assert summary["complete"]
-    assert summary["model"] == "td4-lite0-camvid"
+    assert summary["model"] == "td6-lite0s-camvid"
     assert len(list((tmp_path / "result" / "masks").iterdir())) == 8
     doctor = subprocess.run([*tdseg, "doctor"], check=True, capture_output=True, text=True, cwd=tmp_path)
-    assert "td4-lite0-camvid" in doctor.stdout
+    assert "td6-lite0s-camvid" in doctor.stdout
