@@ -69,5 +69,5 @@ def test_page_in_a_browser(tmp_path: Path) -> None:
     assert seen["film"] == f"{2 * SIZE[1]}x{2 * SIZE[0]}"
     assert int(seen["state"]) >= 2  # HAVE_CURRENT_DATA: a picture is there
     assert float(seen["time"]) == pytest.approx(20.5 / FPS)
-    assert seen["ready"] == seen["plots"] == "5"
+    assert seen["ready"] == seen["plots"] == "6"
     assert int(seen["wide"]) <= 500  # nothing sticks out
