@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import steadiness
 import tdseg
 from tdseg.config import PLAIN, FrameView
 from tdseg.data.camvid import CamVid
@@ -38,12 +39,7 @@ from tdseg.models.propagation.motion import SIGMA
 from tdseg.models.tdnet import TDNet
 
 COLUMNS = {
-    "mIoU": ("miou", "{:.2f}"),
-    "TC": ("tc", "{:.2f}"),
-    "TC, Farnebäck": ("tc_farneback", "{:.2f}"),
-    "VC8": ("vc8", "{:.2f}"),
-    "VC16": ("vc16", "{:.2f}"),
-    "excess flips": ("excess_flip_rate", "{:.2%}"),
+    **{name: steadiness.COLUMNS[name] for name in ("mIoU", "TC", "TC, Farnebäck", "VC8", "VC16", "excess flips")},
     "pole": ("pole", "{:.1f}"),
     "multiply-adds, G": ("multiply_adds", "{:.2f}"),
 }
@@ -151,7 +147,7 @@ def measure(data: CamVid, second: Path | None) -> dict[Row, dict[str, Any]]:
     first = data[0].frames
     rows = [row for row in ROWS if networks.keys() >= set(row.networks)]
     running = {row: Streamed(row, networks, (first.shape[-2], first.shape[-1])) for row in rows}
-    steadiness = {row: Steadiness(fps=data.fps) for row in rows}
+    steady = {row: Steadiness(fps=data.fps) for row in rows}
     matrices = {row: ConfusionMatrix(len(data.classes)) for row in rows}
     flows = Flows()
     for i in range(len(data)):
@@ -160,9 +156,9 @@ def measure(data: CamVid, second: Path | None) -> dict[Row, dict[str, Any]]:
         x, label = networks[LITE0].normalize(clip.frames), clip.labels[0].numpy()
         for row, stream in running.items():
             mask = stream(x, known)[0].argmax(0).byte().numpy()
-            steadiness[row].update(mask, label=label, flow=along)
+            steady[row].update(mask, label=label, flow=along)
             matrices[row].update(mask, label)
-    figures = {row: {**accuracy([matrices[row]], data.classes), **temporal([steadiness[row]])} for row in rows}
+    figures = {row: {**accuracy([matrices[row]], data.classes), **temporal([steady[row]])} for row in rows}
     costs = {row: {"pole": figures[row]["iou"]["Pole"], "multiply_adds": running[row].multiply_adds()} for row in rows}
     return {row: figures[row] | costs[row] for row in rows}
 

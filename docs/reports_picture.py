@@ -37,7 +37,7 @@ def main() -> None:
                 labels.append(label)
         np.savez_compressed(folder / "labels.npz", np.stack(labels))
         report, shot = folder / "report.html", folder / "shot.png"
-        compared = compare("td4-lite0-camvid", "lite0-camvid", folder / "street.mp4", labels=folder / "labels.npz")
+        compared = compare("td6-lite0s-camvid", "lite0s-camvid", folder / "street.mp4", labels=folder / "labels.npz")
         report.write_text(comparison_page(compared).replace(f"{folder}/", ""))  # paths as a reader would have them
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=8000"]
         window = f"--window-size={WINDOW[0]},{WINDOW[1]}"

@@ -69,14 +69,12 @@ def test_several_models_take_turns_in_one_window() -> None:
 
 @torch.inference_mode()
 def test_views_are_of_the_frame_as_it_is() -> None:
-    """A network that sees no context gives the same scores through every view, but for sampling."""
     model = random_model("lite0s")
     plain, mirrored, zoomed = (
         tdseg.add_memory(model, frames=2, views=views) for views in ([], [{"mirror": True}], [{"zoom": 1.5}])
     )
     x = model.normalize(torch.randint(256, (1, 3, 96, 130), dtype=torch.uint8))
     expected = plain.encode(x, 0).code.value
-    assert mirrored.encode(x.flip(-1)[..., :128], 0).code.value.shape == plain.encode(x[..., :128], 0).code.value.shape
     even = x[..., :128]  # of whole cells, so that padding is the same on both sides of the mirror
     flipped = mirrored.encode(even.flip(-1), 0).code.value.flip(-1)
     torch.testing.assert_close(flipped, plain.encode(even, 0).code.value)

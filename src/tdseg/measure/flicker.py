@@ -10,7 +10,7 @@ from typing import Any
 
 from tdseg.errors import ConfigError
 from tdseg.masks.palette import Palette, read_palette
-from tdseg.masks.reading import open_masks
+from tdseg.masks.reading import Masks, open_masks
 from tdseg.measure.instability import map_files, write_map
 from tdseg.measure.pairing import check_labels, frames_with_masks
 from tdseg.metrics.basic import Mask
@@ -62,23 +62,11 @@ def flicker(
         ConfigError: fps or phases out of range, an unknown flow, or a map of another kind or among the inputs.
         OutputError: the map cannot be written.
     """
-    if fps is not None and not 0 < fps <= MAX_FPS:
-        raise ConfigError(
-            f"fps {fps}", expected=f"a number above 0, up to {MAX_FPS}", do="give the frames per second of the masks"
-        )
     if map:
         _check_map(Path(map), masks, labels, video)
     classes = None if palette is None else read_palette(palette)
-    kinds = [open_masks(path, classes) for path in (masks, labels) if path is not None]
-    predicted, *truth = kinds
-    if not 1 <= phases <= len(predicted):
-        raise ConfigError(
-            f"{phases} phases",
-            expected=f"1 … {len(predicted)}, the number of masks",
-            do="give the number of paths that take turns, or leave it out",
-        )
-    if truth:
-        check_labels(predicted, *truth)
+    kinds = _open_kinds(masks, labels, classes, fps, phases)
+    predicted = kinds[0]
     with ExitStack() as stack:
         reader = None if video is None else stack.enter_context(open_video(video))
         if reader and fps is None and not Path(str(video)).is_dir():
@@ -102,6 +90,27 @@ def flicker(
     protocol = f"masks in {masks}" + ("" if labels is None else f", labels in {labels}, void ignored")
     protocol += "" if video is None else "; ".join(filter(None, (f", video {video}", flow_note(flow))))
     return {**figures, "fps": fps, "frames": len(predicted), "protocol": protocol}
+
+
+def _open_kinds(
+    masks: str | Path, labels: str | Path | None, classes: Palette | None, fps: float | None, phases: int
+) -> list[Masks]:
+    """The masks and, if there are any, their labels; options that do not fit are refused."""
+    if fps is not None and not 0 < fps <= MAX_FPS:
+        raise ConfigError(
+            f"fps {fps}", expected=f"a number above 0, up to {MAX_FPS}", do="give the frames per second of the masks"
+        )
+    kinds = [open_masks(path, classes) for path in (masks, labels) if path is not None]
+    predicted, *truth = kinds
+    if not 1 <= phases <= len(predicted):
+        raise ConfigError(
+            f"{phases} phases",
+            expected=f"1 … {len(predicted)}, the number of masks",
+            do="give the number of paths that take turns, or leave it out",
+        )
+    if truth:
+        check_labels(predicted, *truth)
+    return kinds
 
 
 def _accuracy(matrix: ConfusionMatrix, classes: Palette | None) -> dict[str, Any]:

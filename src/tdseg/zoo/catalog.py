@@ -35,43 +35,28 @@ class Packaged(NamedTuple):
     """Folder of the same model as an int8 graph of any size, if there is one."""
 
 
-_RESEARCH = "research, non-commercial"
-PACKAGED: dict[str, Packaged] = {
-    "lite0-camvid": Packaged(
-        architecture="lite0",
-        path=_WEIGHTS / "lite0-camvid.safetensors",
-        sha256="c4c824a641a99a4203f2783256a21958a1a7eaa576daa436b3fa288b8af0c04d",
-        licence=_RESEARCH,
+def _camvid(architecture: str, sha256: str, miou: str, *, graph: bool = False) -> tuple[str, Packaged]:
+    """Name and checkpoint of a model trained on CamVid train."""
+    name = f"{architecture}-camvid"
+    return name, Packaged(
+        architecture=architecture,
+        path=_WEIGHTS / f"{name}.safetensors",
+        sha256=sha256,
+        licence="research, non-commercial",
         data="CamVid train",
-        miou="63.4 CamVid test, still",
-    ),
-    "lite0s-camvid": Packaged(
-        architecture="lite0s",
-        path=_WEIGHTS / "lite0s-camvid.safetensors",
-        sha256="4c07f75d7e75e32566026b127d555dfbce49f0ff74eae19ee9aed45add176c95",
-        licence=_RESEARCH,
-        data="CamVid train",
-        miou="62.9 CamVid test, still",
-    ),
-    "td4-lite0-camvid": Packaged(
-        architecture="td4-lite0",
-        path=_WEIGHTS / "td4-lite0-camvid.safetensors",
-        graph=_WEIGHTS / "td4-lite0-camvid-int8",
-        sha256="2b95c6acd7916ecd84d05394f9208484a6f2a8be6ba89c55651135162a589a14",
-        licence=_RESEARCH,
-        data="CamVid train",
-        miou="63.4 CamVid test, still",
-    ),
-    "td6-lite0s-camvid": Packaged(
-        architecture="td6-lite0s",
-        path=_WEIGHTS / "td6-lite0s-camvid.safetensors",
-        graph=_WEIGHTS / "td6-lite0s-camvid-int8",
-        sha256="17574cf140307dfc6e525801a5205476b33330de25e75a39b8edf79bf85e2fae",
-        licence=_RESEARCH,
-        data="CamVid train",
-        miou="63.8 CamVid test, still",
-    ),
-}
+        miou=f"{miou} CamVid test, still",
+        graph=_WEIGHTS / f"{name}-int8" if graph else None,
+    )
+
+
+PACKAGED: dict[str, Packaged] = dict(
+    (
+        _camvid("lite0", "c4c824a641a99a4203f2783256a21958a1a7eaa576daa436b3fa288b8af0c04d", "63.4"),
+        _camvid("lite0s", "4c07f75d7e75e32566026b127d555dfbce49f0ff74eae19ee9aed45add176c95", "62.9"),
+        _camvid("td4-lite0", "2b95c6acd7916ecd84d05394f9208484a6f2a8be6ba89c55651135162a589a14", "63.4", graph=True),
+        _camvid("td6-lite0s", "17574cf140307dfc6e525801a5205476b33330de25e75a39b8edf79bf85e2fae", "63.8", graph=True),
+    )
+)
 
 
 def architectures() -> list[str]:
