@@ -6,9 +6,13 @@ import torch
 
 from tdseg.data.clip import Clip
 from tdseg.data.transforms import Augmentation, Augmenter, warp
+from tdseg.inference.stream import resized
 from tdseg.metrics.iou import VOID
 
 PLAIN = {"colour": 0.0, "tint": 0.0}
+UPRIGHT = {"aspect": 1.0, "rotation": 0.0}
+SIZE = (90, 120)
+"""Of the pictures here, and of the network's input."""
 
 
 def still(seed: int = 0) -> Clip:
@@ -22,7 +26,7 @@ def still(seed: int = 0) -> Clip:
 def batch_of(clips: list[Clip], length: int, seed: int = 0, **fields: object):  # type: ignore[no-untyped-def]
     config = Augmentation.parse({"crop": (64, 96), **PLAIN, **fields}, where="test")
     generators = [torch.Generator().manual_seed(seed + 100 * place) for place in range(len(clips))]
-    return Augmenter(config, length)(clips, generators)
+    return Augmenter(config, length, SIZE)(clips, generators)
 
 
 def test_shapes_and_determinism() -> None:
@@ -37,7 +41,7 @@ def test_shapes_and_determinism() -> None:
 
 def test_identity_view() -> None:
     clip = still()
-    config = {"crop": (90, 120), "scale": (1.0, 1.0), "aspect": 1.0, "rotation": 0.0}
+    config = {"crop": SIZE, "scale": (1.0, 1.0), **UPRIGHT}
     batches = [batch_of([clip], 1, seed=seed, **config) for seed in range(8)]
     plain = [b for b in batches if b.views[0, 0, 0, 0] > 0]  # not flipped
     assert 0 < len(plain) < len(batches)
@@ -68,6 +72,33 @@ def test_image_and_label_move_together() -> None:
         assert (bright[known] == (batch.labels[known] == 1)).float().mean() > 0.97
 
 
+def test_things_are_as_large_as_in_use_whatever_the_size_of_the_files() -> None:
+    """Ten stripes across the picture are 12 pixels wide each where the network's input is 120 pixels wide."""
+    for height, width in ((45, 60), SIZE, (360, 480), (600, 1200)):
+        stripes = (torch.arange(width) * 10 // width).to(torch.uint8).expand(1, height, width).contiguous()
+        clip = Clip(torch.zeros(1, 3, height, width, dtype=torch.uint8), stripes)
+        for seed in range(4):
+            row = batch_of([clip], 1, seed=seed, scale=(1.0, 1.0), **UPRIGHT).labels[0, 0, 32]
+            edges = (row[1:] != row[:-1]).nonzero().flatten()
+            assert len(edges) >= 6
+            assert (edges.diff() - 12).abs().max() <= 1
+
+
+def test_large_files_are_resized_as_in_use() -> None:
+    """What is finer than a pixel of the network's input is its mean there; it does not come and go with the crop."""
+    fine = (torch.randint(0, 2, (1, 1, 720, 960), generator=torch.Generator().manual_seed(0)) * 255).to(torch.uint8)
+    clip = Clip(fine.expand(1, 3, -1, -1).contiguous(), torch.zeros(1, 720, 960, dtype=torch.uint8))
+    seen = batch_of([clip], 1, crop=SIZE, scale=(1.0, 1.0), **UPRIGHT).frames[0, 0]
+    in_use = resized(fine[0].expand(3, -1, -1).permute(1, 2, 0).numpy(), SIZE)[0].float()
+    assert min((seen - in_use).abs().max(), (seen.flip(-1) - in_use).abs().max()) < 1  # in use, rounded to bytes
+
+
+def test_a_turned_crop_stays_inside_where_it_can() -> None:
+    for seed in range(20):
+        batch = batch_of([still()], 1, seed=seed, scale=(1.5, 1.5), aspect=1.0, rotation=15.0)
+        assert (batch.labels != VOID).all()
+
+
 def test_outside_the_source_is_ignored() -> None:
     batch = batch_of([still()], 1, scale=(0.4, 0.4), aspect=1.0)
     assert (batch.labels == VOID).float().mean() > 0.3
@@ -89,7 +120,7 @@ def test_a_clip_does_not_depend_on_the_others() -> None:
     together = batch_of(clips, 4, **fields)
     config = Augmentation.parse({"crop": (64, 96), **fields}, where="test")
     for place, clip in enumerate(clips):
-        alone = Augmenter(config, 4)([clip], [torch.Generator().manual_seed(100 * place)])
+        alone = Augmenter(config, 4, SIZE)([clip], [torch.Generator().manual_seed(100 * place)])
         for one, many in zip(alone, together, strict=True):
             torch.testing.assert_close(one[0], many[place], atol=1e-3, rtol=1e-5)
 
@@ -98,7 +129,7 @@ def test_zooms_of_a_list() -> None:
     zooms = (0.75, 1.0, 2.0)
     seen = set()
     for seed in range(20):
-        batch = batch_of([still()], 1, seed=seed, scales=zooms, aspect=1.0, rotation=0.0)
+        batch = batch_of([still()], 1, seed=seed, scales=zooms, **UPRIGHT)
         seen.add(round(64 / 90 / float(batch.views[0, 0, 1, 1]), 4))
     assert seen == set(zooms)
 

@@ -22,7 +22,7 @@ def make_trainer(values: dict[str, Any]) -> tuple[Trainer, Mixture]:
 
 def take_step(trainer: Trainer, mixture: Mixture, step: int) -> dict[str, float]:
     recipe = trainer.recipe
-    supply = next(supplies(recipe, mixture, range(recipe.batch), step, torch.device("cpu"), print))
+    supply = next(supplies(recipe, mixture, (96, 128), range(recipe.batch), step, torch.device("cpu"), print))
     return trainer.read(step, *trainer.launch(step, supply, stop=False)).terms
 
 

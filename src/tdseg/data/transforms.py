@@ -27,7 +27,11 @@ class Augmentation(FrozenConfig):
     """How training clips are drawn from data. Ranges are of uniform distributions unless said otherwise."""
 
     crop: tuple[int, int] = Field(description="(height, width) of the training crops, pixels.")
-    scale: tuple[float, float] = Field((0.6, 1.7), description="Zoom of the source, log-uniform.")
+    scale: tuple[float, float] = Field(
+        (0.6, 1.7),
+        description="Zoom, log-uniform: at 1 things are as large as in use, where frames are resized to the network's "
+        "size, however large the files are.",
+    )
     scales: tuple[Zoom, ...] | None = Field(
         None, min_length=1, description="One of these zooms instead; one that is listed twice is drawn twice as often."
     )
@@ -60,14 +64,15 @@ class Augmenter(nn.Module):
     Args:
         config: ranges.
         length: T, frames of the clips it makes.
+        size: (height, width) that the network resizes frames to in use.
     """
 
     noise: Tensor
     """Normal numbers: a frame's noise is a run of them from a random place, on every device the same."""
 
-    def __init__(self, config: Augmentation, length: int) -> None:
+    def __init__(self, config: Augmentation, length: int, size: tuple[int, int]) -> None:
         super().__init__()
-        self.config, self.length = config, length
+        self.config, self.length, self.size = config, length, size
         count = 2 * 3 * math.prod(config.crop) if config.noise else 0
         self.register_buffer("noise", torch.randn(count, generator=Generator().manual_seed(0)), persistent=False)
 
@@ -80,12 +85,14 @@ class Augmenter(nn.Module):
                 depends neither on the device nor on the other clips.
         """
         config, device = self.config, self.noise.device
-        draws = [_draw(clip, self.length, config, generator) for clip, generator in zip(clips, generators, strict=True)]
+        pairs = list(zip(clips, generators, strict=True))
+        draws = [_draw(clip, self.length, config, self.size, generator) for clip, generator in pairs]
         views, gains, frame_draws, offsets = (torch.stack(drawn) for drawn in zip(*draws, strict=True))
+        sizes = [_sampled_size(clip, view[-1], config.crop) for clip, view in zip(clips, views, strict=True)]
         rigid = torch.tensor([len(clip.frames) == 1 for clip in clips])
         moved = [Clip(*(x.to(device, non_blocking=True) for x in clip)) for clip in clips]
         views = views.to(device, non_blocking=True)
-        frames, labels = _sample(moved, views, config.crop)
+        frames, labels = _sample(moved, sizes, views, config.crop)
         frames = _colour(frames, gains.to(device, non_blocking=True))
         frames = self._corrupt(frames, frame_draws.to(device, non_blocking=True), offsets)
         return Batch(frames, labels, views, rigid)
@@ -119,7 +126,9 @@ def warp(x: Tensor, views_from: Tensor, views_to: Tensor) -> tuple[Tensor, Tenso
     return F.grid_sample(x, grid, align_corners=False), (grid.abs() <= 1).all(-1)
 
 
-def _draw(clip: Clip, length: int, config: Augmentation, generator: Generator) -> tuple[Tensor, ...]:
+def _draw(
+    clip: Clip, length: int, config: Augmentation, size: tuple[int, int], generator: Generator
+) -> tuple[Tensor, ...]:
     """All that is random about one clip.
 
     Returns:
@@ -128,21 +137,23 @@ def _draw(clip: Clip, length: int, config: Augmentation, generator: Generator) -
         frames: (T, 3) in 0..1: whether a frame is blurred, its flicker, the strength of its noise.
         offsets: (T,) int64: where a frame's noise begins in the bank.
     """
-    views = _random_views(clip, length, config, generator)
+    views = _random_view(config, size, generator).expand(length, 3, 3)
+    if len(clip.frames) < length:
+        views = views @ _camera_motion(length, config.motion, generator)
     strengths = torch.tensor([config.colour, *[config.tint] * 3, config.colour, config.colour])
     gains = 1 + (torch.rand(6, generator=generator) * 2 - 1) * strengths
     frames = torch.rand(length, 3, generator=generator)
     return views, gains, frames, torch.randint(3 * math.prod(config.crop), (length,), generator=generator)
 
 
-def _random_views(clip: Clip, length: int, config: Augmentation, generator: Generator) -> Tensor:
-    """(T, 3, 3) homographies from the crop to the source."""
+def _random_view(config: Augmentation, size: tuple[int, int], generator: Generator) -> Tensor:
+    """(3, 3) from the crop to a source that fills `size`. Where the picture is large enough, the crop lies inside."""
     uniform = torch.rand(6, generator=generator).tolist()
 
     def draw(index: int, low: float, high: float) -> float:
         return low + (high - low) * float(uniform[index])
 
-    height, width = clip.frames.shape[-2:]
+    height, width = size
     if config.scales is None:
         zoom = math.exp(draw(0, math.log(config.scale[0]), math.log(config.scale[1])))
     else:
@@ -152,16 +163,14 @@ def _random_views(clip: Clip, length: int, config: Augmentation, generator: Gene
     half_y = config.crop[0] / height / zoom * stretch
     angle = math.radians(draw(2, -config.rotation, config.rotation))
     flip = -1.0 if uniform[3] < 0.5 else 1.0
-    ratio = width / height
-    cos, sin = math.cos(angle), math.sin(angle)
-    x = draw(4, -1, 1) * max(0.0, 1 - half_x)
-    y = draw(5, -1, 1) * max(0.0, 1 - half_y)
-    base = torch.tensor(
+    cos, sin, ratio = math.cos(angle), math.sin(angle), width / height
+    reach_x = abs(cos) * half_x + abs(sin) * half_y / ratio  # of the turned crop's corners
+    reach_y = abs(cos) * half_y + abs(sin) * half_x * ratio
+    x = draw(4, -1, 1) * max(0.0, 1 - reach_x)
+    y = draw(5, -1, 1) * max(0.0, 1 - reach_y)
+    return torch.tensor(
         [[cos * half_x * flip, -sin * half_y / ratio, x], [sin * half_x * flip * ratio, cos * half_y, y], [0, 0, 1.0]]
     )
-    if len(clip.frames) > 1 or length == 1:
-        return base.expand(length, 3, 3)
-    return base @ _camera_motion(length, config.motion, generator)
 
 
 def _camera_motion(length: int, strength: float, generator: Generator) -> Tensor:
@@ -182,26 +191,32 @@ def _camera_motion(length: int, strength: float, generator: Generator) -> Tensor
     return motion
 
 
-def _sample(clips: list[Clip], views: Tensor, crop: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def _sampled_size(clip: Clip, view: Tensor, crop: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) that a source is resized to before it is sampled: its own, or less where pixels are skipped."""
+    size = (clip.frames.shape[-2], clip.frames.shape[-1])
+    across = torch.tensor(crop[::-1])  # steps from pixel to pixel of the crop, in columns and rows of the source
+    skipped_x, skipped_y = ((view[:2, :2].abs() / across).amax(1) * torch.tensor(size[::-1])).tolist()
+    return max(1, round(size[0] / max(skipped_y, 1))), max(1, round(size[1] / max(skipped_x, 1)))
+
+
+def _sample(
+    clips: list[Clip], sizes: list[tuple[int, int]], views: Tensor, crop: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
     """Frames (B, T, 3, h, w) float in 0..255 and labels (B, T, h, w) int64, through the views (B, T, 3, 3)."""
-    (batch, length), (height, width) = views.shape[:2], crop
-    frames = torch.empty(batch, length, 3, height, width, device=views.device)
-    labels = torch.empty(batch, length, height, width, device=views.device, dtype=torch.int64)
-    alike: dict[torch.Size, list[int]] = {}
-    for i, clip in enumerate(clips):
-        alike.setdefault(clip.frames.shape, []).append(i)
-    for shape, members in alike.items():  # of one size: together
-        sources = len(members) * shape[0]
+    (length, (height, width)), frames, labels = (views.shape[1], crop), list[Tensor](), list[Tensor]()
+    grids = _grid(views.flatten(0, 1), crop).view(len(clips), length * height, width, 2)
+    for clip, size, grid in zip(clips, sizes, grids, strict=True):
         # A still is sampled once, at the positions of all its frames, one above the other.
-        grid = _grid(views[members].flatten(0, 1), crop).view(sources, -1, width, 2)
-        images = torch.cat([clips[i].frames for i in members]).float()
-        sampled = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-        sampled = sampled.view(len(members), shape[0], 3, -1, height, width).transpose(2, 3)
-        frames[members] = sampled.reshape(-1, length, 3, height, width)
-        shifted = torch.cat([clips[i].labels for i in members]).float()[:, None] - VOID
-        seen = F.grid_sample(shifted, grid, mode="nearest", align_corners=False) + VOID  # outside zeros: VOID
-        labels[members] = seen.view(-1, length, height, width).round().long()
-    return frames, labels
+        positions = grid.view(len(clip.frames), -1, width, 2)
+        images = clip.frames.float()
+        if images.shape[-2:] != size:
+            images = F.interpolate(images, size, mode="bilinear", antialias=True)  # as frames are in use
+        sampled = F.grid_sample(images, positions, padding_mode="border", align_corners=False)
+        frames.append(sampled.transpose(0, 1).reshape(3, length, height, width).transpose(0, 1))
+        shifted = clip.labels.float()[:, None] - VOID
+        seen = F.grid_sample(shifted, positions, mode="nearest", align_corners=False) + VOID  # outside zeros: VOID
+        labels.append(seen.view(length, height, width).round().long())
+    return torch.stack(frames), torch.stack(labels)
 
 
 def _grid(views: Tensor, size: tuple[int, int]) -> Tensor:

@@ -121,7 +121,7 @@ def _train(
     for watcher in told:
         watcher.start(Run(recipe, output, start, trainer.average.model))
 
-    batches = supplies(recipe, mixture, places, start, fabric.device, warn)
+    batches = supplies(recipe, mixture, network.config.size, places, start, fabric.device, warn)
     problems = Problems(warn if fabric.is_global_zero else lambda _: None)
     for step, stop in _steps(trainer, batches, start, problems, asked):
         for watcher in told:

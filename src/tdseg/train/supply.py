@@ -34,13 +34,20 @@ class Supply(NamedTuple):
 
 
 def supplies(
-    recipe: Recipe, mixture: Mixture, places: range, start: int, device: torch.device, warn: Warn
+    recipe: Recipe,
+    mixture: Mixture,
+    size: tuple[int, int],
+    places: range,
+    start: int,
+    device: torch.device,
+    warn: Warn,
 ) -> Iterator[Supply]:
     """The data of each of the steps start … recipe.steps-1.
 
     Args:
         recipe: of the run.
         mixture: of its sources.
+        size: (height, width) of the network's input in use.
         places: this process's share of each batch.
         start: first step.
         device: where clips are augmented.
@@ -50,7 +57,8 @@ def supplies(
         DataError: workers are lost again and again, or several draws in a row cannot be read.
     """
     steps = _load(mixture, places, range(start, recipe.steps), recipe.workers, device.type == "cuda", warn)
-    augment, size = Augmenter(recipe.augmentation, recipe.length).to(device), len(places) // recipe.accumulate
+    augment = Augmenter(recipe.augmentation, recipe.length, size).to(device)
+    part = len(places) // recipe.accumulate
     began = time.monotonic()
     for draws in steps:
         waited = time.monotonic() - began
@@ -59,8 +67,8 @@ def supplies(
         if len(clips) < len(draws):
             raise too_many(len(problems), list(dict.fromkeys(problems)))
         generators = [Generator().manual_seed(draw.seed) for draw in draws]
-        parts = [slice(first, first + size) for first in range(0, len(draws), size)]
-        yield Supply([augment(clips[part], generators[part]) for part in parts], waited, problems)
+        parts = [slice(first, first + part) for first in range(0, len(draws), part)]
+        yield Supply([augment(clips[some], generators[some]) for some in parts], waited, problems)
         began = time.monotonic()
 
 
