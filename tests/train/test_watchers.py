@@ -70,7 +70,7 @@ def make_run(root: Path, output: Path, start: int = 0, **values: Any) -> Run:
 
 
 def make_step(number: int, *, full: float = 1.0, seconds: float = 2.0) -> Step:
-    return Step(number, {"full": full, "sub": 0.5}, lr=1e-3, seconds=seconds, waited=0.25 * seconds)
+    return Step(number, {"full": full, "sub": 0.5}, {}, lr=1e-3, seconds=seconds, waited=0.25 * seconds)
 
 
 def make_example() -> Example:

@@ -138,8 +138,8 @@ def _without_statistics(module: nn.Module) -> Iterator[None]:
     """Batch norms see their batch as ever, but do not count it a second time."""
     norms = [norm for norm in module.modules() if isinstance(norm, _BatchNorm)]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
-    for norm in norms:
-        norm.momentum, norm.num_batches_tracked = 0.0, None
+    for norm, (_, count) in zip(norms, before, strict=True):
+        norm.momentum, norm.num_batches_tracked = 0.0, count if count is None else count.clone()
     try:
         yield
     finally:

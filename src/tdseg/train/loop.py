@@ -151,10 +151,10 @@ def _steps(
         assert batch is not None, "there is one for every step"
         pending, current = trainer.launch(step, batch, stop=asked()), batch
         batch = next(batches, None)  # made while the device works
-        outcome = trainer.read(step, *pending)
+        outcome = trainer.read(step, pending)
         problems.add(_gather(current.problems, fabric) if outcome.problems else [], recipe.batch)
         now = time.monotonic()
-        done = Step(step + 1, outcome.terms, outcome.lr, now - began, current.waited)
+        done = Step(step + 1, outcome.terms, outcome.figures, outcome.lr, now - began, current.waited)
         began = now
         yield done, outcome.stop
 

@@ -113,7 +113,11 @@ class Recipe(FrozenConfig):
     optimizer: Optimizer
     losses: Losses = Losses()
     distill: Distillation | None = Field(None, description="Learn from a teacher, too.")
-    freeze_norm: bool = Field(False, description="Keep the running statistics of batch norm as they are initialised.")
+    freeze_norm: bool = Field(
+        False,
+        description="Keep the running statistics of batch norm as they are initialised; not those of attention's "
+        "queries and keys, which are new and have none.",
+    )
     freeze_subnet: bool = Field(False, description="Train what merges and classifies, not the sub-networks.")
     dropout: float = Field(0.1, ge=0, lt=1, description="In the head, on attention weights and on what a hop gives.")
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="Of the computation.")

@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from tdseg.data.transforms import Batch
 from tdseg.errors import ConfigError
+from tdseg.models.path import NetworkPath
 from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import ClipOutput, TDNet
 from tdseg.system import __version__
@@ -35,12 +36,25 @@ class Outcome(NamedTuple):
 
     terms: dict[str, float]
     """Weighted loss terms, means over the processes."""
+    figures: dict[str, float]
+    """Other facts of the step to log, likewise."""
     lr: float
     """Of new layers."""
     stop: bool
     """A process was asked to end."""
     problems: int
     """Bad draws of all processes."""
+
+
+class Launch(NamedTuple):
+    """A step on its way."""
+
+    terms: list[str]
+    """Names."""
+    figures: list[str]
+    """Names."""
+    means: Tensor
+    """Over the processes: of terms, figures, norm of the gradient, stop, bad draws."""
 
 
 def make_fabric(precision: str) -> Fabric:
@@ -99,7 +113,7 @@ class Trainer:
         self.module, self.optimizer = fabric.setup(training, make_optimizer(self.network, recipe.optimizer))
         self.class_weights = class_weights(shares, recipe.losses.balance).to(fabric.device)
 
-    def launch(self, step: int, supply: Supply, *, stop: bool) -> tuple[list[str], Tensor]:
+    def launch(self, step: int, supply: Supply, *, stop: bool) -> Launch:
         """Train on what is supplied for a step, 0 … recipe.steps-1, without waiting for the device.
 
         Args:
@@ -108,7 +122,7 @@ class Trainer:
             stop: this process was asked to end; Outcome.stop tells all of them.
 
         Returns:
-            Names of the N terms; (N + 3,) means over the processes: the terms, the gradient's norm, stop, bad draws.
+            What `read` takes.
         """
         recipe, fabric = self.recipe, self.fabric
         self.network.train()
@@ -119,10 +133,11 @@ class Trainer:
             group["lr"] = group["peak_lr"] * lr_factor(recipe.optimizer, step, recipe.steps)
         m = self.network.config.paths
         first = (step - recipe.length + 1) % m  # so that the newest frame meets every path in turn
-        totals: dict[str, Tensor] = {}
+        totals, figures = dict[str, Tensor](), dict[str, Tensor]()
         for i, part in enumerate(supply.parts):
             with fabric.no_backward_sync(self.module, enabled=i + 1 < len(supply.parts)):
-                terms = self._terms(self.module(part.frames, first, recipe.score), part)
+                output = self.module(part.frames, first, recipe.score)
+                terms, figures = self._terms(output, part), output.figures or {}
                 fabric.backward(torch.stack(list(terms.values())).sum() / len(supply.parts))
             for name, term in terms.items():
                 totals[name] = totals.get(name, 0.0) + term.detach() / len(supply.parts)
@@ -134,20 +149,21 @@ class Trainer:
         self.optimizer.zero_grad()
         self.average.update(self.network)
         facts = torch.tensor([float(stop), float(len(supply.problems))]).to(fabric.device, non_blocking=True)
-        values = torch.cat([torch.stack([*totals.values(), norm]).float(), facts])
-        return list(totals), self._mean(values)
+        values = torch.cat([torch.stack([*totals.values(), *figures.values(), norm]).float(), facts])
+        return Launch(list(totals), list(figures), self._mean(values))
 
-    def read(self, step: int, names: list[str], means: Tensor) -> Outcome:
-        """The outcome of a step that `launch` gave names and means of; waits for the device.
+    def read(self, step: int, launch: Launch) -> Outcome:
+        """The outcome of a step that `launch` began; waits for the device.
 
         Raises:
             ConfigError: a loss or a gradient is not finite.
         """
         recipe = self.recipe
-        *values, norm, stop, problems = means.tolist()
-        terms = dict(zip(names, values, strict=True))
+        *values, norm, stop, problems = launch.means.tolist()
+        terms = dict(zip(launch.terms, values, strict=False))
+        figures = dict(zip(launch.figures, values[len(terms) :], strict=True))
         scaled = recipe.precision == "16-mixed"  # whose scaler leaves out such steps
-        if not all(map(math.isfinite, values)) or not (math.isfinite(norm) or scaled):
+        if not all(map(math.isfinite, terms.values())) or not (math.isfinite(norm) or scaled):
             what = ", ".join(f"{name} {value:.4g}" for name, value in {**terms, "gradient norm": norm}.items())
             raise ConfigError(
                 f"step {step + 1} is not finite: {what}",
@@ -156,7 +172,7 @@ class Trainer:
                 "checkpoints of earlier steps are kept",
             )
         lr = recipe.optimizer.lr * lr_factor(recipe.optimizer, step, recipe.steps)
-        return Outcome(terms, lr, stop > 0, round(problems * self.fabric.world_size))
+        return Outcome(terms, figures, lr, stop > 0, round(problems * self.fabric.world_size))
 
     def state(self) -> dict[str, Any]:
         """All that a checkpoint holds."""
@@ -197,14 +213,18 @@ class Trainer:
         """Set the sub-networks up; gives the modules that stay as in inference."""
         recipe, frozen = self.recipe, list[nn.Module]()
         if recipe.freeze_norm:
-            frozen += [module for module in self.network.modules() if isinstance(module, _BatchNorm)]
-        for path in map(self.network.path, range(self.network.config.distinct_paths)):
+            new = {norm for path in self._paths() for norm in path.encoder.modules()}  # has no statistics to keep
+            frozen += [norm for norm in self.network.modules() if isinstance(norm, _BatchNorm) and norm not in new]
+        for path in self._paths():
             path.recompute = recipe.checkpoint_activations and not recipe.freeze_subnet
             if recipe.freeze_subnet:
                 frozen.append(path.subnet.requires_grad_(False))  # so nothing of them is stored, either
             if recipe.compile:
                 path.subnet.compile()
         return frozen
+
+    def _paths(self) -> list[NetworkPath]:
+        return [self.network.path(index) for index in range(self.network.config.distinct_paths)]
 
 
 class _ClipNetwork(nn.Module):

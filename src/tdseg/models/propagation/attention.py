@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tdseg.config import ModelConfig
-from tdseg.models.layers import ConvNorm, start_as_identity
+from tdseg.models.layers import ConvNorm, start_as_identity, start_unscaled
 from tdseg.models.propagation.base import Memory, PathView, Propagation, StateTensor
 
 _BLOCK = 1024
@@ -45,7 +45,7 @@ class AttentionEncoder(nn.Module):
         self.stride = stride
         self.query = _projection(channels, d_k)
         self.key = _projection(channels, d_k)
-        self.value = nn.Conv2d(channels, d_v, 1)
+        self.value = start_unscaled(nn.Conv2d(channels, d_v, 1))
 
     def forward(self, view: PathView) -> AttentionCode:
         """z (B, C_z, h, w) -> AttentionCode. The key is computed only where it is kept."""
@@ -67,7 +67,7 @@ class AttentionPropagation(Propagation[AttentionCode]):
 
     def __init__(self, config: ModelConfig, dropout: float = 0.1) -> None:
         super().__init__(config, dropout)
-        self.phi = nn.ModuleList(nn.Linear(config.d_v, config.d_v) for _ in range(config.paths - 1))
+        self.phi = nn.ModuleList(start_unscaled(nn.Linear(config.d_v, config.d_v)) for _ in range(config.paths - 1))
 
     @staticmethod
     def make_encoder(config: ModelConfig, channels: int) -> nn.Module:
@@ -107,6 +107,16 @@ class AttentionPropagation(Propagation[AttentionCode]):
         return (*moved, (frames + 1).clamp(max=len(self.phi)))
 
     @torch.no_grad()
+    def figures(self, code: AttentionCode, memory: Memory) -> dict[str, Tensor]:
+        """How many positions of the frame before a query reads: exp of the entropy of its weights, 1 … h'·w'.
+
+        The mean over the queries that the memory would keep. All positions alike mean that nothing is looked for.
+        """
+        n = self.config.memory_stride
+        weights = _weights(tokens(code.query[:, :, ::n, ::n]).float(), memory[-3][:, -1].float())
+        return {"effective_keys": torch.special.entr(weights).sum(-1).exp().mean()}
+
+    @torch.no_grad()
     def start_from_features(self, encoder: nn.Module) -> bool:
         """Queries and keys start as the same projection, so that a position first attends to what looks alike.
 
@@ -142,11 +152,14 @@ def attend(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -> T
     compiling = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
     if learning or query.device.type != "cpu" or compiling:
         return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
-    transposed = key.transpose(1, 2) * query.shape[2] ** -0.5  # (B, d_k, l)
     whole = isinstance(query.shape[1], torch.SymInt)  # a graph of any size has no number of blocks
     parts = (query,) if whole else torch.split(query, _BLOCK, dim=1)
-    blocks = [(part @ transposed).softmax(-1) @ value for part in parts]
-    return torch.cat(blocks, dim=1)
+    return torch.cat([_weights(part, key) @ value for part in parts], dim=1)
+
+
+def _weights(query: Tensor, key: Tensor) -> Tensor:
+    """softmax(query keyᵀ / √d_k): (B, n, d_k), (B, l, d_k) -> (B, n, l)."""
+    return (query @ (key.transpose(1, 2) * query.shape[2] ** -0.5)).softmax(-1)
 
 
 def tokens(x: Tensor) -> Tensor:
@@ -155,7 +168,6 @@ def tokens(x: Tensor) -> Tensor:
 
 
 def _projection(channels: int, d_k: int) -> nn.Sequential:
-    return nn.Sequential(
-        ConvNorm(channels, d_k, act=nn.LeakyReLU(0.01, inplace=True), bias=True),
-        nn.Conv2d(d_k, d_k, 1),
-    )
+    mapped = ConvNorm(channels, d_k, act=nn.LeakyReLU(0.01, inplace=True), bias=True)
+    start_unscaled(mapped.conv)
+    return nn.Sequential(mapped, start_unscaled(nn.Conv2d(d_k, d_k, 1)))

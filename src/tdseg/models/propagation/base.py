@@ -116,6 +116,10 @@ class Propagation(nn.Module, ABC, Generic[C]):
     def remember(self, code: C, aligned: Memory) -> Memory:
         """The memory after the frame."""
 
+    def figures(self, code: C, memory: Memory) -> dict[str, Tensor]:
+        """What training logs of a frame that meets a full memory: scalars without gradient, by name; here nothing."""
+        return {}
+
     def start_from_features(self, encoder: nn.Module) -> bool:
         """Initialise a new path so that what it merges is of the kind of its sub-feature, which a head can read.
 
