@@ -125,12 +125,15 @@ def test_memory_reaches_back_m_minus_one_frames() -> None:
     assert (short[:, 2] - whole[:, 5]).abs().max() > 1e-4
 
 
+@pytest.mark.parametrize("dropped", [0, 2])
 @torch.inference_mode()
-def test_propagation_as_the_paper_writes_it() -> None:
+def test_propagation_as_the_paper_writes_it(dropped: int) -> None:
     """Against a plain transcription of the recursion: softmax, then φ, for every hop, in float64."""
     paper = {"propagation": "attention", "d_k": 64, "weight_sets": None}
     model = random_model("td4-lite0", **paper, memory_stride=3).double()
     frames = clip(4, (72, 96)).double()
+    for path in map(model.path, range(4)):
+        path.propagation.dropped = dropped
     out = model.forward_clip(frames, model.initial_state(1))
     slots = []
     for t in range(4):
@@ -139,7 +142,7 @@ def test_propagation_as_the_paper_writes_it() -> None:
         q, k, v = (getattr(path.encoder, name)(z) for name in ("query", "key", "value"))
         slots.append((q, k, v))
     n, a = 3, torch.zeros(())
-    for i in range(1, 4):
+    for i in range(1 + dropped, 4):
         q = slots[i][0] if i == 3 else slots[i][0][:, :, ::n, ::n]
         k, v = (slots[i - 1][j][:, :, ::n, ::n].flatten(2) for j in (1, 2))
         weights = torch.softmax(q.flatten(2).transpose(1, 2) @ k / 64**0.5, -1)

@@ -59,6 +59,16 @@ def test_what_weights_do_not_hold_is_there_in_a_network_made_without_memory() ->
 
 
 @torch.inference_mode()
+def test_without_its_oldest_slots_it_is_a_shorter_window() -> None:
+    model, shorter = consensus(), consensus("td2-lite0")
+    shorter.load_state_dict(model.state_dict())
+    frames = model.normalize(pan(6))
+    for dropped, expected in ((2, merged(shorter, frames)), (3, alone(model, frames))):
+        model.path(0).propagation.dropped = dropped
+        torch.testing.assert_close(merged(model, frames), expected, atol=1e-4, rtol=1e-4)
+
+
+@torch.inference_mode()
 def test_on_a_still_shared_paths_are_the_per_frame_model() -> None:
     model, single = consensus(), random_model("lite0")
     single.load_state_dict(model.state_dict(), strict=False)

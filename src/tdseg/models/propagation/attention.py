@@ -91,10 +91,12 @@ class AttentionPropagation(Propagation[AttentionCode]):
         *query, key, value, frames = aligned
         filled = (frames >= len(self.phi)).to(value.dtype)
         propagated = torch.zeros_like(value[:, 0])
-        for hop, phi in enumerate(self.phi):
+        for hop, phi in list(enumerate(self.phi))[self.dropped :]:
             newest = hop + 1 == len(self.phi)
             asking = tokens(code.query) if newest else query[0][:, hop + 1]
             propagated = self._hop(asking, key[:, hop], propagated + value[:, hop], phi, filled)
+        if self.dropped == len(self.phi):
+            return code.value
         return code.value + propagated.transpose(1, 2).reshape(code.value.shape)
 
     def remember(self, code: AttentionCode, aligned: Memory) -> Memory:

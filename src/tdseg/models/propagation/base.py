@@ -75,6 +75,8 @@ class Propagation(nn.Module, ABC, Generic[C]):
 
     after_head: ClassVar[bool] = False
     """It merges class scores, after the head of a path, instead of features before it."""
+    dropped = 0
+    """Slots of the memory, from the oldest, that merging leaves out: to see what each of the paths is worth."""
 
     def __init__(self, config: ModelConfig, dropout: float = 0.0) -> None:
         super().__init__()

@@ -112,8 +112,10 @@ class ConsensusPropagation(Propagation[ConsensusCode]):
 
     def merge(self, code: ConsensusCode, aligned: Memory) -> Tensor:
         """(s + Σ wᵢ sᵢ) / (1 + Σ wᵢ), (B, C, u·h, u·w)."""
-        oldest, *others = torch.split(aligned[1], self.config.num_classes + 1, dim=1)
-        total = sum(others, oldest)
+        slots = torch.split(aligned[1], self.config.num_classes + 1, dim=1)[self.dropped :]
+        if not slots:
+            return code.value
+        total = sum(slots[1:], slots[0])
         return (code.value + total[:, :-1]) / (1 + total[:, -1:])
 
     def remember(self, code: ConsensusCode, aligned: Memory) -> Memory:
