@@ -90,7 +90,7 @@ def test_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "source.yaml"
     for values, named in (
         ({"data": "camvid", "root": str(tmp_path)}, "holds no images"),
-        ({"data": "camvid"}, "root belongs to"),
+        ({"data": "camvid"}, "needs a root"),
         ({"data": "camvid", "root": "x", "colour": 1}, "colour"),
         (["camvid"], "no fields"),
         ({"model": "lite0"}, "sources"),

@@ -105,7 +105,7 @@ def test_refused(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert evaluate(root, "--quiet", "--json", tmp_path / "none" / "val.json") == REFUSED
     assert "val.json" in capsys.readouterr().err
     assert main(["eval", "--quiet"]) == REFUSED
-    assert "root belongs to" in capsys.readouterr().err
+    assert "needs a root" in capsys.readouterr().err
     assert main(["eval", "--root", str(root), "--model", "lite"]) == REFUSED
     assert "did you mean lite0-camvid" in capsys.readouterr().err
 

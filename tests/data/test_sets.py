@@ -106,8 +106,22 @@ def test_street_clips(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stills.sequence(5) != stills.sequence(6)
     other = StreetClips(None, "val")
     assert not {stills.sequence(i) for i in range(12)} & {other.sequence(i) for i in range(12)}
-    with pytest.raises(DataError, match="split 'test'"):
-        StreetClips(None, "test")
+    with pytest.raises(DataError, match="split 'tests'"):
+        StreetClips(None, "tests")
+
+
+def test_street_clips_are_kept_where_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(SPLITS, "train", RenderedSplit(1, videos=1, num_frames=3, size=(32, 48)))
+    root = tmp_path / "streets"
+    first = StreetClips(root, "train")[2]
+    (kept,) = root.iterdir()
+    rendered = kept.stat().st_mtime_ns
+    again = StreetClips(root, "train")[2]
+    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+    assert kept.stat().st_mtime_ns == rendered
+    kept.write_bytes(b"cut off")
+    with pytest.raises(DataError, match="remove it"):
+        StreetClips(root, "train")[2]
 
 
 def test_splits_of_street_clips_differ() -> None:

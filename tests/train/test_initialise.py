@@ -11,6 +11,7 @@ from support.fabricate import paths_of
 from tdseg.errors import ConfigError, WeightsError
 from tdseg.models.subnets.pspnet import PSPSubNetwork
 from tdseg.models.tdnet import TDNet
+from tdseg.street import render_street
 from tdseg.train.init import initialise
 from tdseg.zoo.catalog import create_model
 from tdseg.zoo.checkpoint import save
@@ -70,6 +71,19 @@ def test_a_merge_starts_with_what_the_head_knows(tmp_path: Path) -> None:
     x = torch.rand(1, 1, 3, 96, 128).expand(-1, 5, -1, -1, -1) * 2 - 1
     same = model.forward_clip(x).logits[:, -1].argmax(1) == whole.step(x[:, 0])[0].argmax(1)
     assert same.float().mean() > 0.8
+
+
+@torch.inference_mode()
+def test_positions_look_for_their_like_from_the_start(tmp_path: Path) -> None:
+    """On a still many positions of a path find themselves in what another path remembers: by chance one of 192."""
+    path = write(create_model("lite0s", num_classes=11), tmp_path / "per-frame.safetensors")
+    model = create_model("td2-lite0s", num_classes=11, propagation="attention", weight_sets=None, memory_stride=1)
+    start(model.train(), path)  # new norms are live
+    (frame,) = render_street(3, num_frames=1, size=(96, 128))
+    x = model.normalize(torch.from_numpy(frame.image).permute(2, 0, 1)[None])
+    (before, _), (now, _) = (model.encode(x, path) for path in range(2))
+    found = (now.query.flatten(2).transpose(1, 2) @ before.key.transpose(1, 2)).argmax(-1)[0]  # type: ignore[attr-defined]
+    assert (found == torch.arange(len(found))).float().mean() > 0.25
 
 
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:

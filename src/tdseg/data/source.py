@@ -39,7 +39,9 @@ class Source(FrozenConfig):
     """One data set of a mixture."""
 
     data: Kind = Field(description="Kind of data set.")
-    root: Path | None = Field(None, description="Folder of the data; synthetic data needs none.")
+    root: Path | None = Field(
+        None, description="Folder of the data; synthetic data needs none, and keeps there what it renders."
+    )
     split: str = Field("train", description="Part of the data set, by the data set's own name for it.")
     weight: float = Field(1.0, gt=0, description="Share of the training clips that are drawn from it, relative.")
     length: int = Field(1, ge=1, description="Frames per clip; 1 = stills, which become clips by camera motion.")
@@ -52,8 +54,8 @@ class Source(FrozenConfig):
 
     @model_validator(mode="after")
     def _consistent(self) -> Source:
-        if (self.root is None) != (self.data == "synthetic"):
-            raise ValueError("root belongs to every kind of data but synthetic")
+        if self.root is None and self.data != "synthetic":
+            raise ValueError("every kind of data but synthetic needs a root")
         if self.step[0] > self.step[1]:
             raise ValueError(f"step={list(self.step)} runs backwards; give the least first")
         return self

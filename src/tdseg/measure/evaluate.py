@@ -31,6 +31,7 @@ from tdseg.video.pictures import RGB
 from tdseg.zoo.load import prepare
 
 OnProgress = Callable[[int, int | None], None]
+OnMasks = Callable[[Mask, list[tuple[int, Mask]]], None]
 Showing = Literal["stream", "still", "clip"]
 PROTOCOLS: dict[Showing, str] = {
     "stream": "frames streamed in order, once per starting phase, memory reset between sequences",
@@ -107,6 +108,7 @@ def evaluate(
     *,
     flow: Sequence[str] = tuple(FLOWS),
     on_progress: OnProgress | None = None,
+    on_masks: OnMasks | None = None,
 ) -> dict[str, Any]:
     """Accuracy and steadiness of a model by the protocol for its data.
 
@@ -115,7 +117,7 @@ def evaluate(
     Arguments, result and errors are those of `score`.
     """
     protocol: Showing = "clip" if data.length > 1 else "still" if data.fps is None else "stream"
-    figures = score(model, data, protocol, flow=flow, on_progress=on_progress)
+    figures = score(model, data, protocol, flow=flow, on_progress=on_progress, on_masks=on_masks)
     if protocol == "still" and len({data.sequence(i) for i in range(len(data))}) < len(data):
         figures["miou_streamed"] = score(model, data, "stream", flow=(), on_progress=on_progress)["miou"]
     return figures
@@ -128,6 +130,7 @@ def score(
     *,
     flow: Sequence[str] = tuple(FLOWS),
     on_progress: OnProgress | None = None,
+    on_masks: OnMasks | None = None,
 ) -> dict[str, Any]:
     """Accuracy and steadiness of a model, every path on every frame.
 
@@ -140,6 +143,7 @@ def score(
             full, so one phase stands for all of them.
         flow: names of the flows that streamed video is judged along.
         on_progress: called with (frames done, frames in all).
+        on_masks: called for each frame with its label, and for each phase the path that ran and its mask.
 
     Returns:
         miou, pixel_accuracy, iou {class}: percent, at label resolution, void ignored; one confusion matrix over the
@@ -168,6 +172,8 @@ def score(
             on_progress(count, len(data))
         for path, mask in masks:
             matrices[path].update(mask, label)
+        if on_masks:
+            on_masks(label, masks)
         if not is_video:
             continue
         if first:

@@ -89,13 +89,13 @@ def pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
     return F.pad(x, (total_w // 2, total_w - total_w // 2, total_h // 2, total_h - total_h // 2))
 
 
-def start_unscaled(layer: Layer) -> Layer:
+def start_unscaled(layer: Layer, generator: torch.Generator | None = None) -> Layer:
     """Draw the weights of a convolution or linear map so that it keeps the variance of what it maps; bias 0.
 
     He et al. with a = 1, as released with TDNet. torch's own start keeps a third of the variance: a few such maps in
     a row, and the scores of queries and keys are so close to zero that attention weighs all positions alike.
     """
-    nn.init.kaiming_normal_(layer.weight, a=1)  # type: ignore[arg-type]
+    nn.init.kaiming_normal_(layer.weight, a=1, generator=generator)  # type: ignore[arg-type]
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return layer
 

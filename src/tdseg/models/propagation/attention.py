@@ -120,7 +120,8 @@ class AttentionPropagation(Propagation[AttentionCode]):
 
     @torch.no_grad()
     def start_from_features(self, encoder: nn.Module) -> bool:
-        """Queries and keys start as the same projection, so that a position first attends to what looks alike.
+        """Queries and keys start as one projection, that of all paths, so that a position first attends to what looks
+        alike.
 
         Each hop starts as the mean of what it receives and of the frame's own values, and the last gives half of it.
         Values start as the sub-feature, scaled so that values and memory together have its size.
@@ -129,6 +130,9 @@ class AttentionPropagation(Propagation[AttentionCode]):
         if not start_as_identity(encoder.value):
             return False
         encoder.value.weight /= 1 + 0.5 * (1 - 0.5 ** len(self.phi))
+        same = torch.Generator().manual_seed(0)
+        for conv in (module for module in encoder.query.modules() if isinstance(module, nn.Conv2d)):
+            start_unscaled(conv, same)
         encoder.key.load_state_dict(encoder.query.state_dict())
         for i, hop in enumerate(self.phi):
             assert isinstance(hop, nn.Linear)

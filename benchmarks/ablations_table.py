@@ -1,0 +1,181 @@
+"""The rows of `ablations.py`: trained arms, what can be made of them without training, and their figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+import tdseg
+from tdseg.config import PLAIN, FrameView
+from tdseg.data.clip import ClipDataset
+from tdseg.data.source import Source, open_source
+from tdseg.measure.cost import multiply_adds
+from tdseg.measure.evaluate import evaluate
+from tdseg.metrics.basic import Mask
+from tdseg.metrics.bootstrap import STRETCH, Trace, paired
+from tdseg.metrics.figures import shown_between
+from tdseg.metrics.iou import ConfusionMatrix
+from tdseg.models.tdnet import TDNet
+from tdseg.train.recipe import Recipe
+
+FLOW = "farneback"
+"""Along which steadiness is judged: no memory uses it."""
+STRIDES = (1, 2, 4, 8)
+VIEWS = (FrameView(zoom=1.25), PLAIN)
+STEP = 8
+"""Sides of a larger input are multiples of it, pixels."""
+MANY = 6
+"""Videos from which on whole ones are drawn for an interval, instead of stretches."""
+
+
+class Row(NamedTuple):
+    """A model as it is run."""
+
+    label: str
+    model: TDNet
+
+
+class Measured(NamedTuple):
+    """A row on one data set."""
+
+    miou: float
+    tc: float | None
+    """Percent, along Farnebäck flow; None: the data is no video."""
+    trace: Trace
+    """Of mIoU, every path on every frame in one confusion matrix."""
+    stretch: int
+    """Of the trace, for the bootstrap."""
+
+
+class Table(NamedTuple):
+    """All rows on all data sets."""
+
+    data: list[str]
+    rows: dict[str, tuple[float, list[Measured]]]
+    """By label: multiply-adds per frame, 10⁹, and the figures by data set."""
+    deep: str | None
+    shallow: str
+    equal: str
+    """Labels: the teacher, the per-frame model, and that at the cost of the TDNet."""
+
+
+def rows(models: Mapping[str, TDNet], paths: int) -> Iterator[Row]:
+    """The models as they were trained, and what else they can be.
+
+    Args:
+        models: by name of their arm.
+        paths: m of the TDNet.
+    """
+    for name, model in models.items():
+        yield Row(name, model)
+        if model.config.paths == 1 and name != "teacher":
+            with_views = [()] if paths % len(VIEWS) else [(), VIEWS]
+            for views in with_views:
+                seen = ", views " + ", ".join(f"{view.zoom:g}" for view in views) if views else ""
+                yield Row(f"{name}, consensus of {paths}{seen}", tdseg.add_memory(model, frames=paths, views=views))
+        if not name.endswith("-grouped"):
+            continue
+        if model.config.propagation == "attention":
+            for stride in STRIDES:
+                if stride != model.config.memory_stride:
+                    yield Row(f"{name}, memory stride {stride}", changed(model, memory_stride=stride))
+        for dropped in range(1, model.config.paths):
+            yield Row(f"{name}, without the oldest {dropped}", without_oldest(model, dropped))
+
+
+def changed(model: TDNet, **fields: Any) -> TDNet:
+    """The same weights under another configuration."""
+    other = TDNet(model.config.model_copy(update=fields)).eval()
+    other.load_state_dict(model.state_dict())
+    return other
+
+
+def without_oldest(model: TDNet, dropped: int) -> TDNet:
+    """The model as it is when its oldest paths are missing."""
+    other = changed(model)
+    for path in map(other.path, range(other.config.distinct_paths)):
+        path.propagation.dropped = dropped
+    return other
+
+
+def at_cost(model: TDNet, other: TDNet) -> TDNet:
+    """A per-frame model at the smallest input, of the same shape, at which it costs no less than another."""
+    wanted, (height, width) = cost(other), model.config.size
+    for larger in range(height, 4 * height, STEP):
+        size = (larger, STEP * round(larger * width / height / STEP))
+        if cost(found := changed(model, size=size)) >= wanted:
+            return found
+    raise AssertionError(f"{other.config.name} costs more than 16 times {model.config.name}")
+
+
+def cost(model: TDNet) -> float:
+    """Multiply-adds of a frame at the model's own size, mean of its paths, 10⁹."""
+    return fmean(multiply_adds(model, model.config.size)) / 1e9
+
+
+def evaluated(recipe: Recipe, weights: Mapping[str, Path], splits: Mapping[str, str]) -> Table:
+    """Every row on a split of each of the recipe's kinds of data; val, unless `splits` names another by kind."""
+    models = {name: tdseg.load(file) for name, file in weights.items()}
+    students = {name: model for name, model in models.items() if name != "teacher"}
+    largest = max(students.values(), key=lambda model: model.config.paths)
+    every = list(rows(models, largest.config.paths))
+    shallow = [name for name, model in students.items() if model.config.paths == 1]
+    equal = at_cost(students[shallow[-1]], largest)
+    every.append(Row(f"{shallow[-1]}, input {equal.config.size[0]}×{equal.config.size[1]}", equal))
+    kinds = {(source.data, source.root): source for source in recipe.sources}
+    sources = [
+        Source(data=kind, root=root, split=splits.get(kind, "val"), num_classes=source.num_classes)
+        for (kind, root), source in kinds.items()
+    ]
+    data = [open_source(source) for source in sources]
+    measured = {}
+    for row in every:
+        print(f"evaluating {row.label}", flush=True)
+        measured[row.label] = cost(row.model), [measure(row.model, clips) for clips in data]
+    deep = "teacher" if "teacher" in models else None
+    return Table([clips.name for clips in data], measured, deep, shallow[0], every[-1].label)
+
+
+def measure(model: TDNet, data: ClipDataset) -> Measured:
+    """A model on a data set."""
+    matrix, trace = ConfusionMatrix(model.config.num_classes), Trace()
+    videos = [data.sequence(index) for index in range(len(data))]
+    whole = len(set(videos)) >= MANY
+    seen = 0
+
+    def add(label: Mask, masks: list[tuple[int, Mask]]) -> None:
+        nonlocal seen
+        for _, mask in masks:
+            matrix.update(mask, label)
+        seen += 1
+        if not whole or seen == len(videos) or videos[seen] != videos[seen - 1]:
+            trace.add(matrix.sums)
+
+    figures = evaluate(model.fuse(), data, flow=(FLOW,), on_masks=add)
+    return Measured(figures["miou"], figures[f"tc_{FLOW}"], trace, 1 if whole else STRETCH)
+
+
+def table(measured: Table) -> str:
+    """In Markdown: a row each, with what it has over the per-frame model at equal cost, and how far it goes to the deep
+    one from the shallow one.
+    """
+    columns = ["mIoU", "over equal cost", "of the way to the teacher", "TC"]
+    titles = [f"{name}: {column}" for name in measured.data for column in columns]
+    lines = [["", "multiply-adds, G", *titles], ["---"] * (2 + len(titles))]
+    for label, (count, figures) in measured.rows.items():
+        cells = [label, f"{count:.3f}"]
+        for index, figure in enumerate(figures):
+            equal, shallow = (measured.rows[name][1][index] for name in (measured.equal, measured.shallow))
+            over = paired(equal.trace, figure.trace, stretch=figure.stretch).difference
+            deep = measured.rows[measured.deep][1][index].miou if measured.deep else shallow.miou
+            way = (figure.miou - shallow.miou) / (deep - shallow.miou) if deep > shallow.miou else None
+            cells += [
+                f"{figure.miou:.2f}",
+                "–" if label == measured.equal else shown_between("miou", over, signed=True),
+                "–" if way is None else f"{way:.0%}",
+                "–" if figure.tc is None else f"{figure.tc:.2f}",
+            ]
+        lines.append(cells)
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
