@@ -10,7 +10,6 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError, WeightsError
 from tdseg.models.backbones.efficientnet_lite import EfficientNetLite
 from tdseg.models.backbones.resnet import ResNet
@@ -54,7 +53,7 @@ def initialise(model: TDNet, source: str, warn: Warn) -> None:
     else:
         artifact = resolve(source)
         trained = artifact.load()
-        check_start(model.config, trained.config, source)
+        check_start(model, trained, f"init {source}")
         if trained.config.paths == model.config.paths:
             _fine_tune(model, trained, source, warn)
         else:
@@ -64,17 +63,28 @@ def initialise(model: TDNet, source: str, warn: Warn) -> None:
             _take_aux_heads(paths, artifact.weights.with_name(CHECKPOINTS), trained.config.distinct_paths, warn)
 
 
-def check_start(ours: ModelConfig, theirs: ModelConfig, source: str) -> None:
-    """See that a model can start from the weights of another: of its own kind, or of its per-frame model.
+def check_start(model: TDNet, trained: TDNet, where: str) -> None:
+    """See that a model can start from another: one of its own kind, or of the per-frame model of its sub-network.
 
     Raises:
         ConfigError: it cannot.
     """
+    ours, theirs = model.config, trained.config
     if theirs.subnet != ours.subnet or theirs.paths not in (1, ours.paths):
         raise ConfigError(
-            f"init {source}: weights of {theirs.name}",
+            f"{where}: weights of {theirs.name}",
             expected=f"{ours.name}, or the per-frame model of {ours.subnet}",
-            do="give weights of one of these, or init: none",
+            do="choose one of these, or init: none",
+        )
+    wrong = mismatches(trained.state_dict(), model.state_dict()) if theirs.paths == ours.paths else {}
+    new_classes = [words for key, words in wrong.items() if ".head.classify." in key]
+    other = [words for key, words in wrong.items() if ".head.classify." not in key and ".aux_head." not in key]
+    if other or (new_classes and ours.num_classes == theirs.num_classes):
+        names = other or new_classes
+        raise ConfigError(
+            f"{where}: {len(names)} tensors that do not fit {ours.name}, such as {names[0]}",
+            expected="weights of the same architecture, fields in overrides included",
+            do="repeat in overrides what the weights were made with",
         )
 
 
@@ -82,16 +92,7 @@ def _fine_tune(model: TDNet, trained: TDNet, source: str, warn: Warn) -> None:
     """All weights; the last layer stays new where the classes differ in number."""
     theirs, ours, known = trained.state_dict(), model.config.num_classes, trained.config.num_classes
     wrong = mismatches(theirs, model.state_dict())
-    new_classes = [words for key, words in wrong.items() if ".head.classify." in key]
-    other = [words for key, words in wrong.items() if ".head.classify." not in key and ".aux_head." not in key]
-    if other or (new_classes and ours == known):
-        names = other or new_classes
-        raise ConfigError(
-            f"init {source}: {len(names)} tensors that do not fit {model.config.name}, such as {names[0]}",
-            expected="weights of the same architecture, fields in overrides included",
-            do="repeat in overrides what the weights were made with",
-        )
-    if new_classes:
+    if any(".head.classify." in key for key in wrong):
         warn(_new_classes(source, ours, known))
     model.load_state_dict({key: value for key, value in theirs.items() if key not in wrong}, strict=False)
 
