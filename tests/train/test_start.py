@@ -74,6 +74,16 @@ def test_heads_on_groups_add_up_to_the_whole(tmp_path: Path) -> None:
     torch.testing.assert_close(convolved(model, 0) + convolved(model, 1), convolved(whole, 0), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("changes", [{"head": "separable"}, {"head": "leaky"}, {"head_channels": 64}, {"d_v": 256}])
+def test_a_head_that_differs_starts_anew(changes: dict[str, Any], tmp_path: Path) -> None:
+    """As td2-psp50's, whose values are fewer than a group's channels, in the released code."""
+    whole = random_model("psp18", num_classes=3)
+    model, warnings = started("td2-psp18", whole, tmp_path, num_classes=3, **changes)
+    assert warnings == []
+    known = paths_of(whole)[0].head.classify.weight
+    assert not any(torch.equal(path.head.classify.weight, known) for path in paths_of(model))
+
+
 @pytest.mark.parametrize("name", ["td4-psp18", "td2-psp50"])
 def test_auxiliary_heads_are_as_wide_as_the_released_ones(name: str) -> None:
     with torch.device("meta"):

@@ -110,8 +110,11 @@ def _from_per_frame(path: NetworkPath, trained: TDNet, name: str, warn: Warn) ->
         if theirs[key].shape != mine.shape:
             theirs[key] = theirs[key].narrow(0, group * len(mine), len(mine))
     path.subnet.load_state_dict(theirs)
+    of_ours, of_theirs = path.propagation.config, trained.config
+    if (of_ours.head, of_ours.head_channels) != (of_theirs.head, of_theirs.head_channels):
+        return
     groups = source.subnet.channels // path.subnet.channels
-    kept = group_masks(trained.config.subnet, source.subnet.channels, groups)[group] > 0
+    kept = group_masks(of_theirs.subnet, source.subnet.channels, groups)[group] > 0
     ours = path.head.hidden.state_dict()
     hidden = {key: _part(value, ours[key], kept) for key, value in source.head.hidden.state_dict().items()}
     if mismatches(hidden, ours) or not path.propagation.start_from_features(path.encoder):
