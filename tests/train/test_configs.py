@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from numpy.typing import NDArray
 from PIL import Image
@@ -21,7 +22,9 @@ from support.small import moving_frames
 
 pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
 
+from tdseg.data.clip import Clip
 from tdseg.data.source import Source
+from tdseg.data.transforms import Augmenter
 from tdseg.train.loop import fit
 from tdseg.train.recipe import Recipe
 
@@ -45,6 +48,24 @@ def test_bases_are_used() -> None:
     bases = {path.name: path.read_text() for path in (ROOT / "configs" / "base").glob("*.yaml")}
     named |= {match for text in bases.values() for match in re.findall(r"^base: (.+)$", text, re.MULTILINE)}
     assert named == set(bases)
+
+
+def test_a_clip_of_the_longer_schedule_is_one_frame_then_several() -> None:
+    """40,000 steps on stills that do not move, then 40,000 on clips from a rate of 1e-4, which start from them."""
+    stills, clips = (
+        Recipe.from_yaml(ROOT / "configs" / f"cityscapes-td2-psp50-{part}.yaml") for part in ("stills", "clips")
+    )
+    augment = Augmenter(stills.augmentation.model_copy(update={"crop": SIZE}), stills.length)
+    frame, label = frames_and_labels(1, 19)[0]
+    still = Clip(torch.from_numpy(frame).permute(2, 0, 1)[None], torch.from_numpy(label)[None])
+    frames = augment([still], [torch.Generator().manual_seed(0)]).frames
+    assert frames.shape == (1, 2, 3, *SIZE)
+    assert torch.equal(frames[:, 0], frames[:, 1])
+    assert [source.length for recipe in (stills, clips) for source in recipe.sources] == [1, 2]
+    assert stills.steps == clips.steps == 40_000
+    assert (stills.optimizer.lr, clips.optimizer.lr) == (0.01, 1e-4)
+    assert Path(clips.init) == Path("runs/cityscapes-td2-psp50-stills/model.safetensors")
+    assert (stills.per_frame, clips.per_frame) == ({}, None)
 
 
 def test_the_reference_is_that_of_the_schema() -> None:
@@ -151,7 +172,7 @@ def test_recipes_train(path: Path, tmp_path: Path, fabricated: Callable[[Source 
     if recipe.per_frame is not None:
         flags |= {"per_frame.steps": 1} | {f"per_frame.{name}": value for name, value in small.items()}
     if recipe.distill:
-        flags["distill.teacher"] = "per-frame"
+        flags |= {"distill.teacher": "per-frame"} if recipe.per_frame is not None else {"distill": "null"}
     for name, source in {f"sources.{i}": source for i, source in enumerate(recipe.sources)}.items():
         if root := fabricated(source):
             flags[f"{name}.root"] = root

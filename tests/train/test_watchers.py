@@ -225,6 +225,33 @@ def test_card(tmp_path: Path, root: Path, figures: dict[str, Any]) -> None:
     assert Recipe.parse(yaml.safe_load(shown), where="card") == run.recipe
 
 
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        (
+            {"score": "all"},
+            "| memory | whole, of the 3 frames before, for 25% of the scored frames, 1 of 4 in a clip |",
+        ),
+        ({"score": "all", "length": 6}, "for 50% of the scored frames, 3 of 6 in"),
+        ({"length": 3}, "for 0% of the scored frames, 0 of 1 in"),
+        ({"score": "last"}, None),
+        ({"score": "last", "length": 7}, None),
+    ],
+)
+def test_card_says_how_many_frames_meet_the_whole_memory(
+    tmp_path: Path, root: Path, values: dict[str, Any], line: str | None
+) -> None:
+    stills = [{"data": "camvid", "root": str(root)}]
+    run = make_run(root, tmp_path, sources=stills, validation=None, **values)
+    card = Card("tdseg train my.yaml")
+    card.start(run)
+    save(run.model, tmp_path / "model.safetensors")
+    card.finish(run.model, tmp_path / "model.safetensors")
+    text = (tmp_path / "card.md").read_text()
+    assert ("\n| memory |" in text) == (line is not None)
+    assert (line or "") in text
+
+
 def test_card_of_a_resumed_run_without_validation(tmp_path: Path, root: Path) -> None:
     run = make_run(root, tmp_path, start=6, validation=None)
     card = Card("tdseg train my.yaml")

@@ -20,7 +20,7 @@ from tdseg.models.propagation import Propagation, kind_of
 from tdseg.models.propagation.base import Code, Memory, PathView
 from tdseg.models.subnets.base import SubFeature, SubNetwork
 
-_AUX_HIDDEN = 64
+_LEAST_AUX_HIDDEN = 64
 _SHARES = 240
 """Zooms are in steps of one of these."""
 
@@ -56,10 +56,9 @@ class NetworkPath(nn.Module):
         self.scale = config.head_upscale
         self.norm = make_norm(config.norm, width, config.norm_size)
         self.head = Head(config.head, width, config.head_channels, config.num_classes, config.head_upscale, dropout)
-        aux_channels = getattr(subnet, "aux_channels", 0) if aux else 0
-        self.aux_head = (
-            Head(config.head, aux_channels, _AUX_HIDDEN, config.num_classes, dropout=dropout) if aux_channels else None
-        )
+        seen = getattr(subnet, "aux_channels", 0) if aux else 0
+        hidden = max(seen // 4, _LEAST_AUX_HIDDEN)  # a quarter, as in the released code
+        self.aux_head = Head(config.head, seen, hidden, config.num_classes, dropout=dropout) if seen else None
 
     def encode(self, x: Tensor, view: FrameView = PLAIN) -> Encoded:
         """(B, 3, H, W), normalised, and how to see it -> Encoded: most of the work of a turn, and without memory."""

@@ -61,6 +61,7 @@ class Card(Watcher):
             "file": _file(weights),
             "licence": "yours to state: it depends on the licences of the data and of the initial weights",
             "data": self._data,
+            **_memory(recipe, config.paths),
             "recipe": f"below; `{self.command}`",
             "hardware, time": f"{_hardware()}; {self._time()}",
             "code": f"tdseg {code_version()}, torch {torch.__version__}; {date.today().isoformat()}",
@@ -148,6 +149,16 @@ def _architecture(model: TDNet) -> str:
     parameters = sum(parameter.numel() for parameter in kept) / 1e6
     memory = f", memory stride {config.memory_stride}, norm {config.norm}" if config.paths > 1 else ""
     return f"`{config.name}`{memory}, {parameters:.2f} M parameters, input {config.size[1]}×{config.size[0]}"
+
+
+def _memory(recipe: Recipe, m: int) -> dict[str, str]:
+    """Which share of the scored frames has the m-1 frames before it that the whole memory is of; {} where all have."""
+    scored = recipe.length if recipe.score == "all" else 1
+    whole = max(0, min(scored, recipe.length - (m - 1)))
+    if whole == scored:
+        return {}
+    share = f"{whole / scored:.0%} of the scored frames, {whole} of {scored} in a clip"
+    return {"memory": f"whole, of the {m - 1} frames before, for {share}"}
 
 
 def _file(weights: Path) -> str:

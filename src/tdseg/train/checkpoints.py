@@ -16,6 +16,8 @@ from tdseg.files import unwritable, whole_file
 from tdseg.train.recipe import Recipe
 from tdseg.train.watch import Warn
 
+CHECKPOINTS = "checkpoints"
+"""Their folder in that of the run."""
 _KEEP = 2
 _MAY_CHANGE = {"steps", "checkpoint_every", "evaluate_every", "validation", "workers", "cache"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,9 +17,11 @@ from tdseg.models.path import NetworkPath
 from tdseg.models.subnets.pspnet import PSPSubNetwork
 from tdseg.models.tdnet import TDNet
 from tdseg.system import require
+from tdseg.train.checkpoints import CHECKPOINTS, latest_checkpoint
+from tdseg.train.teacher import group_masks
 from tdseg.train.watch import Warn
 from tdseg.zoo.checkpoint import mismatches
-from tdseg.zoo.load import load
+from tdseg.zoo.load import resolve
 from tdseg.zoo.official import read_state_dict
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -49,53 +51,73 @@ def initialise(model: TDNet, source: str, warn: Warn) -> None:
         for path in paths:
             _load_resnet(_backbone(path, ResNet, source), weights, source)
     else:
-        trained = load(source)
-        if trained.config.subnet != model.config.subnet or trained.config.paths not in (1, model.config.paths):
-            raise ConfigError(
-                f"init {source}: weights of {trained.config.name}",
-                expected=f"{model.config.name}, or the per-frame model of {model.config.subnet}",
-                do="give weights of one of these, or init: none",
-            )
+        artifact = resolve(source)
+        trained = artifact.load()
+        check_start(model, trained, f"init {source}")
         if trained.config.paths == model.config.paths:
             _fine_tune(model, trained, source, warn)
         else:
             for path in paths:
-                _from_per_frame(path, trained.path(0), source, warn)
+                _from_per_frame(path, trained, source, warn)
+        if artifact.weights is not None:
+            _take_aux_heads(paths, artifact.weights.with_name(CHECKPOINTS), trained.config.distinct_paths, warn)
+
+
+def check_start(model: TDNet, trained: TDNet, where: str) -> None:
+    """See that a model can start from another: one of its own kind, or of the per-frame model of its sub-network.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    ours, theirs = model.config, trained.config
+    if theirs.subnet != ours.subnet or theirs.paths not in (1, ours.paths):
+        raise ConfigError(
+            f"{where}: weights of {theirs.name}",
+            expected=f"{ours.name}, or the per-frame model of {ours.subnet}",
+            do="choose one of these, or init: none",
+        )
+    wrong = mismatches(trained.state_dict(), model.state_dict()) if theirs.paths == ours.paths else {}
+    new_classes = [words for key, words in wrong.items() if ".head.classify." in key]
+    other = [words for key, words in wrong.items() if ".head.classify." not in key and ".aux_head." not in key]
+    if other or (new_classes and ours.num_classes == theirs.num_classes):
+        names = other or new_classes
+        raise ConfigError(
+            f"{where}: {len(names)} tensors that do not fit {ours.name}, such as {names[0]}",
+            expected="weights of the same architecture, fields in overrides included",
+            do="repeat in overrides what the weights were made with",
+        )
 
 
 def _fine_tune(model: TDNet, trained: TDNet, source: str, warn: Warn) -> None:
     """All weights; the last layer stays new where the classes differ in number."""
     theirs, ours, known = trained.state_dict(), model.config.num_classes, trained.config.num_classes
     wrong = mismatches(theirs, model.state_dict())
-    new_classes = [words for key, words in wrong.items() if ".head.classify." in key]
-    other = [words for key, words in wrong.items() if ".head.classify." not in key and ".aux_head." not in key]
-    if other or (new_classes and ours == known):
-        names = other or new_classes
-        raise ConfigError(
-            f"init {source}: {len(names)} tensors that do not fit {model.config.name}, such as {names[0]}",
-            expected="weights of the same architecture, fields in overrides included",
-            do="repeat in overrides what the weights were made with",
-        )
-    if new_classes:
+    if any(".head.classify." in key for key in wrong):
         warn(_new_classes(source, ours, known))
     model.load_state_dict({key: value for key, value in theirs.items() if key not in wrong}, strict=False)
 
 
 @torch.no_grad()
-def _from_per_frame(path: NetworkPath, source: NetworkPath, name: str, warn: Warn) -> None:
+def _from_per_frame(path: NetworkPath, trained: TDNet, name: str, warn: Warn) -> None:
     """Give a path the sub-network of a per-frame model and, where shapes allow, its head and a useful merge.
 
-    A path that keeps a group of the channels takes its rows of what makes them. Its head reads other channels than the
-    per-frame model's then, so head and merge start anew, as in the released recipe.
+    A path that keeps a group of the channels takes its rows of what makes them, and of the head the columns that read
+    them: a head on values as wide as the sub-feature, as td4-psp18 has it, so starts as the released code's does.
     """
+    source, theirs = trained.path(0), trained.path(0).subnet.state_dict()
     group = path.subnet.first // path.subnet.kept if isinstance(path.subnet, PSPSubNetwork) else 0
-    theirs = source.subnet.state_dict()
     for key, mine in path.subnet.state_dict().items():
         if theirs[key].shape != mine.shape:
             theirs[key] = theirs[key].narrow(0, group * len(mine), len(mine))
     path.subnet.load_state_dict(theirs)
-    hidden = source.head.hidden.state_dict()
-    if mismatches(hidden, path.head.hidden.state_dict()) or not path.propagation.start_from_features(path.encoder):
+    of_ours, of_theirs = path.propagation.config, trained.config
+    if (of_ours.head, of_ours.head_channels) != (of_theirs.head, of_theirs.head_channels):
+        return
+    groups = source.subnet.channels // path.subnet.channels
+    kept = group_masks(of_theirs.subnet, source.subnet.channels, groups)[group] > 0
+    ours = path.head.hidden.state_dict()
+    hidden = {key: _part(value, ours[key], kept) for key, value in source.head.hidden.state_dict().items()}
+    if mismatches(hidden, ours) or not path.propagation.start_from_features(path.encoder):
         return
     path.head.hidden.load_state_dict(hidden)
     mine, known = path.head.classify, source.head.classify
@@ -103,6 +125,33 @@ def _from_per_frame(path: NetworkPath, source: NetworkPath, name: str, warn: War
         mine.load_state_dict(known.state_dict())
     else:
         warn(_new_classes(name, mine.out_channels, known.out_channels))
+
+
+def _part(theirs: Tensor, ours: Tensor, kept: Tensor) -> Tensor:
+    """What a tensor has of the channels `kept`, along the axes that are of all of them there and of these here."""
+    for axis, (whole, size) in enumerate(zip(theirs.shape, ours.shape, strict=True)):
+        if whole == len(kept) and size == kept.sum():
+            theirs = theirs.index_select(axis, kept.nonzero()[:, 0])
+    return theirs
+
+
+def _take_aux_heads(paths: Sequence[NetworkPath], folder: Path, trained: int, warn: Warn) -> None:
+    """Give paths the auxiliary heads of `trained` ones, which files of weights leave out, from the run's checkpoints.
+
+    Where there are none the heads stay new, and so do tensors of another shape.
+    """
+    heads = [path.aux_head for path in paths if path.aux_head is not None]
+    try:
+        checkpoint = latest_checkpoint(folder, warn) if heads else None
+    except WeightsError as error:
+        warn(f"auxiliary heads start anew: {error.got}")
+        return
+    known = checkpoint["average"] if checkpoint else {}
+    for index, head in enumerate(heads):
+        prefix, ours = f"paths.{index % trained}.aux_head.", head.state_dict()
+        theirs = {key.removeprefix(prefix): value for key, value in known.items() if key.startswith(prefix)}
+        wrong = mismatches(theirs, ours)
+        head.load_state_dict({key: theirs[key] for key in theirs if key not in wrong}, strict=False)
 
 
 def _new_classes(source: str, ours: int, theirs: int) -> str:

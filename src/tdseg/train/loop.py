@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,24 +15,21 @@ import torch
 from lightning.fabric import Fabric
 
 from tdseg.data.clip import ClipDataset
-from tdseg.errors import ConfigError, OutputError
-from tdseg.masks.classes import class_difference
-from tdseg.measure.evaluate import evaluate, open_evaluation
+from tdseg.errors import OutputError
+from tdseg.measure.evaluate import evaluate
 from tdseg.models.tdnet import TDNet
 from tdseg.system import __version__
-from tdseg.train.checkpoints import check_same_run, latest_checkpoint, save_checkpoint
+from tdseg.train.checkpoints import CHECKPOINTS, save_checkpoint
 from tdseg.train.distill import Distiller
 from tdseg.train.init import initialise
-from tdseg.train.mixture import Mixture
 from tdseg.train.recipe import Recipe
+from tdseg.train.stage import TrainingStage, open_stages
 from tdseg.train.supply import Problems, Supply, supplies
 from tdseg.train.teacher import load_teacher
-from tdseg.train.trainer import Trainer, make_fabric, make_network
-from tdseg.train.watch import Example, Run, Step, Warn, Watcher
+from tdseg.train.trainer import Trainer
+from tdseg.train.watch import Example, Run, Step, Watcher
 from tdseg.zoo.checkpoint import WEIGHTS, save
 
-PER_FRAME = "per-frame"
-"""Folder of the first stage in that of the run."""
 _EXAMPLES = 4
 
 
@@ -41,8 +37,9 @@ def fit(recipe: Recipe, output: Path, *, resume: bool = False, watchers: Sequenc
     """Train, leaving `model.safetensors` and `checkpoints/` in `output`.
 
     With `recipe.per_frame` the per-frame model is trained first, in `output/per-frame`; watchers are told of it as of a
-    run of its own. Under torchrun all processes train together: a batch is shared out among them, and only the first
-    writes and has watchers; `output` must be in sight of all.
+    run of its own. What both stages need is opened, and seen to fit, before the first step. Under torchrun all
+    processes train together: a batch is shared out among them, and only the first writes and has watchers; `output`
+    must be in sight of all.
 
     Args:
         recipe: what to train, on what, and how.
@@ -55,90 +52,68 @@ def fit(recipe: Recipe, output: Path, *, resume: bool = False, watchers: Sequenc
         The averaged model, as written.
 
     Raises:
-        ConfigError: `output` holds another run, or one and `resume` is not given; the loss is not finite; the batch
-            cannot be shared out.
+        ConfigError: `output` holds another run, or one and `resume` is not given; clips are too short for what the
+            model propagates; what is to fit together does not; the loss is not finite; the batch cannot be shared out.
         DataError: data is missing, or too much of it cannot be read.
-        WeightsError: no checkpoint can be read.
+        WeightsError: no checkpoint, or weights that are named, can be read.
         OutputError: the model cannot be written.
         KeyboardInterrupt: asked to end by SIGINT or SIGTERM, after the step at hand and with a checkpoint of it.
     """
-    stages = [(recipe, output, recipe.init)]
-    if recipe.per_frame is not None:
-        first, folder = recipe.first_stage(), output / PER_FRAME
-        stages = [(first, folder, first.init), (recipe, output, str(folder / WEIGHTS))]
-    for _, folder, _ in stages:
-        if not resume and ((folder / "checkpoints").exists() or (folder / WEIGHTS).exists()):
-            raise ConfigError(f"{folder} holds a run", expected="an empty folder", do="add --resume or choose another")
-    for stage, folder, init in stages:
-        if folder != output and (folder / WEIGHTS).is_file():
-            continue  # a finished first stage
-        fabric = make_fabric(stage.precision)
-        told = watchers if fabric.is_global_zero else ()
-        try:
-            with _end_requested() as asked:
-                model = _train(stage, folder, init, fabric, told, asked, resume=resume)
-            fabric.barrier()
-        finally:
-            for watcher in told:
-                watcher.close()
+    with _end_requested() as asked:
+        stages = open_stages(recipe, output, watchers, resume=resume)
+        while stages:
+            stage = stages.pop(0)  # what it holds goes when it is done
+            try:
+                model = _train(stage, asked)
+                stage.fabric.barrier()
+            finally:
+                for watcher in stage.watchers:
+                    watcher.close()
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return model
 
 
-def _train(
-    recipe: Recipe,
-    output: Path,
-    init: str,
-    fabric: Fabric,
-    told: Sequence[Watcher],
-    asked: Callable[[], bool],
-    *,
-    resume: bool,
-) -> TDNet:
-    """One stage, which starts from `init`; see `fit`."""
-
-    def warn(message: str) -> None:
-        for watcher in told:
-            watcher.warn(message)
-        if not fabric.is_global_zero:
-            print(f"process {fabric.global_rank}: {message}", file=sys.stderr)
-
-    places = _share(recipe, fabric)
-    checkpoint = _newest(output / "checkpoints", recipe, fabric, warn) if resume else None
-    mixture = Mixture(recipe.sources, recipe.seed, recipe.cache, fabric.device)
-    network = make_network(recipe, mixture)
-    validation = _validation(recipe, network) if fabric.is_global_zero else None
-    if checkpoint is None:
-        initialise(network, init, warn)
-    shares = mixture.class_shares() if recipe.losses.balance else torch.ones(len(mixture.classes))
-    trainer = Trainer(recipe, fabric, network, shares, _distiller(recipe, output, network, fabric))
+def _train(stage: TrainingStage, asked: Callable[[], bool]) -> TDNet:
+    """One stage; see `fit`."""
+    recipe, output, fabric, told = stage.recipe, stage.output, stage.fabric, stage.watchers
+    if stage.checkpoint is None:
+        initialise(stage.network, stage.init, stage.warn)
+    trainer = Trainer(recipe, fabric, stage.network, stage.shares, _distiller(stage))
     start = 0
-    if checkpoint is not None:
-        trainer.restore(checkpoint)
-        start = checkpoint["step"]
-        del checkpoint
+    if stage.checkpoint is not None:
+        trainer.restore(stage.checkpoint)
+        start, stage.checkpoint = stage.checkpoint["step"], None
     for watcher in told:
         watcher.start(Run(recipe, output, start, trainer.average.model))
 
-    batches = supplies(recipe, mixture, network.config.size, places, start, fabric.device, warn)
-    problems = Problems(warn if fabric.is_global_zero else lambda _: None)
+    batches = supplies(recipe, stage.mixture, stage.network.config.size, stage.places, start, fabric.device, stage.warn)
+    problems = Problems(stage.warn if fabric.is_global_zero else lambda _: None)
     for step, stop in _steps(trainer, batches, start, problems, asked):
         for watcher in told:
             watcher.step(step)
         done, last = step.number, step.number == recipe.steps
         if fabric.is_global_zero and (done % recipe.checkpoint_every == 0 or last or stop):
             try:
-                save_checkpoint(output / "checkpoints", done, trainer.state())
+                save_checkpoint(output / CHECKPOINTS, done, trainer.state())
             except OutputError as error:  # a full disk: the work goes on, and the next may succeed
-                warn(f"{error.got}; {error.do}")
+                stage.warn(f"{error.got}; {error.do}")
         if stop:
             raise KeyboardInterrupt(f"stopped after step {done} of {recipe.steps}; --resume goes on from there")
-        if validation is not None and recipe.evaluate_every and done % recipe.evaluate_every == 0 and not last:
-            _evaluate(trainer.average.model, validation, done, told)
+        if stage.validation is not None and recipe.evaluate_every and done % recipe.evaluate_every == 0 and not last:
+            _evaluate(trainer.average.model, stage.validation, done, told)
     if fabric.is_global_zero:
-        _finish(trainer, output, validation, told)
+        _finish(trainer, output, stage.validation, told)
     return trainer.average.model
+
+
+def _distiller(stage: TrainingStage) -> Distiller | None:
+    """With the teacher that was loaded, or that the stage before has made."""
+    config, student = stage.recipe.distill, stage.network.config
+    if config is None:
+        return None
+    teacher = stage.teacher or load_teacher(config, student, per_frame=Path(stage.init), device=stage.fabric.device)
+    return Distiller(config, teacher, student)
 
 
 def _steps(
@@ -168,51 +143,6 @@ def _finish(trainer: Trainer, output: Path, validation: ClipDataset | None, told
     save(model, output / WEIGHTS, dtype=torch.float16, about=about)
     for watcher in told:
         watcher.finish(model, output / WEIGHTS)
-
-
-def _share(recipe: Recipe, fabric: Fabric) -> range:
-    """The places in each batch that this process trains on."""
-    world = fabric.world_size
-    if recipe.batch % (world * recipe.accumulate):
-        raise ConfigError(
-            f"batch={recipe.batch} for {world} processes and accumulate={recipe.accumulate}",
-            expected=f"a multiple of {world * recipe.accumulate}",
-            do="change batch or accumulate",
-        )
-    size = recipe.batch // world
-    return range(fabric.global_rank * size, (fabric.global_rank + 1) * size)
-
-
-def _newest(folder: Path, recipe: Recipe, fabric: Fabric, warn: Warn) -> dict[str, Any] | None:
-    """The checkpoint to go on from, as the first process finds it; the same in all processes."""
-    found = latest_checkpoint(folder, warn) if fabric.is_global_zero else None
-    checkpoint: dict[str, Any] | None = fabric.broadcast(found)
-    if checkpoint is not None:
-        check_same_run(checkpoint, recipe, folder.parent)
-    return checkpoint
-
-
-def _distiller(recipe: Recipe, output: Path, network: TDNet, fabric: Fabric) -> Distiller | None:
-    if recipe.distill is None:
-        return None
-    per_frame = output / PER_FRAME / WEIGHTS
-    teacher = load_teacher(recipe.distill, network.config, per_frame=per_frame, device=fabric.device)
-    return Distiller(recipe.distill, teacher, network.config)
-
-
-def _validation(recipe: Recipe, network: TDNet) -> ClipDataset | None:
-    """The data to evaluate on; refused now rather than after hours where it does not fit."""
-    if recipe.validation is None:
-        return None
-    data = open_evaluation(recipe.validation, network.config)
-    ours = network.config.classes
-    if difference := class_difference(ours, data.classes):
-        raise ConfigError(
-            f"validation on {recipe.validation.data}: {difference}",
-            expected=f"the classes of the sources, {', '.join(ours)}",
-            do="choose another validation, or none",
-        )
-    return data
 
 
 def _evaluate(model: TDNet, data: ClipDataset, done: int, told: Sequence[Watcher]) -> dict[str, Any]:

@@ -105,9 +105,13 @@ class Recipe(FrozenConfig):
     steps: int = Field(ge=1, description="Optimizer steps.")
     batch: int = Field(ge=1, description="Clips per step, over all processes.")
     accumulate: int = Field(1, ge=1, description="Parts that a batch is cut into, one after the other, to save memory.")
-    length: int = Field(1, ge=1, description="Frames per training clip.")
+    length: int = Field(
+        1, ge=1, description="Frames per training clip; with attention as many as the model has paths, or more."
+    )
     score: Literal["last", "all"] = Field(
-        "last", description="Frames of a clip that the loss counts; 'last' is the paper's."
+        "last",
+        description="Frames of a clip that the loss counts; 'last' is the paper's. Of 'all', the first m-1 are before "
+        "the memory is whole.",
     )
     augmentation: Augmentation
     optimizer: Optimizer

@@ -163,7 +163,20 @@ def load_teacher(
     """
     name = str(per_frame) if config.teacher == "per-frame" and per_frame else config.teacher
     hub = name.startswith(HUB) or Path(name).is_dir()
-    model = load_hugging_face(name, device) if hub else load(name).to(device)
+    return make_teacher(config, student, load_hugging_face(name, device) if hub else load(name).to(device), name)
+
+
+def make_teacher(config: Distillation, student: ModelConfig, model: TDNet | HuggingFaceTeacher, name: str) -> Teacher:
+    """A model as the teacher of a student, frozen.
+
+    Args:
+        config, student: as of `load_teacher`.
+        model: who teaches.
+        name: for errors.
+
+    Raises:
+        ConfigError: other classes than the student's, or paths that its channels cannot be cut for.
+    """
     theirs = (model.config.classes or model.config.num_classes) if isinstance(model, TDNet) else model.classes
     if apart := class_difference(student.classes or student.num_classes, theirs):
         raise ConfigError(
