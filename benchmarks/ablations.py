@@ -29,12 +29,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from rich.console import Console
 
 from ablations_table import evaluated, table
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError, TdsegError
 from tdseg.system import cpu_threads
 from tdseg.train.loop import fit
+from tdseg.train.printer import Printer
 from tdseg.train.recipe import Recipe
 from tdseg.train.values import merge
 from tdseg.zoo.catalog import model_config
@@ -151,8 +153,10 @@ def _run(recipe: Recipe, output: Path, jobs: int) -> None:
     began, name = time.monotonic(), output.name
     torch.backends.cudnn.benchmark = False  # whose trials take longer than they save in runs of minutes
     try:
-        with cpu_threads(max(1, (os.cpu_count() or 1) // jobs)):
-            fit(recipe, output, resume=True)
+        output.mkdir(parents=True, exist_ok=True)
+        with cpu_threads(max(1, (os.cpu_count() or 1) // jobs)), (output / "log.txt").open("a") as log:
+            console = Console(file=log, width=120)
+            fit(recipe, output, resume=True, watchers=(Printer(console, console),))
     except KeyboardInterrupt as interrupt:
         print(f"{name}: {interrupt}", flush=True)
     except TdsegError as error:
