@@ -37,13 +37,21 @@ class Optimizer(FrozenConfig):
     backbone_lr: float | None = Field(None, gt=0, description="Peak learning rate of pretrained layers; None: lr.")
     weight_decay: float = Field(0.01, ge=0, description="Decay of weights; norms and biases have none.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Of SGD.")
-    warmup: int = Field(100, ge=0, description="Steps of warm-up.")
+    warmup: int = Field(
+        100, ge=0, description="Steps of warm-up; the next one has the peak rate, and the decay begins."
+    )
     warmup_lr: float | None = Field(
         None, gt=0, description="Rate that an exponential warm-up starts from; None: linear from zero."
     )
     power: float = Field(0.9, gt=0, description="Exponent of the polynomial decay.")
     clip: float | None = Field(5.0, gt=0, description="Largest gradient norm; None: any.")
-    ema: float = Field(0.998, ge=0, lt=1, description="Decay of the averaged weights that are evaluated and saved.")
+    ema: float = Field(
+        0.998,
+        ge=0,
+        lt=1,
+        description="Decay of the averaged weights that are evaluated and saved; less in the first steps, so that the "
+        "start has no share.",
+    )
 
 
 class Losses(FrozenConfig):

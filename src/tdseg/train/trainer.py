@@ -21,7 +21,7 @@ from tdseg.system import __version__
 from tdseg.train.distill import Distiller
 from tdseg.train.losses import class_weights, clip_losses
 from tdseg.train.mixture import Mixture, seed_of
-from tdseg.train.optim import Average, lr_factor, make_optimizer
+from tdseg.train.optim import Average, lr_factor, make_optimizer, settle_statistics
 from tdseg.train.recipe import Recipe
 from tdseg.train.supply import Supply
 from tdseg.zoo import catalog
@@ -87,6 +87,7 @@ class Trainer:
         self.recipe = recipe
         self.distiller = distiller
         self.fabric = fabric
+        settle_statistics(network)
         self.average = Average(network.to(memory_format=torch.channels_last), recipe.optimizer.ema)  # type: ignore[call-overload]
         self.average.model.to(fabric.device)
         training = _ClipNetwork(network)
