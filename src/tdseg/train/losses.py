@@ -89,16 +89,18 @@ def hardest(losses: Tensor, labelled: Tensor, probability: float, least: float) 
     """Online hard example mining: which pixels count, (N, H, W) bool.
 
     Those whose loss exceeds -log(probability); if they are fewer, the `least` of all pixels with the largest losses.
-    "All" are the pixels, labelled or not, of the frames in this process that have labels; ignored ones never count.
-    As released with TDNet, where probability is 0.7 and least 1/16.
+    "All" are the pixels, labelled or not, of the frames in this process, but of each frame no more than twice those
+    with labels: else the few labels of sparse ones would all be kept, easy or not. Ignored pixels never count. Where
+    half of each frame or more is labelled, as released with TDNet: probability is 0.7 there, and least 1/16.
 
     Args:
         losses: (N, H, W), unweighted.
         labelled: (N, H, W) bool.
     """
     hard = labelled & (losses > -math.log(probability))
-    pixels = int(labelled.flatten(1).any(1).sum()) * labelled[0].numel()
-    count = min(int(least * pixels), int(labelled.sum()))
+    known = labelled.flatten(1).sum(1)  # (N,)
+    pixels = int((2 * known).clamp(max=labelled[0].numel()).sum())
+    count = min(int(least * pixels), int(known.sum()))
     if int(hard.sum()) >= count:
         return hard
     kept = torch.zeros_like(hard).flatten()

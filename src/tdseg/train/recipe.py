@@ -67,7 +67,13 @@ class Losses(FrozenConfig):
     ohem: float | None = Field(
         None, gt=0, lt=1, description="Count only pixels whose true class has less than this probability; None: all."
     )
-    ohem_least: float = Field(1 / 16, gt=0, le=1, description="Share of the pixels that OHEM counts at least.")
+    ohem_least: float = Field(
+        1 / 16,
+        gt=0,
+        le=1,
+        description="Share of the pixels that OHEM counts at least: of all of a frame, but of no more than twice those "
+        "with labels.",
+    )
 
 
 class Distillation(FrozenConfig):
