@@ -118,7 +118,12 @@ class Recipe(FrozenConfig):
     evaluate_every: int | None = Field(None, ge=1, description="Steps between evaluations; None: at the end alone.")
     steps: int = Field(ge=1, description="Optimizer steps.")
     batch: int = Field(ge=1, description="Clips per step, over all processes.")
-    accumulate: int = Field(1, ge=1, description="Parts that a batch is cut into, one after the other, to save memory.")
+    accumulate: int = Field(
+        1,
+        ge=1,
+        description="Parts that a batch is cut into, one after the other, to save memory. Labels count as in the whole "
+        "batch; batch norm, OHEM and Lovász-softmax see a part at a time.",
+    )
     length: int = Field(1, ge=1, description="Frames per training clip.")
     score: Literal["last", "all"] = Field(
         "last", description="Frames of a clip that the loss counts; 'last' is the paper's."

@@ -19,7 +19,7 @@ from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import ClipOutput, TDNet
 from tdseg.system import __version__
 from tdseg.train.distill import Distiller
-from tdseg.train.losses import class_weights, clip_losses
+from tdseg.train.losses import class_weights, clip_losses, part_weights
 from tdseg.train.mixture import Mixture, seed_of
 from tdseg.train.optim import Average, lr_factor, make_optimizer, settle_statistics
 from tdseg.train.recipe import Recipe
@@ -121,9 +121,11 @@ class Trainer:
         m = self.network.config.paths
         first = (step - recipe.length + 1) % m  # so that the newest frame meets every path in turn
         totals: dict[str, Tensor] = {}
+        scored = 1 if recipe.score == "last" else recipe.length
+        weights = part_weights(supply.parts, scored, self.class_weights, recipe.losses, self._mean)
         for i, part in enumerate(supply.parts):
             with fabric.no_backward_sync(self.module, enabled=i + 1 < len(supply.parts)):
-                terms = self._terms(self.module(part.frames, first, recipe.score), part)
+                terms = self._terms(self.module(part.frames, first, recipe.score), part, weights[i])
                 fabric.backward(torch.stack(list(terms.values())).sum() / len(supply.parts))
             for name, term in terms.items():
                 totals[name] = totals.get(name, 0.0) + term.detach() / len(supply.parts)
@@ -179,12 +181,13 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.fabric.strategy.precision.load_state_dict(state["scaler"])
 
-    def _terms(self, output: ClipOutput, batch: Batch) -> dict[str, Tensor]:
+    def _terms(self, output: ClipOutput, part: Batch, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Weighted loss terms of a part of a batch, the same names in every process."""
-        terms = clip_losses(output, batch, self.class_weights, self.recipe.losses, self._mean)
+        terms = clip_losses(output, part, self.class_weights, self.recipe.losses, self._mean)
+        terms = {name: weights[name] * term for name, term in terms.items()}
         if self.distiller is not None:
             with self.fabric.autocast():
-                terms |= self.distiller.losses(output, batch.frames)
+                terms |= self.distiller.losses(output, part.frames)
         return terms
 
     def _mean(self, values: Tensor) -> Tensor:
