@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -20,7 +21,7 @@ from tdseg.errors import ConfigError, OutputError
 from tdseg.masks.classes import class_difference
 from tdseg.measure.evaluate import evaluate, open_evaluation
 from tdseg.models.tdnet import TDNet
-from tdseg.system import __version__
+from tdseg.system import __version__, free_memory
 from tdseg.train.checkpoints import check_same_run, latest_checkpoint, save_checkpoint
 from tdseg.train.distill import Distiller
 from tdseg.train.init import initialise
@@ -106,7 +107,7 @@ def _train(
 
     places = _share(recipe, fabric)
     checkpoint = _newest(output / "checkpoints", recipe, fabric, warn) if resume else None
-    mixture = Mixture(recipe.sources, recipe.seed, recipe.cache, fabric.device)
+    mixture = Mixture(recipe.sources, recipe.seed, recipe.cache, fabric.device, _room(recipe, fabric))
     network = make_network(recipe, mixture)
     validation = _validation(recipe, network) if fabric.is_global_zero else None
     if checkpoint is None:
@@ -181,6 +182,15 @@ def _share(recipe: Recipe, fabric: Fabric) -> range:
         )
     size = recipe.batch // world
     return range(fabric.global_rank * size, (fabric.global_rank + 1) * size)
+
+
+def _room(recipe: Recipe, fabric: Fabric) -> int | None:
+    """Bytes for decoded clips in each process that loads them: half of the free memory for all of them."""
+    if recipe.cache == "device" and fabric.device.type == "cuda":
+        return torch.cuda.mem_get_info(fabric.device)[0] // 2
+    free = free_memory()
+    loading = int(os.environ.get("LOCAL_WORLD_SIZE", 1)) * max(1, recipe.workers)
+    return None if free is None else free // (2 * loading)
 
 
 def _newest(folder: Path, recipe: Recipe, fabric: Fabric, warn: Warn) -> dict[str, Any] | None:

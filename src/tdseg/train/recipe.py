@@ -140,7 +140,9 @@ class Recipe(FrozenConfig):
     compile: bool = Field(False, description="Compile the sub-networks with torch.compile.")
     workers: int = Field(0, ge=0, description="Processes that load clips ahead; 0: none.")
     cache: Literal["none", "memory", "device"] = Field(
-        "memory", description="Where decoded clips stay: nowhere, in each process that loads them, or on the device."
+        "memory",
+        description="Where decoded clips stay: nowhere, in each process that loads them, or on the device. They fill "
+        "half of the free memory at most, all processes together; the others are read again.",
     )
     seed: int = Field(0, ge=0, description="Seed of initialisation, data order and augmentation.")
     checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints.")
