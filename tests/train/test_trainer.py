@@ -8,6 +8,7 @@ import torch
 pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
 
 from support.fabricate import parse, paths_of
+from tdseg.errors import ConfigError
 from tdseg.train.mixture import Mixture
 from tdseg.train.supply import supplies
 from tdseg.train.trainer import Trainer, make_fabric, make_network
@@ -90,3 +91,18 @@ def test_low_precision_trains(values: dict[str, Any]) -> None:
     assert low != high
     assert low == pytest.approx(high, rel=0.05)
     assert all(parameter.dtype == torch.float32 for parameter in trainer.network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("model", "pools"),
+    [("lite0s", False), ("bise18", False), ("td2-lite0", False), ("psp18", True), ("fa18", True)],
+)
+def test_one_clip_trains_or_is_too_few(values: dict[str, Any], model: str, pools: bool) -> None:
+    """A batch norm of features that are pooled to one position (in fa18 by small crops) has nothing to compare."""
+    values |= {"model": model, "batch": 1, "overrides": {}, "steps": 1, "augmentation": {"crop": [64, 64]}}
+    trainer, mixture = make_trainer(values)
+    if pools:
+        with pytest.raises(ConfigError, match=rf"^batch=1 with accumulate=1: 1 clip .* {model},[^$]*freeze_norm: true"):
+            take_step(trainer, mixture, 0)
+        trainer, mixture = make_trainer(values | {"freeze_norm": True})
+    assert take_step(trainer, mixture, 0)["full"] > 0

@@ -110,6 +110,9 @@ class Trainer:
 
         Returns:
             Names of the N terms; (N + 3,) means over the processes: the terms, the gradient's norm, stop, bad draws.
+
+        Raises:
+            ConfigError: the batch is too small for the network.
         """
         recipe, fabric = self.recipe, self.fabric
         self.network.train()
@@ -125,7 +128,7 @@ class Trainer:
         weights = part_weights(supply.parts, scored, self.class_weights, recipe.losses, self._mean)
         for i, part in enumerate(supply.parts):
             with fabric.no_backward_sync(self.module, enabled=i + 1 < len(supply.parts)):
-                terms = self._terms(self.module(part.frames, first, recipe.score), part, weights[i])
+                terms = self._terms(self._forward(part.frames, first), part, weights[i])
                 fabric.backward(torch.stack(list(terms.values())).sum() / len(supply.parts))
             for name, term in terms.items():
                 totals[name] = totals.get(name, 0.0) + term.detach() / len(supply.parts)
@@ -180,6 +183,25 @@ class Trainer:
         self.average.updates = state["updates"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.fabric.strategy.precision.load_state_dict(state["scaler"])
+
+    def _forward(self, frames: Tensor, first: int) -> ClipOutput:
+        """Run the clips of a part.
+
+        Raises:
+            ConfigError: they are too few for a batch norm of features that are pooled to one position.
+        """
+        try:
+            output: ClipOutput = self.module(frames, first, self.recipe.score)
+        except (ValueError, RuntimeError) as error:  # the latter where it is compiled
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ConfigError(
+                f"batch={self.recipe.batch} with accumulate={self.recipe.accumulate}: {len(frames)} clip at a time "
+                f"goes through {self.recipe.model}, and a batch norm in it sees one value",
+                expected="2 clips or more: features that are pooled to one position are normalised over clips",
+                do="raise batch, lower accumulate, or keep the statistics that training starts with: freeze_norm: true",
+            ) from None
+        return output
 
     def _terms(self, output: ClipOutput, part: Batch, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Weighted loss terms of a part of a batch, the same names in every process."""
