@@ -9,6 +9,8 @@ pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[trai
 
 from support.fabricate import parse, paths_of
 from tdseg.errors import ConfigError
+from tdseg.models.tdnet import TDNet
+from tdseg.train.losses import cross_entropy
 from tdseg.train.mixture import Mixture
 from tdseg.train.supply import supplies
 from tdseg.train.trainer import Trainer, make_fabric, make_network
@@ -82,6 +84,26 @@ def test_parts_of_a_batch_sum_to_the_batch(values: dict[str, Any]) -> None:
         assert loss == pytest.approx(losses[0], rel=1e-5)
         for one, other in zip(gradients[0], cut, strict=True):
             torch.testing.assert_close(other, one, atol=1e-5, rtol=1e-3)
+
+
+def test_a_short_run_ends_with_what_it_learned(values: dict[str, Any]) -> None:
+    """After a few steps the averaged model, with its statistics, is about as good as the trained one in its batches."""
+    values |= {"model": "lite0s", "steps": 24, "optimizer": {"lr": 3e-3, "warmup": 2}}
+    trainer, mixture = make_trainer(values)
+    clips = [mixture.datasets[0].clip(index) for index in range(6)]
+    frames, labels = (torch.stack([clip[i] for clip in clips]) for i in (0, 1))
+
+    @torch.no_grad()
+    def loss(model: TDNet) -> float:
+        logits = model.forward_clip(model.normalize(frames)).logits
+        return float(cross_entropy(logits, labels.long(), torch.ones(11)))
+
+    start = loss(trainer.average.model)
+    for step in range(24):
+        take_step(trainer, mixture, step)
+    trained, averaged = loss(trainer.network.train()), loss(trainer.average.model)
+    assert trained < start - 0.4
+    assert averaged < trained + 0.3 * (start - trained)
 
 
 def test_low_precision_trains(values: dict[str, Any]) -> None:

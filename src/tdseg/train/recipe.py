@@ -117,7 +117,11 @@ class Recipe(FrozenConfig):
     validation: Source | None = Field(None, description="Data to evaluate on during training and at its end.")
     evaluate_every: int | None = Field(None, ge=1, description="Steps between evaluations; None: at the end alone.")
     steps: int = Field(ge=1, description="Optimizer steps.")
-    batch: int = Field(ge=1, description="Clips per step, over all processes.")
+    batch: int = Field(
+        ge=1,
+        description="Clips per step, over all processes. Networks that pool to one position, as PSPNet does, need two "
+        "at a time, or freeze_norm.",
+    )
     accumulate: int = Field(
         1,
         ge=1,
