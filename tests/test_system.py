@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from tdseg.errors import ConfigError
-from tdseg.system import cpu_threads, resolve_device
+from tdseg.system import cpu_threads, free_memory, resolve_device
 
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,3 +65,39 @@ def test_memory_of_freed_arrays_is_kept() -> None:
         pytest.skip("the C library is not glibc")
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 10  # 780 pages are written for each
+
+
+GIB = 1 << 30
+
+
+def write_tree(root: Path, files: dict[str, object]) -> Path:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(f"{text}\n")
+    return root
+
+
+def test_free_memory_is_that_of_the_tightest_limit(tmp_path: Path) -> None:
+    """Of the machine, of control groups of either version, of one of those around; unknown where nothing is told."""
+    assert free_memory(tmp_path) is None
+    machine = "MemTotal: 16777216 kB\nMemFree: 1048576 kB\nMemAvailable: 8388608 kB"
+    assert free_memory(write_tree(tmp_path, {"proc/meminfo": machine})) == 8 * GIB
+    group = "sys/fs/cgroup/user/run"
+    limits: dict[str, object] = {
+        f"{group}/memory.max": "max",
+        "proc/self/cgroup": "0::/user/run",
+        f"{group}/memory.current": GIB,
+    }
+    assert free_memory(write_tree(tmp_path, limits)) == 8 * GIB
+    above: dict[str, object] = {"sys/fs/cgroup/user/memory.max": 4 * GIB, "sys/fs/cgroup/user/memory.current": 3 * GIB}
+    idle = {"sys/fs/cgroup/user/memory.stat": f"anon 5\ninactive_file {GIB}"}
+    assert free_memory(write_tree(tmp_path, above | idle)) == 2 * GIB
+    old = "sys/fs/cgroup/memory"  # in a container, where the group's own name leads nowhere
+    first: dict[str, object] = {f"{old}/memory.limit_in_bytes": 2 * GIB, f"{old}/memory.usage_in_bytes": GIB}
+    named = {"proc/self/cgroup": "4:memory:/docker/0123\n1:name=systemd:/docker\n0::/"}
+    assert free_memory(write_tree(tmp_path, first | named)) == GIB
+
+
+def test_free_memory_of_this_machine() -> None:
+    free = free_memory()
+    assert free is None or 0 < free < 1 << 50

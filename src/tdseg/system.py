@@ -25,6 +25,11 @@ LARGEST = 32 << 20
 """Bytes of the largest array whose memory is kept: the most that glibc takes for M_MMAP_THRESHOLD."""
 KEPT = 512 << 20
 """Bytes that may lie free at the end of each of glibc's pools of memory."""
+_GROUPS = {
+    "": ("", "memory.max", "memory.current", "inactive_file"),
+    "memory": ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+"""Of control groups without and with controllers' names, versions 2 and 1: folder; limit, usage; files read in it."""
 _open: list[object] = []
 """Contexts of `cpu_threads`, in the order in which they were opened …"""
 _before: list[int] = []
@@ -107,6 +112,54 @@ def keep_freed_memory() -> bool:
     return mallopt is not None and bool(mallopt(_M_MMAP_THRESHOLD, LARGEST) and mallopt(_M_TRIM_THRESHOLD, KEPT))
 
 
+def free_memory(root: Path = Path("/")) -> int | None:
+    """Bytes of main memory that this process may still take: of the machine's, and of its control groups' limits.
+
+    Args:
+        root: of the file system, in which Linux tells them.
+
+    Returns:
+        None where the system does not tell them, as outside of Linux.
+    """
+    rooms = [*_machine_room(root / "proc/meminfo"), *_group_rooms(root / "proc/self/cgroup", root / "sys/fs/cgroup")]
+    return max(0, min(rooms)) if rooms else None
+
+
+def _machine_room(meminfo: Path) -> Iterator[int]:
+    if "MemAvailable" in (facts := _facts(meminfo)):
+        yield 1024 * int(facts["MemAvailable"].split()[0])  # kB
+
+
+def _group_rooms(own: Path, mount: Path) -> Iterator[int]:
+    """What the control groups of this process, of version 1 or 2, leave: each limits what is inside of it."""
+    for _, controllers, name in (line.split(":", 2) for line in _text(own).splitlines()):
+        if controllers not in ("", "memory"):
+            continue
+        top, limit, usage, idle = _GROUPS[controllers]
+        folder = mount / top / name.lstrip("/")
+        for group in (folder, *folder.parents):
+            values = [_text(group / file).strip() for file in (limit, usage)]
+            if all(value.isdigit() for value in values):  # "max" is none
+                dropped = int(_facts(group / "memory.stat", " ").get(idle, 0))  # files that are read, not needed
+                yield int(values[0]) - int(values[1]) + dropped
+            if group == mount / top:
+                break
+
+
+def _facts(path: Path, separator: str = ":") -> dict[str, str]:
+    """What a file says in lines of name and value."""
+    lines = (line.partition(separator) for line in _text(path).splitlines())
+    return {name: value for name, _, value in lines}
+
+
+def _text(path: Path) -> str:
+    """A file's text; empty where there is none."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
 def installed(package: str) -> bool:
     """Whether a package can be imported; it is not."""
     return importlib.util.find_spec(package) is not None
@@ -148,9 +201,6 @@ def machine() -> dict[str, str | int | None]:
 
 def _processor() -> str:
     """Its name; Python alone knows on Linux only the instruction set."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
+    lines = _text(Path("/proc/cpuinfo")).splitlines()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor() or platform.machine())

@@ -51,6 +51,20 @@ def test_ohem_keeps_the_hardest_and_never_what_is_ignored() -> None:
     assert not hardest(losses, labelled & False, 0.7, 1.0).any()
 
 
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.3, 0.04])
+def test_ohem_keeps_a_share_of_sparse_labels_too(share: float) -> None:
+    """Of easy pixels, the hardest 1/16 of the frame; or 1/8 of the labelled ones, if these are less than half of it."""
+    losses = torch.rand(2, 40, 50, generator=torch.Generator().manual_seed(0)) * 0.3
+    labelled = torch.zeros(2, 2000, dtype=torch.bool)
+    labelled[0, : int(share * 2000)] = True  # and nothing of the other frame
+    labelled = labelled.view_as(losses)
+    kept = hardest(losses, labelled, 0.7, 1 / 16)
+    assert kept.sum() == int(min(2 * share, 1) * 2000 / 16)
+    assert labelled[kept].all()
+    assert losses[kept].min() >= losses[labelled & ~kept].max()
+    assert hardest(losses, labelled, 0.7, 1.0).equal(labelled)
+
+
 def test_weighted_cross_entropy_is_that_of_torch() -> None:
     s, _, labels = golden()
     weights = torch.rand(19) + 0.1

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from tdseg.train.optim import Average, lr_factor, make_optimizer
+from tdseg.train.optim import Average, lr_factor, make_optimizer, settle_statistics
 from tdseg.train.recipe import Optimizer
 from tdseg.zoo.catalog import create_model
 
@@ -24,15 +24,25 @@ def test_poly_is_exact_at_the_last_step() -> None:
 
 
 def test_exponential_warm_up_as_released() -> None:
+    """To the peak itself, from which the rate decays over the steps that are left."""
     released = config(warmup=1000, warmup_lr=1e-5)
     assert 0.01 * lr_factor(released, 0, 40_000) == pytest.approx(1e-5)
-    assert 0.01 * lr_factor(released, 500, 40_000) == pytest.approx((1e-5 * 1e-2) ** 0.5 * (1 - 500 / 40_000) ** 0.9)
-    assert lr_factor(released, 1000, 40_000) == pytest.approx((1 - 1000 / 40_000) ** 0.9)
+    assert 0.01 * lr_factor(released, 500, 40_000) == pytest.approx((1e-5 * 1e-2) ** 0.5)
+    assert lr_factor(released, 1000, 40_000) == 1
+    assert lr_factor(released, 20_500, 40_000) == pytest.approx(0.5**0.9)
+    assert lr_factor(released, 39_999, 40_000) == pytest.approx((1 / 39_000) ** 0.9)
 
 
 def test_linear_warm_up() -> None:
     flat = config(warmup=4, power=1e-9)
     assert [lr_factor(flat, step, 100) for step in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1], rel=1e-6)
+
+
+@pytest.mark.parametrize("warmup_lr", [None, 1e-4])
+def test_the_peak_is_reached_unless_the_warm_up_is_longer_than_the_run(warmup_lr: float | None) -> None:
+    fields = config(warmup=60, warmup_lr=warmup_lr)
+    assert max(lr_factor(fields, step, 90) for step in range(90)) == 1
+    assert max(lr_factor(fields, step, 60) for step in range(60)) == lr_factor(fields, 59, 60) < 1
 
 
 @pytest.mark.parametrize("kind", ["adamw", "sgd"])
@@ -64,21 +74,50 @@ def test_groups(kind: str) -> None:
     assert isinstance(optimizer, torch.optim.SGD if kind == "sgd" else torch.optim.AdamW)
 
 
+STEM = "paths.0.subnet.backbone.stem.norm"
+
+
 def test_average_moves_towards_the_model() -> None:
     model = create_model("lite0", head_channels=16)
     average = Average(model, decay=0.75)
-    stem = "paths.0.subnet.backbone.stem.norm"
-    bias, mean = model.get_parameter("paths.0.head.classify.bias"), model.get_buffer(f"{stem}.running_mean")
-    ours = average.model.get_parameter("paths.0.head.classify.bias")
-    start = ours.clone()
-    with torch.no_grad():
-        bias.add_(1)
-        mean.add_(2)
-        model.get_buffer(f"{stem}.num_batches_tracked").fill_(3)
-    average.update(model)  # keeps (1 + 1) / (10 + 1) of the start
-    torch.testing.assert_close(ours, start + 9 / 11)
-    torch.testing.assert_close(average.model.get_buffer(f"{stem}.running_mean"), mean - 2 * 2 / 11)
-    assert average.model.get_buffer(f"{stem}.num_batches_tracked") == 3
-    average.updates = 10_000
+    bias, ours = (one.get_parameter("paths.0.head.classify.bias") for one in (model, average.model))
+    first = bias.detach() + 1
+    for kept in (0, 1 / 10, 2 / 11):  # nothing of the start
+        before = ours.clone()
+        with torch.no_grad():
+            bias.add_(1)
+            model.get_buffer(f"{STEM}.num_batches_tracked").add_(3)
+        average.update(model)
+        torch.testing.assert_close(ours, before.lerp(bias, 1 - kept))
+    assert (ours > first).all()
+    assert average.model.get_buffer(f"{STEM}.num_batches_tracked") == 9
+    average.updates, before = 10_000, ours.clone()
     average.update(model)
-    torch.testing.assert_close(ours, start + 1 - 0.75 * 2 / 11)
+    torch.testing.assert_close(ours, before.lerp(bias, 0.25))
+
+
+def test_averaged_statistics_are_those_of_the_batches() -> None:
+    """After three batches, of which running statistics of momentum 0.01 have seen 3 %."""
+    model = create_model("lite0", head_channels=16).train()
+    average, stem = Average(model, decay=0.998), model.get_submodule(STEM)
+    x = 5 + 3 * torch.randn(8, stem.get_buffer("running_mean").numel(), 16, 16)
+    variance, mean = torch.var_mean(x, (0, 2, 3))
+    for _ in range(3):
+        stem(x)
+        average.update(model)
+        torch.testing.assert_close(average.model.get_buffer(f"{STEM}.running_mean"), mean, atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(average.model.get_buffer(f"{STEM}.running_var"), variance, atol=1e-3, rtol=1e-3)
+    untouched = average.model.get_submodule("paths.0.head.hidden.0.norm")
+    assert untouched.get_buffer("running_mean").eq(0).all()
+    assert untouched.get_buffer("running_var").eq(1).all()
+
+
+def test_statistics_that_a_model_starts_with_are_kept() -> None:
+    model = create_model("lite0", head_channels=16).train()
+    average, stem = Average(model, decay=0.998), model.get_submodule(STEM)
+    stem.get_buffer("running_mean").fill_(2)
+    settle_statistics(model)
+    stem(torch.zeros(2, stem.get_buffer("running_mean").numel(), 4, 4))
+    average.update(model)
+    torch.testing.assert_close(average.model.get_buffer(f"{STEM}.running_mean"), stem.get_buffer("running_mean"))
+    assert model.get_buffer("paths.0.head.hidden.0.norm.num_batches_tracked") == 0

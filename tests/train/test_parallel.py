@@ -42,8 +42,6 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
         "freeze_norm": True,
         "losses": {"aux": 0.4, "sub": 0.5, "balance": None},
     }
-    # Views that stay inside the picture: every part of a batch has as many labelled pixels.
-    values["augmentation"] |= {"scale": [1.0, 1.2], "aspect": 1, "rotation": 0}
     values["optimizer"] = {"kind": "sgd", "lr": 0.05, "warmup": 1}
     one, two = (train(tmp_path, values, processes) for processes in (1, 2))
     assert len(one[0]) == len(two[0]) == values["steps"]

@@ -8,6 +8,9 @@ import torch
 pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
 
 from support.fabricate import parse, paths_of
+from tdseg.errors import ConfigError
+from tdseg.models.tdnet import TDNet
+from tdseg.train.losses import cross_entropy
 from tdseg.train.mixture import Mixture
 from tdseg.train.supply import supplies
 from tdseg.train.trainer import Trainer, make_fabric, make_network
@@ -87,17 +90,40 @@ def test_activations_may_be_computed_twice_under_synchronised_batch_norm(values:
 
 
 def test_parts_of_a_batch_sum_to_the_batch(values: dict[str, Any]) -> None:
-    """Where every part has as many labelled pixels, and batch norm does not see the batch."""
-    values |= {"batch": 4, "dropout": 0.0, "freeze_norm": True, "losses": {"balance": None}}
-    values["augmentation"] |= {"scale": [1.0, 1.2], "aspect": 1, "rotation": 0}
-    gradients = []
-    for accumulate in (1, 2):
-        trainer, mixture = make_trainer(values | {"accumulate": accumulate, "optimizer": {"kind": "sgd", "lr": 1.0}})
+    """Whatever is labelled in each of them, and stays in sight, where batch norm does not see the batch."""
+    values |= {"model": "td2-lite0s", "length": 2, "score": "all", "batch": 4, "dropout": 0.0, "freeze_norm": True}
+    values |= {"losses": {"agreement": 1.0}, "optimizer": {"kind": "sgd", "lr": 1.0, "clip": None, "warmup": 0}}
+    values["augmentation"] |= {"scale": [0.3, 1.2], "rotation": 20}
+    gradients, losses = [], []
+    for accumulate in (1, 2, 4):
+        trainer, mixture = make_trainer(values | {"accumulate": accumulate})
         before = [parameter.detach().clone() for parameter in trainer.network.parameters()]
-        take_step(trainer, mixture, 0)
+        losses.append(take_step(trainer, mixture, 0))
         gradients.append([a - b for a, b in zip(before, trainer.network.parameters(), strict=True)])
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-3)
+    for cut, loss in zip(gradients[1:], losses[1:], strict=True):
+        assert loss == pytest.approx(losses[0], rel=1e-5)
+        for one, other in zip(gradients[0], cut, strict=True):
+            torch.testing.assert_close(other, one, atol=1e-5, rtol=1e-3)
+
+
+def test_a_short_run_ends_with_what_it_learned(values: dict[str, Any]) -> None:
+    """After a few steps the averaged model, with its statistics, is about as good as the trained one in its batches."""
+    values |= {"model": "lite0s", "steps": 24, "optimizer": {"lr": 3e-3, "warmup": 2}}
+    trainer, mixture = make_trainer(values)
+    clips = [mixture.datasets[0].clip(index) for index in range(6)]
+    frames, labels = (torch.stack([clip[i] for clip in clips]) for i in (0, 1))
+
+    @torch.no_grad()
+    def loss(model: TDNet) -> float:
+        logits = model.forward_clip(model.normalize(frames)).logits
+        return float(cross_entropy(logits, labels.long(), torch.ones(11)))
+
+    start = loss(trainer.average.model)
+    for step in range(24):
+        take_step(trainer, mixture, step)
+    trained, averaged = loss(trainer.network.train()), loss(trainer.average.model)
+    assert trained < start - 0.4
+    assert averaged < trained + 0.3 * (start - trained)
 
 
 def test_low_precision_trains(values: dict[str, Any]) -> None:
@@ -107,3 +133,18 @@ def test_low_precision_trains(values: dict[str, Any]) -> None:
     assert low != high
     assert low == pytest.approx(high, rel=0.05)
     assert all(parameter.dtype == torch.float32 for parameter in trainer.network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("model", "pools"),
+    [("lite0s", False), ("bise18", False), ("td2-lite0", False), ("psp18", True), ("fa18", True)],
+)
+def test_one_clip_trains_or_is_too_few(values: dict[str, Any], model: str, pools: bool) -> None:
+    """A batch norm of features that are pooled to one position (in fa18 by small crops) has nothing to compare."""
+    values |= {"model": model, "batch": 1, "overrides": {}, "steps": 1, "augmentation": {"crop": [64, 64]}}
+    trainer, mixture = make_trainer(values)
+    if pools:
+        with pytest.raises(ConfigError, match=rf"^batch=1 with accumulate=1: 1 clip .* {model},[^$]*freeze_norm: true"):
+            take_step(trainer, mixture, 0)
+        trainer, mixture = make_trainer(values | {"freeze_norm": True})
+    assert take_step(trainer, mixture, 0)["full"] > 0

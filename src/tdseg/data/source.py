@@ -43,7 +43,12 @@ class Source(FrozenConfig):
         None, description="Folder of the data; synthetic data needs none, and keeps there what it renders."
     )
     split: str = Field("train", description="Part of the data set, by the data set's own name for it.")
-    weight: float = Field(1.0, gt=0, description="Share of the training clips that are drawn from it, relative.")
+    weight: float = Field(
+        1.0,
+        gt=0,
+        description="Share of the training clips that are drawn from it, relative; each of its clips comes once before "
+        "one comes again.",
+    )
     length: int = Field(1, ge=1, description="Frames per clip; 1 = stills, which become clips by camera motion.")
     step: tuple[Gap, Gap] = Field(
         (1, 1), description="Least and most frames from one frame of a clip to the next; drawn anew for every pair."

@@ -15,7 +15,9 @@ class Head(nn.Module):
     """A 3x3 convolution, then a 1x1 convolution to classes, at `upscale` times the resolution of its input.
 
     Poles and signs are narrower than a cell of 8 pixels. A finer grid of logits costs only more outputs of the last
-    convolution (sub-pixel convolution, Shi et al., CVPR 2016).
+    convolution (sub-pixel convolution, Shi et al., CVPR 2016). A new head gives all positions of a cell the same
+    value (ICNR, Aitken et al., 2017, arXiv:1707.02937); kernels drawn apart show as a checkerboard until they are
+    trained.
 
     Args:
         kind: of the 3x3 convolution. "separable": depthwise and pointwise; "conv": plain, as in PSPNet; "leaky": plain
@@ -35,6 +37,8 @@ class Head(nn.Module):
         self.dropout = nn.Dropout2d(dropout)
         self.classify = nn.Conv2d(channels, num_classes * upscale**2, 1, bias=kind != "leaky")
         self.shuffle = nn.PixelShuffle(upscale)
+        for parameter in self.classify.parameters():
+            parameter.data = parameter.data[:: upscale**2].repeat_interleave(upscale**2, 0)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, h, w) -> (B, num_classes, upscale·h, upscale·w)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -17,12 +17,43 @@ from tdseg.models.tdnet import ClipOutput
 from tdseg.train.recipe import Losses
 
 Reduce = Callable[[Tensor], Tensor]
-"""The mean of a scalar over the processes of a run. All of them call it equally often, whatever their data."""
+"""The mean of values over the processes of a run. All of them call it equally often, whatever their data."""
 
 
 def alone(x: Tensor) -> Tensor:
     """The mean over one process."""
     return x
+
+
+def part_weights(
+    parts: Sequence[Batch], scored: int, class_weights: Tensor, config: Losses, mean_over_ranks: Reduce = alone
+) -> list[dict[str, Tensor]]:
+    """What the terms of each part of a batch weigh, so that their mean over the parts is that of the whole batch.
+
+    Each is a mean over what counts in its part, and weighs as much as there is of it: labels, by the weights of their
+    classes; for agreement, pixels that stay in sight. It is known without a prediction, and the mean weight is 1. With
+    OHEM, each part weighs by its labels, not by those of them that it keeps.
+
+    Args:
+        parts: of the batch, in this process.
+        scored: frames of each clip, the last, that the loss counts.
+        class_weights: (C,).
+        mean_over_ranks: see `clip_losses`.
+    """
+    amounts = []
+    for part in parts:
+        labels, views = part.labels[:, -scored:], part.views[:, -scored:]
+        amount = [_weights(labels, labels != VOID, class_weights).sum()]
+        if config.agreement:
+            still = torch.zeros(1, device=views.device).expand(int(part.rigid.sum()), scored, 1, *labels.shape[-2:])
+            amount.append(_along_motion(still, views[part.rigid])[2].sum().float())
+        amounts.append(torch.stack(amount))
+    total = mean_over_ranks(torch.stack(amounts))  # (parts, 1 or 2)
+    shares = total / _divisor(total.mean(0))
+    return [
+        {"full": share[0], "sub": share[0], "aux": share[0], "lovasz": share[0], "agreement": share[-1]}
+        for share in shares
+    ]
 
 
 def clip_losses(
@@ -32,6 +63,7 @@ def clip_losses(
 
     Where nothing is labelled, a term is zero, and so is its gradient. The mean over processes of a term is what one
     process with all their clips has; only what OHEM keeps at least, and Lovász-softmax, are decided in each process.
+    The same goes for the parts of a batch, see `part_weights`.
 
     Args:
         output: of `TDNet.forward_clip`, in training.
@@ -81,7 +113,7 @@ def cross_entropy(
     counted = labels != VOID
     if ohem is not None:
         counted = hardest(losses.detach(), counted, ohem, least)
-    weights = class_weights[labels.where(counted, 0)] * counted
+    weights = _weights(labels, counted, class_weights)
     return (weights * losses).sum() / _divisor(mean_over_ranks(weights.sum()))
 
 
@@ -89,16 +121,18 @@ def hardest(losses: Tensor, labelled: Tensor, probability: float, least: float) 
     """Online hard example mining: which pixels count, (N, H, W) bool.
 
     Those whose loss exceeds -log(probability); if they are fewer, the `least` of all pixels with the largest losses.
-    "All" are the pixels, labelled or not, of the frames in this process that have labels; ignored ones never count.
-    As released with TDNet, where probability is 0.7 and least 1/16.
+    "All" are the pixels, labelled or not, of the frames in this process, but of each frame no more than twice those
+    with labels: else the few labels of sparse ones would all be kept, easy or not. Ignored pixels never count. Where
+    half of each frame or more is labelled, as released with TDNet: probability is 0.7 there, and least 1/16.
 
     Args:
         losses: (N, H, W), unweighted.
         labelled: (N, H, W) bool.
     """
     hard = labelled & (losses > -math.log(probability))
-    pixels = int(labelled.flatten(1).any(1).sum()) * labelled[0].numel()
-    count = min(int(least * pixels), int(labelled.sum()))
+    known = labelled.flatten(1).sum(1)  # (N,)
+    pixels = int((2 * known).clamp(max=labelled[0].numel()).sum())
+    count = min(int(least * pixels), int(known.sum()))
     if int(hard.sum()) >= count:
         return hard
     kept = torch.zeros_like(hard).flatten()
@@ -139,9 +173,7 @@ def disagreement(logits: Tensor, views: Tensor, mean_over_ranks: Reduce = alone)
         views: (B, S, 3, 3), as in Batch.views.
         mean_over_ranks: see `clip_losses`.
     """
-    probabilities = logits.float().softmax(2)
-    earlier, later = probabilities[:, :-1].flatten(0, 1), probabilities[:, 1:].flatten(0, 1)
-    warped, seen = warp(earlier, views[:, :-1].flatten(0, 1), views[:, 1:].flatten(0, 1))
+    later, warped, seen = _along_motion(logits.float().softmax(2), views)
     return ((warped - later).square().sum(1) * seen).sum() / _divisor(mean_over_ranks(seen.sum()))
 
 
@@ -151,6 +183,17 @@ def class_weights(shares: Tensor, balance: float | None) -> Tensor:
         return torch.ones_like(shares)
     weights = 1 / torch.log(balance + shares)
     return weights / weights.mean()
+
+
+def _weights(labels: Tensor, counted: Tensor, class_weights: Tensor) -> Tensor:
+    """The weight of each pixel's class, 0 where it does not count."""
+    return class_weights[labels.where(counted, 0)] * counted
+
+
+def _along_motion(maps: Tensor, views: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of maps (B, S, C, H, W), those of all frames but the first, (B·(S-1), C, H, W), and their predecessors warped."""
+    earlier, later = maps[:, :-1].flatten(0, 1), maps[:, 1:].flatten(0, 1)
+    return later, *warp(earlier, views[:, :-1].flatten(0, 1), views[:, 1:].flatten(0, 1))
 
 
 def _divisor(total: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
-"""Random clips from weighted sources, for every place in the batch of every step."""
+"""Clips from weighted sources in random order, for every place in the batch of every step."""
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from typing import Literal, NamedTuple
 
@@ -14,6 +15,7 @@ from tdseg.data.clip import Clip
 from tdseg.data.source import Source, open_source
 from tdseg.errors import ConfigError, DataError
 from tdseg.metrics.iou import VOID
+from tdseg.train.sampling import Sampling
 
 _ATTEMPTS = 10
 _COUNTED = 500
@@ -24,18 +26,20 @@ class Draw(NamedTuple):
     """A clip for one place of a batch."""
 
     clip: Clip | None
-    """None where _ATTEMPTS draws in a row could not be read."""
+    """None where _ATTEMPTS clips in a row could not be read."""
     seed: int
     """Of all that is random about its augmentation."""
     problems: tuple[str, ...] = ()
     """Clips that could not be read and were replaced by this one."""
+    full: bool = False
+    """The process that made it has no room to keep further clips."""
 
 
 class Mixture(Dataset[Draw]):
-    """Draws clips from weighted sources: `mixture[step, place]` is the clip at a place of a step's batch.
+    """Draws clips from weighted sources: `mixture[n]` is the n-th clip of the run.
 
-    A clip is a function of (seed, step, place in the batch): there is nothing to save or resume, and neither the number
-    of processes nor of workers matters.
+    `Sampling` says which that is. It is a function of (seed, n): there is nothing to save or resume, and neither the
+    number of processes nor of workers matters.
 
     Args:
         sources: with their weights.
@@ -43,6 +47,7 @@ class Mixture(Dataset[Draw]):
         cache: keep decoded clips "memory" (in this process), on the "device", or nowhere ("none"). Clips of a source
             whose frames are drawn anew each time (step of two numbers) are never kept.
         device: of cache="device".
+        room: bytes of the clips that are kept in a process at most; None: any number.
 
     Raises:
         ConfigError: the sources' classes differ.
@@ -55,6 +60,7 @@ class Mixture(Dataset[Draw]):
         seed: int,
         cache: Literal["none", "memory", "device"] = "memory",
         device: torch.device | str = "cpu",
+        room: int | None = None,
     ) -> None:
         self.datasets = [open_source(source) for source in sources]
         first = self.datasets[0]
@@ -72,24 +78,28 @@ class Mixture(Dataset[Draw]):
                     do="shorten the source's length, or complete the data",
                 )
         self.classes, self.palette = tuple(first.classes), tuple(first.palette)
-        self.weights = torch.tensor([source.weight for source in sources])
+        self.weights = [source.weight for source in sources]
         self.seed = seed
+        self.room = math.inf if room is None else room
+        self._sampling = Sampling(self.weights, [len(dataset) for dataset in self.datasets], seed)
         self._device = device if cache == "device" else "cpu"
         self._keeps = [cache != "none" and source.step[0] == source.step[1] for source in sources]
         self._kept: dict[tuple[int, int], Clip] = {}
+        self._size, self._full = 0, False  # bytes of what is kept
 
-    def __getitem__(self, at: tuple[int, int]) -> Draw:
-        """The clip at (step, place). One that cannot be read is replaced, by a rule that is as fixed."""
+    def __getitem__(self, number: int) -> Draw:
+        """The n-th clip. One that cannot be read is replaced by the next of its source that can be."""
         problems: list[str] = []
+        which, turn = self._sampling.turn(number)
         for attempt in range(_ATTEMPTS):
-            generator = Generator().manual_seed(seed_of(self.seed, *at, attempt))
-            which = int(torch.multinomial(self.weights, 1, generator=generator))
-            index = int(torch.randint(len(self.datasets[which]), (), generator=generator))
+            generator = Generator().manual_seed(seed_of(self.seed, number, attempt))
             seed = int(torch.randint(2**31, (), generator=generator))
             try:
-                return Draw(self._clip(which, index, generator), seed, tuple(problems))
+                clip = self._clip(which, self._sampling.clip(which, turn + attempt), generator)
             except DataError as error:
                 problems.append(error.got)
+            else:
+                return Draw(clip, seed, tuple(problems), self._full)
         return Draw(None, 0, tuple(problems))
 
     def class_shares(self) -> Tensor:
@@ -99,7 +109,7 @@ class Mixture(Dataset[Draw]):
             DataError: no pixel is labelled.
         """
         shares = torch.zeros(len(self.classes))
-        for weight, dataset in zip(self.weights.tolist(), self.datasets, strict=True):
+        for weight, dataset in zip(self.weights, self.datasets, strict=True):
             counts = torch.zeros(256)
             stride = -(-len(dataset) * dataset.length * len(self.datasets) // _COUNTED)
             for index in range(0, len(dataset), stride):
@@ -121,7 +131,11 @@ class Mixture(Dataset[Draw]):
             return kept
         clip = Clip(*(x.to(self._device) for x in self.datasets[which].clip(index, generator)))
         if self._keeps[which]:
-            self._kept[which, index] = clip
+            size = sum(x.nbytes for x in clip)
+            self._full = self._full or self._size + size > self.room  # those kept stay: each comes once in an epoch
+            if not self._full:
+                self._kept[which, index] = clip
+                self._size += size
         return clip
 
 

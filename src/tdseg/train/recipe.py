@@ -37,13 +37,21 @@ class Optimizer(FrozenConfig):
     backbone_lr: float | None = Field(None, gt=0, description="Peak learning rate of pretrained layers; None: lr.")
     weight_decay: float = Field(0.01, ge=0, description="Decay of weights; norms and biases have none.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Of SGD.")
-    warmup: int = Field(100, ge=0, description="Steps of warm-up.")
+    warmup: int = Field(
+        100, ge=0, description="Steps of warm-up; the next one has the peak rate, and the decay begins."
+    )
     warmup_lr: float | None = Field(
         None, gt=0, description="Rate that an exponential warm-up starts from; None: linear from zero."
     )
     power: float = Field(0.9, gt=0, description="Exponent of the polynomial decay.")
     clip: float | None = Field(5.0, gt=0, description="Largest gradient norm; None: any.")
-    ema: float = Field(0.998, ge=0, lt=1, description="Decay of the averaged weights that are evaluated and saved.")
+    ema: float = Field(
+        0.998,
+        ge=0,
+        lt=1,
+        description="Decay of the averaged weights that are evaluated and saved; less in the first steps, so that the "
+        "start has no share.",
+    )
 
 
 class Losses(FrozenConfig):
@@ -59,7 +67,13 @@ class Losses(FrozenConfig):
     ohem: float | None = Field(
         None, gt=0, lt=1, description="Count only pixels whose true class has less than this probability; None: all."
     )
-    ohem_least: float = Field(1 / 16, gt=0, le=1, description="Share of the pixels that OHEM counts at least.")
+    ohem_least: float = Field(
+        1 / 16,
+        gt=0,
+        le=1,
+        description="Share of the pixels that OHEM counts at least: of all of a frame, but of no more than twice those "
+        "with labels.",
+    )
 
 
 class Distillation(FrozenConfig):
@@ -103,8 +117,17 @@ class Recipe(FrozenConfig):
     validation: Source | None = Field(None, description="Data to evaluate on during training and at its end.")
     evaluate_every: int | None = Field(None, ge=1, description="Steps between evaluations; None: at the end alone.")
     steps: int = Field(ge=1, description="Optimizer steps.")
-    batch: int = Field(ge=1, description="Clips per step, over all processes.")
-    accumulate: int = Field(1, ge=1, description="Parts that a batch is cut into, one after the other, to save memory.")
+    batch: int = Field(
+        ge=1,
+        description="Clips per step, over all processes. Networks that pool to one position, as PSPNet does, need two "
+        "at a time, or freeze_norm.",
+    )
+    accumulate: int = Field(
+        1,
+        ge=1,
+        description="Parts that a batch is cut into, one after the other, to save memory. Labels count as in the whole "
+        "batch; batch norm, OHEM and Lovász-softmax see a part at a time.",
+    )
     length: int = Field(
         1, ge=1, description="Frames per training clip; with attention as many as the model has paths, or more."
     )
@@ -129,7 +152,9 @@ class Recipe(FrozenConfig):
     compile: bool = Field(False, description="Compile the sub-networks with torch.compile.")
     workers: int = Field(0, ge=0, description="Processes that load clips ahead; 0: none.")
     cache: Literal["none", "memory", "device"] = Field(
-        "memory", description="Where decoded clips stay: nowhere, in each process that loads them, or on the device."
+        "memory",
+        description="Where decoded clips stay: nowhere, in each process that loads them, or on the device. They fill "
+        "half of the free memory at most, all processes together; the others are read again.",
     )
     seed: int = Field(0, ge=0, description="Seed of initialisation, data order and augmentation.")
     checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints.")

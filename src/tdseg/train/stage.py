@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from tdseg.masks.classes import class_difference
 from tdseg.measure.evaluate import open_evaluation
 from tdseg.models.propagation import kind_of
 from tdseg.models.tdnet import TDNet
+from tdseg.system import free_memory
 from tdseg.train.checkpoints import CHECKPOINTS, check_same_run, latest_checkpoint
 from tdseg.train.init import check_start
 from tdseg.train.mixture import Mixture
@@ -71,7 +73,9 @@ class TrainingStage:
         self.watchers = watchers if self.fabric.is_global_zero else ()
         self.places = _share(recipe, self.fabric)
         self.checkpoint = self._newest() if resume else None
-        self.mixture = Mixture(recipe.sources, recipe.seed, recipe.cache, self.fabric.device)
+        self.mixture = Mixture(
+            recipe.sources, recipe.seed, recipe.cache, self.fabric.device, _room(recipe, self.fabric)
+        )
         self.network = make_network(recipe, self.mixture)
         self.validation = _validation(recipe, self.network) if self.fabric.is_global_zero else None
         if before is not None:
@@ -153,6 +157,15 @@ def _share(recipe: Recipe, fabric: Fabric) -> range:
         )
     size = recipe.batch // world
     return range(fabric.global_rank * size, (fabric.global_rank + 1) * size)
+
+
+def _room(recipe: Recipe, fabric: Fabric) -> int | None:
+    """Bytes for decoded clips in each process that loads them: half of the free memory for all of them."""
+    if recipe.cache == "device" and fabric.device.type == "cuda":
+        return torch.cuda.mem_get_info(fabric.device)[0] // 2
+    free = free_memory()
+    loading = int(os.environ.get("LOCAL_WORLD_SIZE", 1)) * max(1, recipe.workers)
+    return None if free is None else free // (2 * loading)
 
 
 def _validation(recipe: Recipe, network: TDNet) -> ClipDataset | None:

@@ -51,21 +51,24 @@ def supplies(
         places: this process's share of each batch.
         start: first step.
         device: where clips are augmented.
-        warn: told of lost workers.
+        warn: told of lost workers, and once when there is no room to keep further clips.
 
     Raises:
         DataError: workers are lost again and again, or several draws in a row cannot be read.
     """
-    steps = _load(mixture, places, range(start, recipe.steps), recipe.workers, device.type == "cuda", warn)
+    steps = _load(recipe, mixture, places, start, device.type == "cuda", warn)
     augment = Augmenter(recipe.augmentation, recipe.length, size).to(device)
     part = len(places) // recipe.accumulate
-    began = time.monotonic()
+    began, full = time.monotonic(), False
     for draws in steps:
         waited = time.monotonic() - began
         problems = tuple(problem for draw in draws for problem in draw.problems)
         clips = [draw.clip for draw in draws if draw.clip is not None]
         if len(clips) < len(draws):
             raise too_many(len(problems), list(dict.fromkeys(problems)))
+        if not full and any(draw.full for draw in draws):
+            full = True
+            warn(_no_room(mixture.room))
         generators = [Generator().manual_seed(draw.seed) for draw in draws]
         parts = [slice(first, first + part) for first in range(0, len(draws), part)]
         yield Supply([augment(clips[some], generators[some]) for some in parts], waited, problems)
@@ -106,11 +109,18 @@ def too_many(count: int, names: list[str]) -> DataError:
     )
 
 
-def _load(mixture: Mixture, places: range, steps: range, workers: int, pin: bool, warn: Warn) -> Iterator[list[Draw]]:
+def _no_room(room: float) -> str:
+    return (
+        f"decoded clips fill the {room / 2**20:.0f} MiB that each process has for them, half of its share of the free "
+        "memory; the others are read again whenever they are drawn"
+    )
+
+
+def _load(recipe: Recipe, mixture: Mixture, places: range, start: int, pin: bool, warn: Warn) -> Iterator[list[Draw]]:
     """The clips of every step; of lost workers the work is done again, by new ones."""
-    lost = 0
+    lost, steps, workers = 0, range(start, recipe.steps), recipe.workers
     while steps:
-        order = ([(step, place) for place in places] for step in steps)
+        order = ([step * recipe.batch + place for place in places] for step in steps)
         pinned = pin and workers > 0
         loader = DataLoader(mixture, batch_sampler=order, num_workers=workers, collate_fn=list, pin_memory=pinned)
         try:

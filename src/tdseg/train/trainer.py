@@ -20,9 +20,9 @@ from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import ClipOutput, TDNet
 from tdseg.system import __version__
 from tdseg.train.distill import Distiller
-from tdseg.train.losses import class_weights, clip_losses
+from tdseg.train.losses import class_weights, clip_losses, part_weights
 from tdseg.train.mixture import Mixture, seed_of
-from tdseg.train.optim import Average, lr_factor, make_optimizer
+from tdseg.train.optim import Average, lr_factor, make_optimizer, settle_statistics
 from tdseg.train.recipe import Recipe
 from tdseg.train.supply import Supply
 from tdseg.zoo import catalog
@@ -101,6 +101,7 @@ class Trainer:
         self.recipe = recipe
         self.distiller = distiller
         self.fabric = fabric
+        settle_statistics(network)
         self.average = Average(network.to(memory_format=torch.channels_last), recipe.optimizer.ema)  # type: ignore[call-overload]
         self.average.model.to(fabric.device)
         training = _ClipNetwork(network)
@@ -123,6 +124,9 @@ class Trainer:
 
         Returns:
             What `read` takes.
+
+        Raises:
+            ConfigError: the batch is too small for the network.
         """
         recipe, fabric = self.recipe, self.fabric
         self.network.train()
@@ -134,10 +138,12 @@ class Trainer:
         m = self.network.config.paths
         first = (step - recipe.length + 1) % m  # so that the newest frame meets every path in turn
         totals, figures = dict[str, Tensor](), dict[str, Tensor]()
+        scored = 1 if recipe.score == "last" else recipe.length
+        weights = part_weights(supply.parts, scored, self.class_weights, recipe.losses, self._mean)
         for i, part in enumerate(supply.parts):
             with fabric.no_backward_sync(self.module, enabled=i + 1 < len(supply.parts)):
-                output = self.module(part.frames, first, recipe.score)
-                terms, figures = self._terms(output, part), output.figures or {}
+                output = self._forward(part.frames, first)
+                terms, figures = self._terms(output, part, weights[i]), output.figures or {}
                 fabric.backward(torch.stack(list(terms.values())).sum() / len(supply.parts))
             for name, term in terms.items():
                 totals[name] = totals.get(name, 0.0) + term.detach() / len(supply.parts)
@@ -194,12 +200,32 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.fabric.strategy.precision.load_state_dict(state["scaler"])
 
-    def _terms(self, output: ClipOutput, batch: Batch) -> dict[str, Tensor]:
+    def _forward(self, frames: Tensor, first: int) -> ClipOutput:
+        """Run the clips of a part.
+
+        Raises:
+            ConfigError: they are too few for a batch norm of features that are pooled to one position.
+        """
+        try:
+            output: ClipOutput = self.module(frames, first, self.recipe.score)
+        except (ValueError, RuntimeError) as error:  # the latter where it is compiled
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ConfigError(
+                f"batch={self.recipe.batch} with accumulate={self.recipe.accumulate}: {len(frames)} clip at a time "
+                f"goes through {self.recipe.model}, and a batch norm in it sees one value",
+                expected="2 clips or more: features that are pooled to one position are normalised over clips",
+                do="raise batch, lower accumulate, or keep the statistics that training starts with: freeze_norm: true",
+            ) from None
+        return output
+
+    def _terms(self, output: ClipOutput, part: Batch, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Weighted loss terms of a part of a batch, the same names in every process."""
-        terms = clip_losses(output, batch, self.class_weights, self.recipe.losses, self._mean)
+        terms = clip_losses(output, part, self.class_weights, self.recipe.losses, self._mean)
+        terms = {name: weights[name] * term for name, term in terms.items()}
         if self.distiller is not None:
             with self.fabric.autocast():
-                terms |= self.distiller.losses(output, batch.frames)
+                terms |= self.distiller.losses(output, part.frames)
         return terms
 
     def _mean(self, values: Tensor) -> Tensor:
