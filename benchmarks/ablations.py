@@ -95,7 +95,7 @@ def arms(recipe: Recipe, teacher: Recipe | None, folder: Path) -> dict[str, Arm]
     add(f"{SHALLOW}-full", alone, "full")
     family = recipe.model.partition("-")[2]
     for kind in ("consensus", "attention"):
-        own = {"propagation": kind, "weight_sets": None, "views": []}
+        own: dict[str, Any] = {"propagation": kind, "weight_sets": None, "views": []}
         for distillation in DISTILLATIONS:
             add(f"{kind}-{distillation}", recipe, distillation, overrides=own)
         add(f"{kind}-shared", recipe, "full", overrides=own | {"weight_sets": 1})

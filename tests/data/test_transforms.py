@@ -10,7 +10,7 @@ from tdseg.inference.stream import resized
 from tdseg.metrics.iou import VOID
 
 PLAIN = {"colour": 0.0, "tint": 0.0}
-UPRIGHT = {"aspect": 1.0, "rotation": 0.0}
+UPRIGHT: dict[str, Any] = {"aspect": 1.0, "rotation": 0.0}
 SIZE = (90, 120)
 """Of the pictures here, and of the network's input."""
 

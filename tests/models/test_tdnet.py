@@ -132,8 +132,8 @@ def test_propagation_as_the_paper_writes_it(dropped: int) -> None:
     paper = {"propagation": "attention", "d_k": 64, "weight_sets": None}
     model = random_model("td4-lite0", **paper, memory_stride=3).double()
     frames = clip(4, (72, 96)).double()
-    for path in map(model.path, range(4)):
-        path.propagation.dropped = dropped
+    for p in range(4):
+        model.path(p).propagation.dropped = dropped
     out = model.forward_clip(frames, model.initial_state(1))
     slots = []
     for t in range(4):

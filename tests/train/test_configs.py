@@ -55,7 +55,7 @@ def test_a_clip_of_the_longer_schedule_is_one_frame_then_several() -> None:
     stills, clips = (
         Recipe.from_yaml(ROOT / "configs" / f"cityscapes-td2-psp50-{part}.yaml") for part in ("stills", "clips")
     )
-    augment = Augmenter(stills.augmentation.model_copy(update={"crop": SIZE}), stills.length)
+    augment = Augmenter(stills.augmentation.model_copy(update={"crop": SIZE}), stills.length, SIZE)
     frame, label = frames_and_labels(1, 19)[0]
     still = Clip(torch.from_numpy(frame).permute(2, 0, 1)[None], torch.from_numpy(label)[None])
     frames = augment([still], [torch.Generator().manual_seed(0)]).frames

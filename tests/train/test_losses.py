@@ -123,14 +123,18 @@ def test_without_labels_every_term_is_zero_and_so_is_its_gradient(ohem: float | 
     assert all(x.eq(0).all() for x in gradients(output, terms))
 
 
+def part_of(output: ClipOutput, take: Callable[[Tensor], Tensor]) -> ClipOutput:
+    parts: dict[str, Any] = {name: x for name, x in output._asdict().items() if isinstance(x, Tensor)}
+    return output._replace(**{name: take(x) for name, x in parts.items()})
+
+
 def test_frames_without_labels_do_not_disturb() -> None:
     """The labelled clip alone, and beside a clip of unlabelled video; its other frames are unlabelled, too."""
     labels = random_labels(2, 3)
     labels[1] = labels[0, :2] = VOID
     config = Losses(sub=0.5, aux=0.4, lovasz=1.0, ohem=0.9, ohem_least=0.5)
     output, batch = clips(labels)
-    one = ClipOutput(output.logits[:1, 2:], output.state, *(None if x is None else x[:1, 2:] for x in output[2:]))
-    expected = clip_losses(one, Batch(*(x[:1] for x in batch)), WEIGHTS, config)
+    expected = clip_losses(part_of(output, lambda x: x[:1, 2:]), Batch(*(x[:1] for x in batch)), WEIGHTS, config)
     torch.testing.assert_close(clip_losses(output, batch, WEIGHTS, config), expected)
 
 
@@ -181,8 +185,7 @@ def test_processes_share_a_batch() -> None:
         def mine(x: Tensor) -> Tensor:
             return x[rank : rank + 1]
 
-        part = ClipOutput(mine(output.logits), output.state, *(None if x is None else mine(x) for x in output[2:]))
-        return clip_losses(part, Batch(*map(mine, batch)), WEIGHTS, EVERY, reduce)
+        return clip_losses(part_of(output, mine), Batch(*map(mine, batch)), WEIGHTS, EVERY, reduce)
 
     first, second = in_processes(run, 2)
     mean = {name: (first[name] + second[name]) / 2 for name in first}

@@ -77,7 +77,7 @@ def test_that_there_is_no_room_is_said_once(camvid: Path, values: dict[str, Any]
     recipe = parse(values | {"workers": workers})
     warnings: list[str] = []
     data = Mixture(recipe.sources, 0, room=50_000)
-    steps = list(supplies(recipe, data, range(recipe.batch), 0, torch.device("cpu"), warnings.append))
+    steps = list(supplies(recipe, data, (96, 128), range(recipe.batch), 0, torch.device("cpu"), warnings.append))
     assert len(steps) == recipe.steps
     (warning,) = warnings
     assert warning.startswith("decoded clips fill the 0 MiB")

@@ -83,7 +83,7 @@ def test_what_attention_reads_is_told(values: dict[str, Any]) -> None:
 def test_activations_may_be_computed_twice_under_synchronised_batch_norm(values: dict[str, Any]) -> None:
     """As they are on several GPUs; batches count once."""
     trainer, mixture = make_trainer(values | {"checkpoint_activations": True})
-    torch.nn.SyncBatchNorm.convert_sync_batchnorm(trainer.network)
+    torch.nn.SyncBatchNorm.convert_sync_batchnorm(trainer.network)  # type: ignore[no-untyped-call]
     take_step(trainer, mixture, 0)
     counts = [value for key, value in trainer.network.state_dict().items() if key.endswith("num_batches_tracked")]
     assert {int(count) for count in counts} == {1}

@@ -178,7 +178,8 @@ class TDNet(nn.Module):
         size = (frames.shape[-2], frames.shape[-1])
         full = torch.stack([resize(x, size) for x in logits], 1)
         head = torch.stack(logits, 1) if self.training else None
-        return ClipOutput(full, state, head, *(torch.stack(x, 1) if x else None for x in (sub, aux)), figures)
+        sub_logits, aux_logits = (torch.stack(x, 1) if x else None for x in (sub, aux))
+        return ClipOutput(full, state, head, sub_logits, aux_logits, figures)
 
     def fuse(self, *, winograd: bool = False) -> TDNet:
         """A copy for inference with the same outputs up to rounding: batch norms folded, channels-last weights.

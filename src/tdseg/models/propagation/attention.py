@@ -165,7 +165,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -> T
 
 def _weights(query: Tensor, key: Tensor) -> Tensor:
     """softmax(query keyᵀ / √d_k): (B, n, d_k), (B, l, d_k) -> (B, n, l)."""
-    return (query @ (key.transpose(1, 2) * query.shape[2] ** -0.5)).softmax(-1)
+    scores: Tensor = query @ (key.transpose(1, 2) * query.shape[2] ** -0.5)
+    return scores.softmax(-1)
 
 
 def tokens(x: Tensor) -> Tensor:
