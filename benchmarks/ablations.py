@@ -1,7 +1,7 @@
 """The ablations of the TDNet paper and of the consensus, for the model of a recipe: trained, evaluated, one table.
 
 python benchmarks/ablations.py CONFIG [--FIELD VALUE ...] [--teacher CONFIG] [--arms NAME ...] [--splits KIND=SPLIT ...]
-                               [--jobs N] [--minutes M] [--folder DIR] [--output FILE]
+                               [--jobs N] [--minutes M] [--train] [--folder DIR] [--output FILE]
 
 CONFIG is the recipe of a TDNet with a first stage and a teacher, such as configs/streets-td4-lite0s.yaml; fields are
 those of `tdseg train`. Its first stage is trained once; then each arm starts from that, and sees as many frames as any
@@ -178,6 +178,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--splits", nargs="+", default=[], metavar="KIND=SPLIT", help="evaluated instead of val")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="train no longer than that")
+    parser.add_argument("--train", action="store_true", help="train only")
     parser.add_argument("--folder", type=Path, help="by default runs/ablations-NAME of CONFIG")
     parser.add_argument("--output", type=Path, help="a file with ablations marks")
     arguments, fields = parser.parse_known_args(argv)
@@ -190,6 +191,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         chosen = with_needs(every, arguments.arms or list(every))
         if not train(chosen, folder, jobs=arguments.jobs, deadline=deadline):
             parser.exit(3, "stopped: the same command goes on from here\n")
+        if arguments.train:
+            return
         splits = dict(pair.split("=", 1) for pair in arguments.splits)
         text = table(evaluated(recipe, {name: folder / name / WEIGHTS for name in chosen if name != START}, splits))
     except TdsegError as error:

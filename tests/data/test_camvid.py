@@ -53,6 +53,26 @@ def test_steps_are_drawn_from_what_there_is(tmp_path: Path) -> None:
     assert seen[6] == {(a, b) for a in (1, 2, 3) for b in (1, 2, 3)}
 
 
+def test_frames_without_labels_are_the_past_of_labelled_ones(tmp_path: Path) -> None:
+    root = layouts.segnet(tmp_path, ["A_00030", "A_00060", "B_f00090"])
+    for name in ("A_00027", "A_00028", "A_00029", "A_00057", "A_00059", "B_f00088", "B_f00089"):
+        layouts.save(root / "frames" / f"{name}.png", layouts.picture(int(name[-5:]), layouts.SIZE))
+    data = CamVid(root, "train", length=3)
+    assert [layouts.numbers(clip) for clip in data] == [[28, 29, 30], [88, 89, 90]]
+    assert [Path(name).stem for name in data.dropped] == ["A_00060"]  # A_00058 is missing
+    assert all((clip.labels[:2] == VOID).all() and (clip.labels[2] != VOID).any() for clip in data)
+    assert layouts.numbers(CamVid(root, "train", length=2, step=(2, 3))[0]) == [28, 30]
+    assert CamVid(root, "train").has_past  # so that evaluation may ask for clips
+    assert len(CamVid(root, "train")) == 3
+
+
+def test_labelled_video_is_its_own_past(tmp_path: Path) -> None:
+    root = layouts.segnet(tmp_path, ["A_07959", "A_07961", "A_07963"], "val")
+    layouts.save(root / "frames" / "A_07958.png", layouts.picture(1, layouts.SIZE))
+    data = CamVid(root, "val")
+    assert (data.fps, data.has_past) == (15, False)
+
+
 def test_original_layout(tmp_path: Path) -> None:
     names = ["0001TP_008520", "0001TP_008550", "0006R0_f00930", "0016E5_07920", "0016E5_07959", "0016E5_07961"]
     root = layouts.camvid(tmp_path, [*names, "0016E5_08159", "0016E5_08190", "Seq05VD_f00000"])

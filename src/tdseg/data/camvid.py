@@ -6,7 +6,7 @@ Brostow, Fauqueur & Cipolla, "Semantic object classes in video", Pattern Recogni
 from __future__ import annotations
 
 import re
-from itertools import groupby, pairwise
+from itertools import groupby, pairwise, takewhile
 from pathlib import Path
 
 from tdseg.data.tracks import Shot, Track, TrackClips
@@ -25,6 +25,7 @@ VIDEO = 3
 """Frames that are no farther apart make a video, of 10 Hz or more."""
 SPLITS = ("train", "val", "test")
 STILLS, COLORS = "701_StillsRaw_full", "LabeledApproved_full"
+FRAMES = "frames"
 NAME = re.compile(r"(.+)_f?(\d+)")
 
 
@@ -32,7 +33,9 @@ class CamVid(TrackClips):
     """CamVid's labelled frames, in order of sequence and time. Which layout it is shows in the folders.
 
     Frames before a labelled one are the labelled ones before it in the same sequence, at even steps of time: 1 s in
-    train and test, 1/15 s in val; `step` counts these.
+    train and test, 1/15 s in val; `step` counts these. Where the root also holds frames/, the frames of the videos
+    without labels, clips of more than one are made of these, and `step` counts them: 1/30 s. Names are those of labelled
+    frames, such as 0016E5_07958.png.
 
     The root holds images/SPLIT/ and labels/SPLIT/ (SegNet: 480×360, 11 classes as indices), or 701_StillsRaw_full/ and
     LabeledApproved_full/ (original: 960×720, 32 classes as colours, grouped into the 11 unless `num_classes` is 32).
@@ -62,7 +65,22 @@ class CamVid(TrackClips):
         else:
             self.labels = ClassTable({i: i for i in range(SEGNET_VOID)} | {SEGNET_VOID: VOID})
             shots = self.stills()
-        return self._tracks(shots)
+        tracks = self._tracks(shots)
+        if not (frames := self.root / FRAMES).is_dir():
+            return tracks
+        self.has_past = self.fps is None  # labelled video is its own past
+        return tracks if self.length == 1 else self._with_past(frames, shots)
+
+    def _with_past(self, folder: Path, shots: list[Shot]) -> list[Track]:
+        """A track for each labelled frame: those right before it in its video, and itself."""
+        known = {place: path for path in images_in(folder) if (place := _place(path.stem))}
+        tracks = []
+        for shot in shots:
+            sequence, number = _place(shot.image.stem) or ("", 0)
+            before = [known.get((sequence, number - back)) for back in range(1, self.reach + 1)]
+            past = [Shot(path) for path in takewhile(lambda path: path is not None, before) if path]
+            tracks.append(Track(shot.image.stem, [*reversed(past), shot], [len(past)]))
+        return tracks
 
     def _original(self) -> list[Shot]:
         stills, colors = self.root / STILLS, self.root / COLORS
