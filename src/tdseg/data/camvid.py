@@ -34,8 +34,7 @@ class CamVid(TrackClips):
 
     Frames before a labelled one are the labelled ones before it in the same sequence, at even steps of time: 1 s in
     train and test, 1/15 s in val; `step` counts these. Where the root also holds frames/, the frames of the videos
-    without labels, clips of more than one are made of these, and `step` counts them: 1/30 s. Names are those of labelled
-    frames, such as 0016E5_07958.png.
+    without labels, named alike, clips of more than one are made of these, and `step` counts them: 1/30 s.
 
     The root holds images/SPLIT/ and labels/SPLIT/ (SegNet: 480×360, 11 classes as indices), or 701_StillsRaw_full/ and
     LabeledApproved_full/ (original: 960×720, 32 classes as colours, grouped into the 11 unless `num_classes` is 32).
