@@ -81,7 +81,9 @@ def arms(recipe: Recipe, teacher: Recipe | None, folder: Path) -> dict[str, Arm]
     found = {START: Arm(recipe.first_stage())} | ({TEACHER: Arm(teacher)} if teacher else {})
     frames = recipe.batch * recipe.length
     changed = {"init": str(folder / START / WEIGHTS), "per_frame": None}
-    learnt = {"teacher": str(folder / TEACHER / WEIGHTS)} if teacher else {}
+    learnt = {"teacher": str(folder / START / WEIGHTS)} if recipe.distill.teacher == "per-frame" else {}
+    if teacher:
+        learnt = {"teacher": str(folder / TEACHER / WEIGHTS)}
 
     def add(name: str, base: Recipe, distillation: str, **fields: Any) -> None:
         change = DISTILLATIONS[distillation]
@@ -98,7 +100,8 @@ def arms(recipe: Recipe, teacher: Recipe | None, folder: Path) -> dict[str, Arm]
         own: dict[str, Any] = {"propagation": kind, "weight_sets": None, "views": []}
         for distillation in DISTILLATIONS:
             add(f"{kind}-{distillation}", recipe, distillation, overrides=own)
-        add(f"{kind}-shared", recipe, "full", overrides=own | {"weight_sets": 1})
+        if config.groups == 1:
+            add(f"{kind}-shared", recipe, "full", overrides=own | {"weight_sets": 1})
         for paths in (m for m in (2, 3) if m < config.paths and frames % m == 0 and m % config.groups == 0):
             clips = [source | {"length": min(source["length"], paths)} for source in recipe.model_dump()["sources"]]
             fewer = {"model": f"td{paths}-{family}", "length": paths, "batch": frames // paths, "sources": clips}
