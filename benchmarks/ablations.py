@@ -21,7 +21,9 @@ import argparse
 import multiprocessing
 import os
 import re
+import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from multiprocessing.process import BaseProcess
@@ -185,6 +187,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, help="by default runs/ablations-NAME of CONFIG")
     parser.add_argument("--output", type=Path, help="a file with ablations marks")
     arguments, fields = parser.parse_known_args(argv)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # the runs end with their checkpoints, too
     deadline = time.monotonic() + 60 * arguments.minutes
     try:
         recipe = Recipe.from_yaml(arguments.config, fields)
