@@ -1,4 +1,4 @@
-"""Two processes on CPUs train as one does. Batch norm's statistics are frozen: torch's SyncBatchNorm needs a GPU."""
+"""Two processes on CPUs. Where they train as one, statistics of batch norm are frozen: SyncBatchNorm needs a GPU."""
 
 from __future__ import annotations
 
@@ -50,3 +50,19 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     weights = tdseg.load(one[1]).state_dict()
     for key, value in tdseg.load(two[1]).state_dict().items():
         torch.testing.assert_close(value, weights[key], atol=2e-4, rtol=2e-3, msg=key)  # stored in half precision
+
+
+@pytest.mark.slow
+def test_two_processes_may_compute_activations_twice(tmp_path: Path) -> None:
+    """With live norms, each process's own; what is seen and counted is the same as in one go."""
+    values = small_values(write_camvid(tmp_path / "camvid")) | {"batch": 4, "steps": 2}
+    curves = []
+    for twice in (False, True):
+        (tmp_path / str(twice)).mkdir()
+        curve, weights = train(tmp_path / str(twice), values | {"checkpoint_activations": twice}, 2)
+        curves.append((curve, tdseg.load(weights).state_dict()))
+    (once, expected), (again, found) = curves
+    for one, other in zip(once, again, strict=True):
+        assert other == pytest.approx(one, rel=1e-4)
+    for key, value in found.items():
+        torch.testing.assert_close(value, expected[key], atol=2e-3, rtol=2e-2, msg=key)  # stored in half precision
