@@ -10,9 +10,9 @@ every path and with shared ones, plain, distilled from all of the teacher, and f
 its own in DIR: what is stopped goes on where it was, when the same command is given again, and --minutes ends a piece
 of it. When all are there, each is evaluated on the val split of the recipe's sources, or on those that are named.
 
-Rows that need no training of their own are made of the arms: other memory strides, paths dropped at inference, the
-per-frame model with a consensus as its memory, and at the larger input at which it costs what the TDNet costs. That one
-is what all others are held against.
+Rows that need no training of their own are made of the arms: other memory strides, paths that are missing at inference,
+the per-frame model with a consensus as its memory. Each is held against the best per-frame arm at the larger input at
+which that costs as much.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import re
 import signal
 import sys
 import threading
@@ -30,30 +29,29 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from rich.console import Console
 
-from ablations_table import evaluated, table
+from ablations_table import GROUPED, TEACHER, evaluated, table
+from page import put
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError, TdsegError
 from tdseg.system import cpu_threads
 from tdseg.train.loop import fit
 from tdseg.train.printer import Printer
 from tdseg.train.recipe import Recipe
-from tdseg.train.values import merge
+from tdseg.train.values import merge, pairs
 from tdseg.zoo.catalog import model_config
 from tdseg.zoo.checkpoint import WEIGHTS
 
-START, TEACHER, SHALLOW = "start", "teacher", "per-frame"
+START, SHALLOW = "start", "per-frame"
 DISTILLATIONS: dict[str, dict[str, Any] | None] = {
     "plain": None,
     "full": {"grouped": False},
-    "grouped": {"grouped": True},
+    GROUPED: {"grouped": True},
 }
 """Changes to the recipe's distillation; None: there is none."""
 SHARED = ("sources", "overrides.size", "augmentation", "precision", "cache", "workers")
 """Fields of the command line that are the teacher's, too."""
-MARKS = re.compile(r"(?<=<!-- ablations -->\n).*(?=<!-- /ablations -->)", re.DOTALL)
 POLL = 0.2
 """Seconds."""
 
@@ -107,26 +105,26 @@ def arms(recipe: Recipe, teacher: Recipe | None, folder: Path) -> dict[str, Arm]
         for paths in (m for m in (2, 3) if m < config.paths and frames % m == 0 and m % config.groups == 0):
             clips = [source | {"length": min(source["length"], paths)} for source in recipe.model_dump()["sources"]]
             fewer = {"model": f"td{paths}-{family}", "length": paths, "batch": frames // paths, "sources": clips}
-            add(f"{kind}-{paths}-paths", recipe, "grouped", overrides=own, **fewer)
+            add(f"{kind}-{paths}-paths", recipe, GROUPED, overrides=own, **fewer)
     return found
 
 
 def with_needs(every: Mapping[str, Arm], names: Sequence[str]) -> dict[str, Arm]:
-    """The arms of these names, and those that they need, in order.
+    """The arms of these names, those that they need, and the per-frame model, which all are held against; in order.
 
     Raises:
         ConfigError: there is no such arm.
     """
     if unknown := [name for name in names if name not in every]:
         raise ConfigError(f"no arm {unknown[0]}", expected=", ".join(every), do="choose among these")
+    names = [SHALLOW, *names]
     wanted = {*names, *(need for name in names for need in every[name].needs)}
     return {name: arm for name, arm in every.items() if name in wanted}
 
 
 def shared_fields(fields: Sequence[str]) -> list[str]:
     """Of fields of the command line, those about data and computation: they are the teacher's, too."""
-    pairs = [(flag, value) for flag, value in zip(fields[::2], fields[1::2], strict=False)]
-    return [part for flag, value in pairs if flag.removeprefix("--").startswith(SHARED) for part in (flag, value)]
+    return [f"{flag}={value}" for flag, value in pairs(fields) if flag.removeprefix("--").startswith(SHARED)]
 
 
 def train(every: Mapping[str, Arm], folder: Path, *, jobs: int, deadline: float) -> bool:
@@ -143,8 +141,9 @@ def train(every: Mapping[str, Arm], folder: Path, *, jobs: int, deadline: float)
                 running[name].start()
             time.sleep(POLL)
             for name in [name for name, process in running.items() if not process.is_alive()]:
-                if running.pop(name).exitcode:
-                    raise SystemExit(f"{name} failed: see above, and {folder / name}")
+                del running[name]
+                if not (folder / name / WEIGHTS).is_file():
+                    raise SystemExit(f"{name} ended without {WEIGHTS}: see above, and {folder / name}")
     finally:
         for process in running.values():
             process.terminate()  # ends after the step at hand, with a checkpoint of it
@@ -156,7 +155,7 @@ def train(every: Mapping[str, Arm], folder: Path, *, jobs: int, deadline: float)
 def _run(recipe: Recipe, output: Path, jobs: int) -> None:
     """A run, or what is left of it, in a process of its own."""
     began, name = time.monotonic(), output.name
-    torch.backends.cudnn.benchmark = False  # whose trials take longer than they save in runs of minutes
+    os.setsid()  # what is to stop all reaches it once, by `train`: a second time would end it without a checkpoint
     try:
         output.mkdir(parents=True, exist_ok=True)
         with cpu_threads(max(1, (os.cpu_count() or 1) // jobs)), (output / "log.txt").open("a") as log:
@@ -206,8 +205,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.exit(2, f"{error}\n")
     print(text)
     if arguments.output:
-        page = arguments.output.read_text(encoding="utf-8")
-        arguments.output.write_text(MARKS.sub(lambda _: text, page), encoding="utf-8")
+        put(text, "ablations", arguments.output)
 
 
 if __name__ == "__main__":

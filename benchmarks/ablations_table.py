@@ -19,11 +19,14 @@ from tdseg.metrics.figures import shown_between
 from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.models.tdnet import TDNet
 from tdseg.train.recipe import Recipe
+from tdseg.zoo.catalog import model_config
 
 FLOW = "farneback"
 """Along which steadiness is judged: no memory uses it."""
 STRIDES = (1, 2, 4, 8)
 VIEWS = (FrameView(zoom=1.25), PLAIN)
+TEACHER, GROUPED = "teacher", "grouped"
+"""Of the names of arms."""
 STEP = 8
 """Sides of a larger input are multiples of it, pixels."""
 MANY = 6
@@ -53,12 +56,12 @@ class Table(NamedTuple):
     """All rows on all data sets."""
 
     data: list[str]
-    rows: dict[str, tuple[float, list[Measured]]]
-    """By label: multiply-adds per frame, 10⁹, and the figures by data set."""
-    deep: str | None
+    rows: dict[str, tuple[TDNet, list[Measured]]]
+    """By label: the model, and its figures by data set."""
     shallow: str
-    equal: str
-    """Labels: the teacher, the per-frame model, and that at the cost of the TDNet."""
+    """Label of the plain per-frame model."""
+    equal: dict[str, str]
+    """By label of a row, that of the per-frame model at equal cost."""
 
 
 def rows(models: Mapping[str, TDNet], paths: int) -> Iterator[Row]:
@@ -70,19 +73,19 @@ def rows(models: Mapping[str, TDNet], paths: int) -> Iterator[Row]:
     """
     for name, model in models.items():
         yield Row(name, model)
-        if model.config.paths == 1 and name != "teacher":
+        if model.config.paths == 1 and name != TEACHER:
             with_views = [()] if paths % len(VIEWS) else [(), VIEWS]
             for views in with_views:
                 seen = ", views " + ", ".join(f"{view.zoom:g}" for view in views) if views else ""
                 yield Row(f"{name}, consensus of {paths}{seen}", tdseg.add_memory(model, frames=paths, views=views))
-        if not name.endswith("-grouped"):
+        if not name.endswith(f"-{GROUPED}"):
             continue
         if model.config.propagation == "attention":
             for stride in STRIDES:
                 if stride != model.config.memory_stride:
                     yield Row(f"{name}, memory stride {stride}", changed(model, memory_stride=stride))
-        for dropped in range(1, model.config.paths):
-            yield Row(f"{name}, without the oldest {dropped}", without_oldest(model, dropped))
+        for missing in range(1, model.config.paths):
+            yield Row(f"{name}, without the oldest {missing}", without_oldest(model, missing))
 
 
 def changed(model: TDNet, **fields: Any) -> TDNet:
@@ -92,11 +95,11 @@ def changed(model: TDNet, **fields: Any) -> TDNet:
     return other
 
 
-def without_oldest(model: TDNet, dropped: int) -> TDNet:
+def without_oldest(model: TDNet, missing: int) -> TDNet:
     """The model as it is when its oldest paths are missing."""
     other = changed(model)
     for path in map(other.path, range(other.config.distinct_paths)):
-        path.propagation.dropped = dropped
+        path.propagation.left_out = missing
     return other
 
 
@@ -118,12 +121,15 @@ def cost(model: TDNet) -> float:
 def evaluated(recipe: Recipe, weights: Mapping[str, Path], splits: Mapping[str, str]) -> Table:
     """Every row on a split of each of the recipe's kinds of data; val, unless `splits` names another by kind."""
     models = {name: tdseg.load(file) for name, file in weights.items()}
-    students = {name: model for name, model in models.items() if name != "teacher"}
-    largest = max(students.values(), key=lambda model: model.config.paths)
-    every = list(rows(models, largest.config.paths))
-    shallow = [name for name, model in students.items() if model.config.paths == 1]
-    equal = at_cost(students[shallow[-1]], largest)
-    every.append(Row(f"{shallow[-1]}, input {equal.config.size[0]}×{equal.config.size[1]}", equal))
+    alone = [name for name, model in models.items() if model.config.paths == 1 and name != TEACHER]
+    shallow, best = alone[0], models[alone[-1]]
+    every = {row.label: row.model for row in rows(models, model_config(recipe.model, num_classes=1).paths)}
+    equal = {}
+    for label, model in list(every.items()):
+        if label != TEACHER:
+            larger = at_cost(best, model)
+            equal[label] = f"{alone[-1]}, input {larger.config.size[0]}×{larger.config.size[1]}"
+            every.setdefault(equal[label], larger)
     kinds = {(source.data, source.root): source for source in recipe.sources}
     sources = [
         Source(data=kind, root=root, split=splits.get(kind, "val"), num_classes=source.num_classes)
@@ -131,11 +137,10 @@ def evaluated(recipe: Recipe, weights: Mapping[str, Path], splits: Mapping[str, 
     ]
     data = [open_source(source) for source in sources]
     measured = {}
-    for row in every:
-        print(f"evaluating {row.label}", flush=True)
-        measured[row.label] = cost(row.model), [measure(row.model, clips) for clips in data]
-    deep = "teacher" if "teacher" in models else None
-    return Table([clips.name for clips in data], measured, deep, shallow[0], every[-1].label)
+    for label, model in every.items():
+        print(f"evaluating {label}", flush=True)
+        measured[label] = model, [measure(model, clips) for clips in data]
+    return Table([clips.name for clips in data], measured, shallow, equal)
 
 
 def measure(model: TDNet, data: ClipDataset) -> Measured:
@@ -164,18 +169,28 @@ def table(measured: Table) -> str:
     columns = ["mIoU", "over equal cost", "of the way to the teacher", "TC"]
     titles = [f"{name}: {column}" for name in measured.data for column in columns]
     lines = [["", "multiply-adds, G", *titles], ["---"] * (2 + len(titles))]
-    for label, (count, figures) in measured.rows.items():
-        cells = [label, f"{count:.3f}"]
+    for label, (model, figures) in measured.rows.items():
+        cells = [label, f"{cost(model):.3f}"]
         for index, figure in enumerate(figures):
-            equal, shallow = (measured.rows[name][1][index] for name in (measured.equal, measured.shallow))
-            over = paired(equal.trace, figure.trace, stretch=figure.stretch).difference
-            deep = measured.rows[measured.deep][1][index].miou if measured.deep else shallow.miou
-            way = (figure.miou - shallow.miou) / (deep - shallow.miou) if deep > shallow.miou else None
+            against, shallow, deep = (
+                measured.rows[name][1][index] if name in measured.rows else None
+                for name in (measured.equal.get(label), measured.shallow, TEACHER)
+            )
+            assert shallow is not None
+            way = (
+                (figure.miou - shallow.miou) / (deep.miou - shallow.miou) if deep and deep.miou > shallow.miou else None
+            )
             cells += [
                 f"{figure.miou:.2f}",
-                "–" if label == measured.equal else shown_between("miou", over, signed=True),
+                over(figure, against) if against else "–",
                 "–" if way is None else f"{way:.0%}",
                 "–" if figure.tc is None else f"{figure.tc:.2f}",
             ]
         lines.append(cells)
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def over(figures: Measured, against: Measured) -> str:
+    """What the mIoU of one has over that of another, with its interval."""
+    difference = paired(against.trace, figures.trace, stretch=figures.stretch).difference
+    return shown_between("miou", difference, signed=True)

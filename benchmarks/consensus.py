@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import re
 import time
 from itertools import product
 from pathlib import Path
@@ -25,6 +24,7 @@ from torch import Tensor
 
 import steadiness
 import tdseg
+from page import put
 from tdseg.config import PLAIN, FrameView
 from tdseg.data.camvid import CamVid
 from tdseg.measure.cost import merging_multiply_adds, multiply_adds
@@ -43,7 +43,6 @@ COLUMNS = {
     "pole": ("pole", "{:.1f}"),
     "multiply-adds, G": ("multiply_adds", "{:.2f}"),
 }
-MARKS = re.compile(r"(?<=<!-- consensus -->\n).*(?=<!-- /consensus -->)", re.DOTALL)
 PACKAGED = ("td6-lite0s-camvid", "td4-lite0-camvid")
 APART = (1, 2, 3, 5, 8, 15)
 """Frames of the video from one that is seen to the next."""
@@ -213,8 +212,7 @@ def main() -> None:
     print(text)
     print(f"{time.perf_counter() - start:.0f} s")
     if arguments.output:
-        page = arguments.output.read_text(encoding="utf-8")
-        arguments.output.write_text(MARKS.sub(lambda _: text, page), encoding="utf-8")
+        put(text, "consensus", arguments.output)
 
 
 if __name__ == "__main__":

@@ -12,17 +12,13 @@ marks of that file.
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
 import tdseg
-from ablations_table import Measured, at_cost, cost, measure
+from ablations_table import Measured, at_cost, cost, measure, over
+from page import put
 from steadiness import TWINS
 from tdseg.data.source import Source, open_source
-from tdseg.metrics.bootstrap import paired
-from tdseg.metrics.figures import shown_between
-
-MARKS = re.compile(r"(?<=<!-- equal cost -->\n).*(?=<!-- /equal cost -->)", re.DOTALL)
 
 
 def main() -> None:
@@ -53,14 +49,12 @@ def main() -> None:
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     print(table)
     if arguments.output:
-        page = arguments.output.read_text(encoding="utf-8")
-        arguments.output.write_text(MARKS.sub(lambda _: table, page), encoding="utf-8")
+        put(table, "equal cost", arguments.output)
 
 
 def cells_of(figures: Measured, other: Measured) -> list[str]:
     """mIoU, what it has over another's, TC."""
-    over = paired(other.trace, figures.trace, stretch=figures.stretch).difference
-    shown = "–" if figures is other else shown_between("miou", over, signed=True)
+    shown = "–" if figures is other else over(figures, other)
     return [f"{figures.miou:.2f}", shown, "–" if figures.tc is None else f"{figures.tc:.2f}"]
 
 

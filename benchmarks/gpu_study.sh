@@ -3,8 +3,10 @@
 #
 #   benchmarks/gpu_study.sh pack CAMVID DIR       here: what the GPU needs, in DIR: under 40 MB
 #   benchmarks/gpu_study.sh train DIR RUNS        there, again and again: a piece of MINUTES (8) that goes on where the last one stopped
-#   benchmarks/gpu_study.sh weights RUNS OUT      there: what is finished, as files of a few MB in OUT
-#   benchmarks/gpu_study.sh table CAMVID RUNS     here: evaluate, and print the table; what is not trained yet is trained here
+#   benchmarks/gpu_study.sh weights RUNS OUT      there: the weights of what is finished, a few MB each, in OUT
+#   benchmarks/gpu_study.sh table CAMVID OUT      here: evaluate, and print the table; an arm without weights is trained here
+#
+# The training images that are packed are JPEG of quality 90; evaluation is on those of CAMVID.
 #
 # In the environment: PYTHON, MINUTES of a piece, JOBS at once, SIZE and CROP as HxW, STEPS of an arm and START of the first stage,
 # FIELDS, more fields of the recipe, such as "--precision bf16-mixed --cache device".
@@ -33,8 +35,10 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from tdseg.video.pictures import images_in
+
 source, target = map(Path, sys.argv[1:])
-for path in sorted((source / "images" / "train").iterdir()):
+for path in images_in(source / "images" / "train"):
     image = target / "camvid" / path.relative_to(source).with_suffix(".jpg")
     image.parent.mkdir(parents=True, exist_ok=True)
     Image.open(path).convert("RGB").save(image, quality=90)
@@ -60,16 +64,17 @@ train)
     study "$2/camvid" "$2/streets" "$3" --minutes "${MINUTES:-8}" --train
     ;;
 weights)
-    mkdir -p "$3"
     for file in "$2"/*/model.safetensors; do
-        cp "$file" "$3/$(basename "$(dirname "$file")").safetensors"
+        arm=$3/$(basename "$(dirname "$file")")
+        mkdir -p "$arm"
+        cp "$file" "$arm"
     done
     ;;
 table)
     study "$2" "$3/streets" "$3"
     ;;
 *)
-    sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,13s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

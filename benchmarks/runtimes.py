@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import shlex
 import statistics
 import subprocess
@@ -32,6 +31,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import tdseg
+from page import put
 from tdseg.cli.terminal import parse_size
 from tdseg.errors import TdsegError
 from tdseg.export import export
@@ -50,7 +50,6 @@ from tdseg.zoo import catalog
 
 ROUNDS = 5
 ENCODER = "encoder"
-MARKS = re.compile(r"(?<=<!-- runtimes -->\n).*(?=<!-- /runtimes -->)", re.DOTALL)
 FORMS: tuple[tuple[RuntimeName, str], ...] = (
     ("torch", "fp32"),
     ("onnxruntime", "fp32"),
@@ -94,8 +93,7 @@ def main() -> int:
         parser.exit(2, f"{error}\n")
     print(text)
     if arguments.output:
-        page = arguments.output.read_text(encoding="utf-8")
-        arguments.output.write_text(MARKS.sub(lambda _: text, page), encoding="utf-8")
+        put(text, "runtimes", arguments.output)
     return 0
 
 

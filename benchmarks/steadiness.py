@@ -10,7 +10,6 @@ model of each, with their intervals.
 from __future__ import annotations
 
 import argparse
-import re
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import tdseg
+from page import put
 from tdseg.data.camvid import CamVid
 from tdseg.metrics.bootstrap import Trace, paired
 from tdseg.metrics.figures import accuracy, shown_between, temporal
@@ -44,7 +44,6 @@ TWINS = {"td6-lite0s-camvid": "lite0s-camvid", "td4-lite0-camvid": "lite0-camvid
 """Packaged models with a memory, and the per-frame ones that they and what steadies these are held against."""
 DIFFERENCES = ("miou", "tc", "tc_farneback", "vc8", "excess_flip_rate")
 """Those that are shown with an interval."""
-MARKS = re.compile(r"(?<=<!-- steadiness -->\n).*(?=<!-- /steadiness -->)", re.DOTALL)
 
 
 class Measured(NamedTuple):
@@ -166,8 +165,7 @@ def main() -> None:
     table = markdown(measure(CamVid(arguments.root, "val")))
     print(table)
     if arguments.output:
-        text = arguments.output.read_text(encoding="utf-8")
-        arguments.output.write_text(MARKS.sub(lambda _: table, text), encoding="utf-8")
+        put(table, "steadiness", arguments.output)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[trai
 from support.fabricate import parse, write_camvid
 from support.factory import random_model
 from support.places import ROOT
-from tdseg.config import PLAIN
 from tdseg.train.recipe import Recipe
 from tdseg.zoo.catalog import create_model
 
@@ -85,7 +84,6 @@ def test_without_all_that_is_older_a_model_is_by_itself(ablations: ModuleType) -
     expected = model.step(x[1], model.initial_state(1))[0]
     torch.testing.assert_close(missing.step(x[1], state)[0], expected)
     assert (model.step(x[1], state)[0] - expected).abs().max() > 1e-4
-    assert model.config.view(0) == PLAIN
 
 
 @pytest.mark.slow

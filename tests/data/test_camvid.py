@@ -71,6 +71,7 @@ def test_labelled_video_is_its_own_past(tmp_path: Path) -> None:
     layouts.save(root / "frames" / "A_07958.png", layouts.picture(1, layouts.SIZE))
     data = CamVid(root, "val")
     assert (data.fps, data.has_past) == (15, False)
+    assert [layouts.numbers(clip) for clip in CamVid(root, "val", length=2)] == [[7959, 7961], [7961, 7963]]
 
 
 def test_original_layout(tmp_path: Path) -> None:

@@ -119,9 +119,10 @@ def test_street_clips_are_kept_where_asked(monkeypatch: pytest.MonkeyPatch, tmp_
     again = StreetClips(root, "train")[2]
     assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
     assert kept.stat().st_mtime_ns == rendered
-    kept.write_bytes(b"cut off")
-    with pytest.raises(DataError, match="remove it"):
-        StreetClips(root, "train")[2]
+    for damaged in (b"cut off", b""):
+        kept.write_bytes(damaged)
+        with pytest.raises(DataError, match="remove it"):
+            StreetClips(root, "train")[2]
 
 
 def test_splits_of_street_clips_differ() -> None:

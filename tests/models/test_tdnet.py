@@ -133,7 +133,7 @@ def test_propagation_as_the_paper_writes_it(dropped: int) -> None:
     model = random_model("td4-lite0", **paper, memory_stride=3).double()
     frames = clip(4, (72, 96)).double()
     for p in range(4):
-        model.path(p).propagation.dropped = dropped
+        model.path(p).propagation.left_out = dropped
     out = model.forward_clip(frames, model.initial_state(1))
     slots = []
     for t in range(4):

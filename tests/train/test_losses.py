@@ -124,8 +124,8 @@ def test_without_labels_every_term_is_zero_and_so_is_its_gradient(ohem: float | 
 
 
 def part_of(output: ClipOutput, take: Callable[[Tensor], Tensor]) -> ClipOutput:
-    parts: dict[str, Any] = {name: x for name, x in output._asdict().items() if isinstance(x, Tensor)}
-    return output._replace(**{name: take(x) for name, x in parts.items()})
+    parts: dict[str, Any] = {name: take(x) for name, x in output._asdict().items() if isinstance(x, Tensor)}
+    return output._replace(**parts)
 
 
 def test_frames_without_labels_do_not_disturb() -> None:
@@ -150,7 +150,7 @@ def test_only_the_scored_frames_count() -> None:
 def test_the_sub_feature_counts_where_there_is_a_memory() -> None:
     output, batch = clips(random_labels(2, 1), scored=1)
     assert "sub" in clip_losses(output, batch, WEIGHTS, EVERY)
-    assert "sub" not in clip_losses(output._replace(state=TDNetState(0, ())), batch, WEIGHTS, EVERY)
+    assert "sub" not in clip_losses(output._replace(sub_logits=None), batch, WEIGHTS, EVERY)
 
 
 def in_processes(run: Callable[[int, Reduce], Any], count: int) -> list[Any]:

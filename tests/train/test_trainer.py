@@ -75,7 +75,7 @@ def test_what_attention_reads_is_told(values: dict[str, Any]) -> None:
     supply = next(supplies(trainer.recipe, mixture, (96, 128), range(2), 0, torch.device("cpu"), print))
     outcome = trainer.read(0, trainer.launch(0, supply, stop=False))
     assert (
-        1 < outcome.figures["effective_keys"] < 4 * 3
+        1 < outcome.readings["effective_keys"] < 4 * 3
     )  # a quarter of the 64x96 crop's 8x12 positions, in each direction
     assert "effective_keys" not in outcome.terms
 

@@ -34,7 +34,7 @@ class CamVid(TrackClips):
 
     Frames before a labelled one are the labelled ones before it in the same sequence, at even steps of time: 1 s in
     train and test, 1/15 s in val; `step` counts these. Where the root also holds frames/, the frames of the videos
-    without labels, named alike, clips of more than one are made of these, and `step` counts them: 1/30 s.
+    without labels, named alike, clips of train and test are made of these, and `step` counts them: 1/30 s.
 
     The root holds images/SPLIT/ and labels/SPLIT/ (SegNet: 480×360, 11 classes as indices), or 701_StillsRaw_full/ and
     LabeledApproved_full/ (original: 960×720, 32 classes as colours, grouped into the 11 unless `num_classes` is 32).
@@ -68,7 +68,7 @@ class CamVid(TrackClips):
         if not (frames := self.root / FRAMES).is_dir():
             return tracks
         self.has_past = self.fps is None  # labelled video is its own past
-        return tracks if self.length == 1 else self._with_past(frames, shots)
+        return self._with_past(frames, shots) if self.has_past and self.length > 1 else tracks
 
     def _with_past(self, folder: Path, shots: list[Shot]) -> list[Track]:
         """A track for each labelled frame: those right before it in its video, and itself."""

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+from uuid import uuid4
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tdseg import street
 from tdseg.data.tracks import Track, TrackClips
 from tdseg.errors import DataError
 from tdseg.files import whole_file
 from tdseg.masks.classes import CAMVID_CLASSES, CAMVID_PALETTE
 from tdseg.metrics.basic import Mask
 from tdseg.street import render_street
-from tdseg.system import __version__
 from tdseg.video.pictures import RGB
 
 
@@ -39,6 +41,13 @@ SPLITS = {
     "tiny-val": RenderedSplit(2_000_000, 2, 8, (96, 128)),
 }
 """The tiny ones are rendered in seconds, to see that training works."""
+
+
+@cache
+def _renderer() -> str:
+    """Which renderer this is: what another one has rendered are other videos."""
+    sources = sorted(Path(street.__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
 
 
 class StreetVideo(NamedTuple):
@@ -80,19 +89,19 @@ class StreetClips(TrackClips):
 
     def _video(self, seed: int) -> StreetVideo:
         _, _, num_frames, size = SPLITS[self.split]
-        kept = self.root / f"{__version__}-{seed}-{num_frames}x{size[0]}x{size[1]}.npz"
+        kept = self.root / f"{_renderer()}-{seed}-{num_frames}x{size[0]}x{size[1]}.npz"
         if self._keeps and kept.is_file():
             try:
                 with np.load(kept, allow_pickle=False) as arrays:
                     return StreetVideo(arrays["images"], arrays["labels"])
-            except (OSError, ValueError, KeyError, BadZipFile) as error:
+            except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
                 raise DataError(
                     f"{kept}: {error}", expected="a video as it was rendered", do="remove it: it is rendered anew"
                 ) from None
         frames = render_street(seed, num_frames=num_frames, size=size, fps=self.fps)
         video = StreetVideo(*(np.stack(parts) for parts in zip(*frames, strict=True)))
         if self._keeps:
-            mine = kept.with_name(f"{os.getpid()}-{kept.name}")  # others may render it, too
+            mine = kept.with_name(f"{uuid4()}-{kept.name}")  # others may render it, too
             with whole_file(mine, parents=True) as staged, staged.open("wb") as file:
                 np.savez(file, **video._asdict())
             mine.replace(kept)

@@ -122,7 +122,7 @@ def warp(x: Tensor, views_from: Tensor, views_to: Tensor) -> tuple[Tensor, Tenso
     Returns:
         x as `views_to` sees it, (N, C, h, w), and where it was in sight, (N, h, w) bool.
     """
-    grid = _grid(torch.linalg.inv(views_from) @ views_to, (x.shape[-2], x.shape[-1]))
+    grid = _grid(torch.linalg.inv_ex(views_from)[0] @ views_to, (x.shape[-2], x.shape[-1]))
     return F.grid_sample(x, grid, align_corners=False), (grid.abs() <= 1).all(-1)
 
 

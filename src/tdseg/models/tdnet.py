@@ -36,8 +36,8 @@ class ClipOutput(NamedTuple):
     """(B, S, C, h, w) of each frame without propagation, at the resolution of the head; in training only, m > 1."""
     aux_logits: Tensor | None = None
     """(B, S, C, h', w') of the auxiliary head, at its own stride; in training only."""
-    figures: dict[str, Tensor] | None = None
-    """What `Propagation.figures` says of the last frame; in training only, and where it met a full memory."""
+    readings: dict[str, Tensor] | None = None
+    """What `Propagation.readings` says of the last frame; in training only, and where it met a full memory."""
 
 
 class TDNet(nn.Module):
@@ -161,12 +161,12 @@ class TDNet(nn.Module):
         state = self.initial_state() if state is None else state
         if score not in ("all", "last"):
             raise ConfigError(f"score={score!r}", expected="'all' or 'last'", do="choose one of them")
-        logits, sub, aux, figures = [], [], [], None
+        logits, sub, aux, readings = [], [], [], None
         for t, encoded in enumerate(self._encode_clip(frames, state.path, batch_paths), 1):
             path, memory = self.path(state.path), state.memory
             scores, state = self._turn(encoded, state, scored=score == "all" or t == frames.shape[1])
             if self.training and t == frames.shape[1] >= self.config.paths:
-                figures = path.propagation.figures(encoded.code, memory)
+                readings = path.propagation.readings(encoded.code, memory)
             if scores is None:
                 continue
             logits.append(scores)
@@ -179,7 +179,7 @@ class TDNet(nn.Module):
         full = torch.stack([resize(x, size) for x in logits], 1)
         head = torch.stack(logits, 1) if self.training else None
         sub_logits, aux_logits = (torch.stack(x, 1) if x else None for x in (sub, aux))
-        return ClipOutput(full, state, head, sub_logits, aux_logits, figures)
+        return ClipOutput(full, state, head, sub_logits, aux_logits, readings)
 
     def fuse(self, *, winograd: bool = False) -> TDNet:
         """A copy for inference with the same outputs up to rounding: batch norms folded, channels-last weights.

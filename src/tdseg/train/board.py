@@ -41,11 +41,11 @@ class Board(Watcher):
             self._writer = SummaryWriter(str(run.output), purge_step=run.start + 1)
 
     def step(self, step: Step) -> None:
-        """Loss and its terms, learning rate, figures of the memory, images per second, share of time spent waiting."""
+        """Loss and its terms, learning rate, readings of the memory, images per second, share of time spent waiting."""
         seconds = max(step.seconds, 1e-9)
         self._scalars(step.number, "loss/", {"total": sum(step.terms.values()), **step.terms})
         speed = {"images_per_second": self._frames / seconds, "waiting": step.waited / seconds}
-        self._scalars(step.number, "train/", {"lr": step.lr, **step.figures, **speed})
+        self._scalars(step.number, "train/", {"lr": step.lr, **step.readings, **speed})
 
     def evaluated(self, number: int, figures: dict[str, Any], examples: list[Example]) -> None:
         """All figures that are one number, IoU of each class, and the examples: frame, label, mask."""

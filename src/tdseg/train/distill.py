@@ -46,7 +46,7 @@ class Distiller:
         answer = self.teacher.answer(frames, paths_of(output, self.student.paths))
         config, full = self.config, resize_frames(answer.full, size)
         terms = {"distill": config.full * divergence(full, output.head_logits, config.temperature)}
-        if config.sub and output.state.memory and output.sub_logits is not None:
+        if config.sub and output.sub_logits is not None:
             group = full if answer.group is None else resize_frames(answer.group, size)
             terms["distill_sub"] = config.sub * divergence(group, output.sub_logits, config.temperature)
         return terms

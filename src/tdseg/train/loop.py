@@ -129,7 +129,7 @@ def _steps(
         outcome = trainer.read(step, pending)
         problems.add(_gather(current.problems, fabric) if outcome.problems else [], recipe.batch)
         now = time.monotonic()
-        done = Step(step + 1, outcome.terms, outcome.figures, outcome.lr, now - began, current.waited)
+        done = Step(step + 1, outcome.terms, outcome.readings, outcome.lr, now - began, current.waited)
         began = now
         yield done, outcome.stop
 

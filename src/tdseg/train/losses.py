@@ -25,6 +25,10 @@ def alone(x: Tensor) -> Tensor:
     return x
 
 
+TERMS = ("full", "sub", "aux", "lovasz", "agreement")
+"""Names that terms may have."""
+
+
 def part_weights(
     parts: Sequence[Batch], scored: int, class_weights: Tensor, config: Losses, mean_over_ranks: Reduce = alone
 ) -> list[dict[str, Tensor]]:
@@ -40,6 +44,8 @@ def part_weights(
         class_weights: (C,).
         mean_over_ranks: see `clip_losses`.
     """
+    if len(parts) == 1:
+        return [dict.fromkeys(TERMS, torch.ones((), device=class_weights.device))]
     amounts = []
     for part in parts:
         labels, views = part.labels[:, -scored:], part.views[:, -scored:]
@@ -50,10 +56,7 @@ def part_weights(
         amounts.append(torch.stack(amount))
     total = mean_over_ranks(torch.stack(amounts))  # (parts, 1 or 2)
     shares = total / _divisor(total.mean(0))
-    return [
-        {"full": share[0], "sub": share[0], "aux": share[0], "lovasz": share[0], "agreement": share[-1]}
-        for share in shares
-    ]
+    return [dict.fromkeys(TERMS, share[0]) | {"agreement": share[-1]} for share in shares]
 
 
 def clip_losses(
@@ -76,8 +79,7 @@ def clip_losses(
     entropy = partial(cross_entropy, labels=labels, class_weights=class_weights, mean_over_ranks=mean_over_ranks)
     entropy = partial(entropy, ohem=config.ohem, least=config.ohem_least)
     terms = {"full": entropy(output.logits)}
-    temporal = bool(output.state.memory)  # without a memory, the sub-feature is all there is
-    if config.sub and temporal and output.sub_logits is not None:
+    if config.sub and output.sub_logits is not None:
         terms["sub"] = config.sub * entropy(output.sub_logits)
     if config.aux and output.aux_logits is not None:
         terms["aux"] = config.aux * entropy(output.aux_logits)

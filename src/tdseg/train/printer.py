@@ -88,11 +88,11 @@ class Printer(Watcher):
         seconds = sum(step.seconds for step in steps) or 1e-9
         names = dict.fromkeys(name for step in steps for name in step.terms)
         means = {name: sum(step.terms.get(name, 0.0) for step in steps) / len(steps) for name in names}
-        figures = "".join(f"  {name.replace('_', ' ')} {value:.1f}" for name, value in steps[-1].figures.items())
+        readings = "".join(f"  {name.replace('_', ' ')} {value:.1f}" for name, value in steps[-1].readings.items())
         left = timedelta(seconds=round(seconds / len(steps) * (recipe.steps - steps[-1].number)))
         return (
             f"loss {sum(means.values()):.3f} ({', '.join(f'{name} {mean:.3f}' for name, mean in means.items())})"
-            f"{figures}  lr {steps[-1].lr:.2e}  {len(steps) * recipe.batch * recipe.length / seconds:.1f} images/s"
+            f"{readings}  lr {steps[-1].lr:.2e}  {len(steps) * recipe.batch * recipe.length / seconds:.1f} images/s"
             f"  {sum(step.waited for step in steps) / seconds:.0%} waiting  {left} left"
         )
 

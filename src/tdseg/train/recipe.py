@@ -142,8 +142,8 @@ class Recipe(FrozenConfig):
     distill: Distillation | None = Field(None, description="Learn from a teacher, too.")
     freeze_norm: bool = Field(
         False,
-        description="Keep the running statistics of batch norm as they are initialised; not those of attention's "
-        "queries and keys, which are new and have none.",
+        description="Keep the running statistics of batch norm as they are initialised; those of attention's "
+        "queries and keys, which have none in a first run, stay live.",
     )
     freeze_subnet: bool = Field(False, description="Train what merges and classifies, not the sub-networks.")
     dropout: float = Field(0.1, ge=0, lt=1, description="In the head, on attention weights and on what a hop gives.")

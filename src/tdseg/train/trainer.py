@@ -36,7 +36,7 @@ class Outcome(NamedTuple):
 
     terms: dict[str, float]
     """Weighted loss terms, means over the processes."""
-    figures: dict[str, float]
+    readings: dict[str, float]
     """Other facts of the step to log, likewise."""
     lr: float
     """Of new layers."""
@@ -51,10 +51,10 @@ class Launch(NamedTuple):
 
     terms: list[str]
     """Names."""
-    figures: list[str]
+    readings: list[str]
     """Names."""
     means: Tensor
-    """Over the processes: of terms, figures, norm of the gradient, stop, bad draws."""
+    """Over the processes: of terms, readings, norm of the gradient, stop, bad draws."""
 
 
 def make_fabric(precision: str) -> Fabric:
@@ -137,16 +137,17 @@ class Trainer:
             group["lr"] = group["peak_lr"] * lr_factor(recipe.optimizer, step, recipe.steps)
         m = self.network.config.paths
         first = (step - recipe.length + 1) % m  # so that the newest frame meets every path in turn
-        totals, figures = dict[str, Tensor](), dict[str, Tensor]()
+        totals, readings = dict[str, Tensor](), dict[str, Tensor]()
         scored = 1 if recipe.score == "last" else recipe.length
         weights = part_weights(supply.parts, scored, self.class_weights, recipe.losses, self._mean)
         for i, part in enumerate(supply.parts):
             with fabric.no_backward_sync(self.module, enabled=i + 1 < len(supply.parts)):
                 output = self._forward(part.frames, first)
-                terms, figures = self._terms(output, part, weights[i]), output.figures or {}
+                terms = self._terms(output, part, weights[i])
                 fabric.backward(torch.stack(list(terms.values())).sum() / len(supply.parts))
-            for name, term in terms.items():
-                totals[name] = totals.get(name, 0.0) + term.detach() / len(supply.parts)
+            for kept, values in ((totals, terms), (readings, output.readings or {})):
+                for name, value in values.items():
+                    kept[name] = kept.get(name, 0.0) + value.detach() / len(supply.parts)
         norm = fabric.clip_gradients(
             self.module, self.optimizer, max_norm=recipe.optimizer.clip or math.inf, error_if_nonfinite=False
         )
@@ -155,8 +156,8 @@ class Trainer:
         self.optimizer.zero_grad()
         self.average.update(self.network)
         facts = torch.tensor([float(stop), float(len(supply.problems))]).to(fabric.device, non_blocking=True)
-        values = torch.cat([torch.stack([*totals.values(), *figures.values(), norm]).float(), facts])
-        return Launch(list(totals), list(figures), self._mean(values))
+        means = torch.cat([torch.stack([*totals.values(), *readings.values(), norm]).float(), facts])
+        return Launch(list(totals), list(readings), self._mean(means))
 
     def read(self, step: int, launch: Launch) -> Outcome:
         """The outcome of a step that `launch` began; waits for the device.
@@ -167,7 +168,7 @@ class Trainer:
         recipe = self.recipe
         *values, norm, stop, problems = launch.means.tolist()
         terms = dict(zip(launch.terms, values, strict=False))
-        figures = dict(zip(launch.figures, values[len(terms) :], strict=True))
+        readings = dict(zip(launch.readings, values[len(terms) :], strict=True))
         scaled = recipe.precision == "16-mixed"  # whose scaler leaves out such steps
         if not all(map(math.isfinite, terms.values())) or not (math.isfinite(norm) or scaled):
             what = ", ".join(f"{name} {value:.4g}" for name, value in {**terms, "gradient norm": norm}.items())
@@ -178,7 +179,7 @@ class Trainer:
                 "checkpoints of earlier steps are kept",
             )
         lr = recipe.optimizer.lr * lr_factor(recipe.optimizer, step, recipe.steps)
-        return Outcome(terms, figures, lr, stop > 0, round(problems * self.fabric.world_size))
+        return Outcome(terms, readings, lr, stop > 0, round(problems * self.fabric.world_size))
 
     def state(self) -> dict[str, Any]:
         """All that a checkpoint holds."""
@@ -239,7 +240,7 @@ class Trainer:
         """Set the sub-networks up; gives the modules that stay as in inference."""
         recipe, frozen = self.recipe, list[nn.Module]()
         if recipe.freeze_norm:
-            new = {norm for path in self._paths() for norm in path.encoder.modules()}  # has no statistics to keep
+            new = {norm for path in self._paths() for norm in path.encoder.modules()}  # and live in later runs, too
             frozen += [norm for norm in self.network.modules() if isinstance(norm, _BatchNorm) and norm not in new]
         for path in self._paths():
             path.recompute = recipe.checkpoint_activations and not recipe.freeze_subnet

@@ -68,7 +68,7 @@ def assign(values: dict[str, Any], flags: Sequence[str], schema: type[BaseModel]
         ConfigError: a flag without value, a value that is not YAML, or a field that there is not.
     """
     fields = _fields_in(schema) or {}
-    for flag, text in _pairs(flags):
+    for flag, text in pairs(flags):
         keys = flag.removeprefix("--").replace("-", "_").split(".")
         level: dict[str, Any] | None = fields
         for key in keys:
@@ -81,7 +81,7 @@ def assign(values: dict[str, Any], flags: Sequence[str], schema: type[BaseModel]
         _set(values, keys, _value(flag, text), flag)
 
 
-def _pairs(flags: Sequence[str]) -> Iterator[tuple[str, str]]:
+def pairs(flags: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(flag, value) of "--flag value" and "--flag=value"."""
     rest = list(flags)
     while rest:

@@ -34,8 +34,8 @@ class Step(NamedTuple):
     """1 … recipe.steps."""
     terms: dict[str, float]
     """Weighted loss terms; their sum was minimised."""
-    figures: dict[str, float]
-    """Of the memory, as `Propagation.figures` names them."""
+    readings: dict[str, float]
+    """Of the memory, as `Propagation.readings` names them."""
     lr: float
     """Of new layers."""
     seconds: float

@@ -12,20 +12,20 @@ CELLS = 6 * 8
 """Positions of the memory."""
 
 
-def figures_of_a_clip(frames: int, **fields: object) -> dict[str, torch.Tensor] | None:
+def readings_of_a_clip(frames: int, **fields: object) -> dict[str, torch.Tensor] | None:
     torch.manual_seed(0)
     overrides = {"num_classes": 11, "propagation": "attention", "weight_sets": None, "memory_stride": 2}
     model = TDNet(model_config("td3-lite0s", **{**overrides, **fields})).train()
     street = render_street(3, num_frames=frames, size=(96, 128))
     clip = torch.stack([torch.from_numpy(frame.image).permute(2, 0, 1) for frame in street])[None]
-    return model.forward_clip(model.normalize(clip), score="last").figures
+    return model.forward_clip(model.normalize(clip), score="last").readings
 
 
 def test_new_attention_can_look() -> None:
     """Queries read some positions more than others from the first step on."""
-    figures = figures_of_a_clip(3)
-    assert figures is not None
-    assert 1 < figures["effective_keys"] < 0.95 * CELLS
+    readings = readings_of_a_clip(3)
+    assert readings is not None
+    assert 1 < readings["effective_keys"] < 0.95 * CELLS
 
 
 def test_attention_that_cannot_look_is_seen() -> None:
@@ -34,9 +34,9 @@ def test_attention_that_cannot_look_is_seen() -> None:
     path = model.path(0)
     code = path.encode(torch.randn(1, 3, 96, 128)).code
     memory = path.propagation.empty(code.value)
-    assert math.isclose(path.propagation.figures(code, memory)["effective_keys"], CELLS, rel_tol=1e-5)
+    assert math.isclose(path.propagation.readings(code, memory)["effective_keys"], CELLS, rel_tol=1e-5)
 
 
-def test_no_figures_before_the_memory_is_full() -> None:
-    assert figures_of_a_clip(2) is None
-    assert not figures_of_a_clip(3, propagation="consensus")
+def test_no_readings_before_the_memory_is_full() -> None:
+    assert readings_of_a_clip(2) is None
+    assert not readings_of_a_clip(3, propagation="consensus")

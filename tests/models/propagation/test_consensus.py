@@ -64,7 +64,7 @@ def test_without_its_oldest_slots_it_is_a_shorter_window() -> None:
     shorter.load_state_dict(model.state_dict())
     frames = model.normalize(pan(6))
     for dropped, expected in ((2, merged(shorter, frames)), (3, alone(model, frames))):
-        model.path(0).propagation.dropped = dropped
+        model.path(0).propagation.left_out = dropped
         torch.testing.assert_close(merged(model, frames), expected, atol=1e-4, rtol=1e-4)
 
 

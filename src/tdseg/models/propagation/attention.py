@@ -91,11 +91,11 @@ class AttentionPropagation(Propagation[AttentionCode]):
         *query, key, value, frames = aligned
         filled = (frames >= len(self.phi)).to(value.dtype)
         propagated = torch.zeros_like(value[:, 0])
-        for hop, phi in list(enumerate(self.phi))[self.dropped :]:
+        for hop, phi in list(enumerate(self.phi))[self.left_out :]:
             newest = hop + 1 == len(self.phi)
             asking = tokens(code.query) if newest else query[0][:, hop + 1]
             propagated = self._hop(asking, key[:, hop], propagated + value[:, hop], phi, filled)
-        if self.dropped == len(self.phi):
+        if self.left_out == len(self.phi):
             return code.value
         return code.value + propagated.transpose(1, 2).reshape(code.value.shape)
 
@@ -109,7 +109,7 @@ class AttentionPropagation(Propagation[AttentionCode]):
         return (*moved, (frames + 1).clamp(max=len(self.phi)))
 
     @torch.no_grad()
-    def figures(self, code: AttentionCode, memory: Memory) -> dict[str, Tensor]:
+    def readings(self, code: AttentionCode, memory: Memory) -> dict[str, Tensor]:
         """How many positions of the frame before a query reads: exp of the entropy of its weights, 1 … h'·w'.
 
         The mean over the queries that the memory would keep. All positions alike mean that nothing is looked for.

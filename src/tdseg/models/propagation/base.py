@@ -75,7 +75,7 @@ class Propagation(nn.Module, ABC, Generic[C]):
 
     after_head: ClassVar[bool] = False
     """It merges class scores, after the head of a path, instead of features before it."""
-    dropped = 0
+    left_out = 0
     """Slots of the memory, from the oldest, that merging leaves out: to see what each of the paths is worth."""
 
     def __init__(self, config: ModelConfig, dropout: float = 0.0) -> None:
@@ -118,7 +118,7 @@ class Propagation(nn.Module, ABC, Generic[C]):
     def remember(self, code: C, aligned: Memory) -> Memory:
         """The memory after the frame."""
 
-    def figures(self, code: C, memory: Memory) -> dict[str, Tensor]:
+    def readings(self, code: C, memory: Memory) -> dict[str, Tensor]:
         """What training logs of a frame that meets a full memory: scalars without gradient, by name; here nothing."""
         return {}
 

@@ -112,7 +112,7 @@ class ConsensusPropagation(Propagation[ConsensusCode]):
 
     def merge(self, code: ConsensusCode, aligned: Memory) -> Tensor:
         """(s + Σ wᵢ sᵢ) / (1 + Σ wᵢ), (B, C, u·h, u·w)."""
-        slots = torch.split(aligned[1], self.config.num_classes + 1, dim=1)[self.dropped :]
+        slots = torch.split(aligned[1], self.config.num_classes + 1, dim=1)[self.left_out :]
         if not slots:
             return code.value
         total = sum(slots[1:], slots[0])
