@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from tdseg.errors import OutputError, WeightsError
-from tdseg.train.checkpoints import latest_checkpoint, save_checkpoint
+pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
+
+from support.fabricate import parse
+from tdseg.errors import ConfigError, OutputError, WeightsError
+from tdseg.train.checkpoints import check_same_run, latest_checkpoint, save_checkpoint
 
 
 def test_the_newest_two_are_kept(tmp_path: Path) -> None:
@@ -50,3 +54,17 @@ def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path) -> N
     with pytest.raises(OutputError, match="No space left on device"):
         save_checkpoint(full, 3, {"x": torch.zeros(1_000_000)})
     assert not list(full.iterdir())
+
+
+def test_steps_of_another_version_are_not_gone_on_with(tmp_path: Path, values: dict[str, Any]) -> None:
+    recipe = parse(values)
+    newest = load(save_checkpoint(tmp_path, 1, {"recipe": recipe.model_dump(mode="json")}))
+    check_same_run(newest, recipe, tmp_path)
+    with pytest.raises(ConfigError, match="another version"):
+        check_same_run({key: value for key, value in newest.items() if key != "format"}, recipe, tmp_path)
+
+
+def load(path: Path) -> dict[str, Any]:
+    checkpoint = latest_checkpoint(path.parent, print)
+    assert checkpoint is not None
+    return checkpoint

@@ -18,6 +18,8 @@ from tdseg.train.watch import Warn
 
 CHECKPOINTS = "checkpoints"
 """Their folder in that of the run."""
+_FORMAT = 2
+"""Counts up where the same recipe makes other steps than before, as by another order of clips or another schedule."""
 _KEEP = 2
 _MAY_CHANGE = {"steps", "checkpoint_every", "evaluate_every", "validation", "workers", "cache"}
 
@@ -31,7 +33,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
     path = folder / f"step-{step:06d}.ckpt"
     try:
         with whole_file(path, parents=True) as staged, staged.open("wb") as file:
-            torch.save({"step": step, **state}, file)
+            torch.save({"step": step, "format": _FORMAT, **state}, file)
             file.flush()
             os.fsync(file.fileno())
     except (OutputError, RuntimeError) as error:  # torch gives some errors of the system as RuntimeError
@@ -72,8 +74,15 @@ def check_same_run(checkpoint: dict[str, Any], recipe: Recipe, folder: Path) -> 
     """See to it that a checkpoint is of this recipe, up to what does not change the steps already made.
 
     Raises:
-        ConfigError: another recipe; the first field that differs is named.
+        ConfigError: another recipe, of which the first field that differs is named; or a version of tdseg by which the
+            same recipe made other steps.
     """
+    if checkpoint.get("format") != _FORMAT:
+        raise ConfigError(
+            f"the run in {folder} is of another version of tdseg, by which its recipe trains otherwise",
+            expected=f"checkpoints of format {_FORMAT}",
+            do="finish it with that version, or train in another folder",
+        )
     before, now = _essence(checkpoint["recipe"]), _essence(recipe.model_dump(mode="json"))
     for name, value in now.items():
         if before.get(name) != value:
