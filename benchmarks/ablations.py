@@ -180,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--teacher", type=Path, help="recipe of the teacher, trained first, in place of the recipe's")
     parser.add_argument("--arms", nargs="+", metavar="NAME", help="train and show these, and what they need")
     parser.add_argument("--splits", nargs="+", default=[], metavar="KIND=SPLIT", help="evaluated instead of val")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at once")
+    parser.add_argument("--jobs", type=int, default=1, help="runs, and then evaluations, at once")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="train no longer than that")
     parser.add_argument("--train", action="store_true", help="train only")
     parser.add_argument("--folder", type=Path, help="by default runs/ablations-NAME of CONFIG")
@@ -200,7 +200,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if arguments.train:
             return
         splits = dict(pair.split("=", 1) for pair in arguments.splits)
-        text = table(evaluated(recipe, {name: folder / name / WEIGHTS for name in chosen if name != START}, splits))
+        weights = {name: folder / name / WEIGHTS for name in chosen if name != START}
+        text = table(evaluated(recipe, weights, splits, arguments.jobs))
     except TdsegError as error:
         parser.exit(2, f"{error}\n")
     print(text)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import multiprocessing
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -18,6 +22,7 @@ from tdseg.metrics.bootstrap import STRETCH, Trace, paired
 from tdseg.metrics.figures import shown_between
 from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.models.tdnet import TDNet
+from tdseg.system import cpu_threads
 from tdseg.train.recipe import Recipe
 from tdseg.zoo.catalog import model_config
 
@@ -118,8 +123,15 @@ def cost(model: TDNet) -> float:
     return fmean(multiply_adds(model, model.config.size)) / 1e9
 
 
-def evaluated(recipe: Recipe, weights: Mapping[str, Path], splits: Mapping[str, str]) -> Table:
-    """Every row on a split of each of the recipe's kinds of data; val, unless `splits` names another by kind."""
+def evaluated(recipe: Recipe, weights: Mapping[str, Path], splits: Mapping[str, str], jobs: int = 1) -> Table:
+    """Every row on a split of each of the recipe's kinds of data; val, unless `splits` names another by kind.
+
+    Args:
+        recipe: of the TDNet.
+        weights: of the arms, by name.
+        splits: by kind of data.
+        jobs: rows that are evaluated at once.
+    """
     models = {name: tdseg.load(file) for name, file in weights.items()}
     alone = [name for name, model in models.items() if model.config.paths == 1 and name != TEACHER]
     shallow, best = alone[0], models[alone[-1]]
@@ -135,12 +147,18 @@ def evaluated(recipe: Recipe, weights: Mapping[str, Path], splits: Mapping[str, 
         Source(data=kind, root=root, split=splits.get(kind, "val"), num_classes=source.num_classes)
         for (kind, root), source in kinds.items()
     ]
-    data = [open_source(source) for source in sources]
+    measure_row = partial(_measure_row, sources=sources, threads=max(1, (os.cpu_count() or 1) // jobs))
     measured = {}
-    for label, model in every.items():
-        print(f"evaluating {label}", flush=True)
-        measured[label] = model, [measure(model, clips) for clips in data]
-    return Table([clips.name for clips in data], measured, shallow, equal)
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        for (label, model), figures in zip(every.items(), pool.map(measure_row, every.values()), strict=True):
+            print(f"evaluated {label}", flush=True)
+            measured[label] = model, figures
+    return Table([open_source(source).name for source in sources], measured, shallow, equal)
+
+
+def _measure_row(model: TDNet, sources: Sequence[Source], threads: int) -> list[Measured]:
+    with cpu_threads(threads):
+        return [measure(model, open_source(source)) for source in sources]
 
 
 def measure(model: TDNet, data: ClipDataset) -> Measured:

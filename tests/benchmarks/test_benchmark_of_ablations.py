@@ -109,7 +109,7 @@ def test_one_command_trains_once_and_tells(
     assert page.endswith("rest\n")
     ablations.main(command)
     assert {path: path.stat().st_mtime_ns for path in weights} == weights
-    assert "evaluating attention-grouped" in capsys.readouterr().out
+    assert "evaluated attention-grouped" in capsys.readouterr().out
 
 
 def test_refused(ablations: ModuleType, study: dict[str, Any], tmp_path: Path) -> None:
