@@ -1,6 +1,6 @@
 """Packaged models with a memory against per-frame models of the same cost: their twins at a larger input.
 
-python benchmarks/equal_cost.py --root CAMVID [--output docs/results.md]
+python benchmarks/equal_cost.py --root CAMVID [--models NAME ...] [--output docs/results.md]
 
 CAMVID is the folder with images/ and labels/ in the SegNet layout (480×360, 11 classes). On its val split and on
 rendered videos, which none of them was trained on or chosen by: mIoU, what each has over the per-frame model at the
@@ -25,13 +25,15 @@ def main() -> None:
     """Measure, print the table, and put it where it is kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--models", nargs="+", default=list(TWINS), choices=list(TWINS), metavar="NAME")
     parser.add_argument("--output", type=Path, help="a file with equal-cost marks")
     arguments = parser.parse_args()
     sources = (Source(data="camvid", root=arguments.root, split="val"), Source(data="synthetic", split="test"))
     data = [open_source(source) for source in sources]
     columns = [f"{clips.name}: {column}" for clips in data for column in ("mIoU", "over the larger input", "TC")]
     lines = [["", "multiply-adds, G", *columns], ["---"] * (len(columns) + 2)]
-    for name, twin in TWINS.items():
+    for name in arguments.models:
+        twin = TWINS[name]
         model, alone = (tdseg.load(each) for each in (name, twin))
         larger = at_cost(alone, model)
         labels = {f"`{twin}`": alone, f"`{twin}`, input {larger.config.size[0]}×{larger.config.size[1]}": larger}
