@@ -136,12 +136,13 @@ FABRICATED: dict[str, Callable[[Path], None]] = {
     "data/cityscapes": cityscapes,
     "data/nyudv2": nyudv2,
     "data/mine": folder,
+    "data/streets": Path.mkdir,
 }
 
 
 @pytest.fixture(scope="module")
 def fabricated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Source | None], str | None]:
-    """Where the fabricated data set is that takes the place of a source's; None for synthetic ones."""
+    """Where the fabricated data set is that takes the place of a source's; None where there is no root."""
     place = tmp_path_factory.mktemp("data")
 
     def where(source: Source | None) -> str | None:
@@ -176,6 +177,8 @@ def test_recipes_train(path: Path, tmp_path: Path, fabricated: Callable[[Source 
     for name, source in {f"sources.{i}": source for i, source in enumerate(recipe.sources)}.items():
         if root := fabricated(source):
             flags[f"{name}.root"] = root
+        if source.data == "synthetic":
+            flags[f"{name}.split"] = "tiny-train"
     if root := fabricated(recipe.validation):
         flags["validation.root"] = root
     scaled = Recipe.from_yaml(path, [word for name, value in flags.items() for word in (f"--{name}", str(value))])
