@@ -204,6 +204,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         text = table(evaluated(recipe, weights, splits, arguments.jobs))
     except TdsegError as error:
         parser.exit(2, f"{error}\n")
+    except KeyboardInterrupt:
+        parser.exit(130, "interrupted: the same command goes on from here\n")
     print(text)
     if arguments.output:
         put(text, "ablations", arguments.output)
