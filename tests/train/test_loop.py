@@ -76,8 +76,9 @@ def test_two_stages_end_in_a_model_that_loads(values: dict[str, Any], camvid: Pa
     loaded = tdseg.load(tmp_path / "model.safetensors")
     assert loaded.config == trained.config
     x = torch.randn(1, 4, 3, 64, 96)
-    with torch.inference_mode():  # stored in half precision
-        torch.testing.assert_close(loaded.forward_clip(x).logits, trained.forward_clip(x).logits, atol=0.05, rtol=0.05)
+    with torch.inference_mode():
+        found, expected = loaded.forward_clip(x).logits, trained.forward_clip(x).logits
+    assert (found - expected).abs().mean() < 0.01 * expected.std()  # stored in half precision
     with safe_open(tmp_path / "model.safetensors", "pt") as file:
         about = json.loads(file.metadata()["tdseg"])["about"]
     assert Recipe.parse(about["recipe"], where="metadata") == parse(stages)
