@@ -100,7 +100,7 @@ def test_one_command_trains_once_and_tells(
         ablations.main([*command, "--minutes", "0"])
     ablations.main(command)
     weights = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*/model.safetensors")}
-    assert {path.parent.name for path in weights} == {"start", "per-frame-full", "attention-grouped"}
+    assert {path.parent.name for path in weights} == {"start", "per-frame", "per-frame-full", "attention-grouped"}
     page = (tmp_path / "page.md").read_text()
     labels = re.findall(r"^\| ([^|]+) \|", page, re.MULTILINE)
     assert {"per-frame-full", "per-frame-full, consensus of 4, views 1.25, 1", "attention-grouped"} <= set(labels)
