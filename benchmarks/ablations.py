@@ -33,7 +33,6 @@ from rich.console import Console
 
 from ablations_table import GROUPED, TEACHER, evaluated, table
 from page import put
-from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError, TdsegError
 from tdseg.system import cpu_threads
 from tdseg.train.loop import fit
@@ -70,7 +69,7 @@ def arms(recipe: Recipe, teacher: Recipe | None, folder: Path) -> dict[str, Arm]
     Raises:
         ConfigError: the recipe is not of a TDNet with a first stage and a teacher.
     """
-    config = _config(recipe)
+    config = model_config(recipe.model, num_classes=1, **recipe.overrides)
     if config.paths == 1 or recipe.per_frame is None or recipe.distill is None:
         raise ConfigError(
             f"a recipe of {recipe.model} {'with' if recipe.per_frame is not None else 'without'} per_frame and "
@@ -167,10 +166,6 @@ def _run(recipe: Recipe, output: Path, jobs: int) -> None:
         sys.exit(f"{name}: {error}")
     else:
         print(f"{name}: trained, {time.monotonic() - began:.0f} s in this piece", flush=True)
-
-
-def _config(recipe: Recipe) -> ModelConfig:
-    return model_config(recipe.model, num_classes=1, **recipe.overrides)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

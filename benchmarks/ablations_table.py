@@ -6,13 +6,13 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
 import tdseg
-from tdseg.config import PLAIN, FrameView
+from tdseg.config import PLAIN, FrameView, ModelConfig
 from tdseg.data.clip import ClipDataset
 from tdseg.data.source import Source, open_source
 from tdseg.measure.cost import multiply_adds
@@ -61,8 +61,8 @@ class Table(NamedTuple):
     """All rows on all data sets."""
 
     data: list[str]
-    rows: dict[str, tuple[TDNet, list[Measured]]]
-    """By label: the model, and its figures by data set."""
+    rows: dict[str, tuple[float, list[Measured]]]
+    """By label: multiply-adds per frame, 10⁹, and the figures by data set."""
     shallow: str
     """Label of the plain per-frame model."""
     equal: dict[str, str]
@@ -108,19 +108,26 @@ def without_oldest(model: TDNet, missing: int) -> TDNet:
     return other
 
 
-def at_cost(model: TDNet, other: TDNet) -> TDNet:
-    """A per-frame model at the smallest input, of the same shape, at which it costs no less than another."""
-    wanted, (height, width) = cost(other), model.config.size
+def at_costs(model: TDNet, wanted: Sequence[float]) -> list[TDNet]:
+    """A per-frame model at the smallest inputs, of the same shape, at which it costs no less than each of the costs."""
+    found, (height, width) = dict[float, TDNet](), model.config.size
     for larger in range(height, 4 * height, STEP):
-        size = (larger, STEP * round(larger * width / height / STEP))
-        if cost(found := changed(model, size=size)) >= wanted:
-            return found
-    raise AssertionError(f"{other.config.name} costs more than 16 times {model.config.name}")
+        enlarged = changed(model, size=(larger, STEP * round(larger * width / height / STEP)))
+        reached = cost(enlarged)
+        found |= {each: enlarged for each in wanted if each <= reached and each not in found}
+        if len(found) == len(set(wanted)):
+            return [found[each] for each in wanted]
+    raise AssertionError(f"{max(wanted)} G is more than 16 times what {model.config.name} costs")
 
 
 def cost(model: TDNet) -> float:
     """Multiply-adds of a frame at the model's own size, mean of its paths, 10⁹."""
-    return fmean(multiply_adds(model, model.config.size)) / 1e9
+    return _cost(model.config)
+
+
+@cache
+def _cost(config: ModelConfig) -> float:
+    return fmean(multiply_adds(TDNet(config), config.size)) / 1e9
 
 
 def evaluated(recipe: Recipe, weights: Mapping[str, Path], splits: Mapping[str, str], jobs: int = 1) -> Table:
@@ -136,12 +143,11 @@ def evaluated(recipe: Recipe, weights: Mapping[str, Path], splits: Mapping[str, 
     alone = [name for name, model in models.items() if model.config.paths == 1 and name != TEACHER]
     shallow, best = alone[0], models[alone[-1]]
     every = {row.label: row.model for row in rows(models, model_config(recipe.model, num_classes=1).paths)}
+    costs = {label: cost(model) for label, model in every.items() if label != TEACHER}
     equal = {}
-    for label, model in list(every.items()):
-        if label != TEACHER:
-            larger = at_cost(best, model)
-            equal[label] = f"{alone[-1]}, input {larger.config.size[0]}×{larger.config.size[1]}"
-            every.setdefault(equal[label], larger)
+    for label, larger in zip(costs, at_costs(best, list(costs.values())), strict=True):
+        equal[label] = f"{alone[-1]}, input {larger.config.size[0]}×{larger.config.size[1]}"
+        every.setdefault(equal[label], larger)
     kinds = {(source.data, source.root): source for source in recipe.sources}
     sources = [
         Source(data=kind, root=root, split=splits.get(kind, "val"), num_classes=source.num_classes)
@@ -152,7 +158,7 @@ def evaluated(recipe: Recipe, weights: Mapping[str, Path], splits: Mapping[str, 
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
         for (label, model), figures in zip(every.items(), pool.map(measure_row, every.values()), strict=True):
             print(f"evaluated {label}", flush=True)
-            measured[label] = model, figures
+            measured[label] = costs.get(label) or cost(model), figures
     return Table([open_source(source).name for source in sources], measured, shallow, equal)
 
 
@@ -187,8 +193,8 @@ def table(measured: Table) -> str:
     columns = ["mIoU", "over equal cost", "of the way to the teacher", "TC"]
     titles = [f"{name}: {column}" for name in measured.data for column in columns]
     lines = [["", "multiply-adds, G", *titles], ["---"] * (2 + len(titles))]
-    for label, (model, figures) in measured.rows.items():
-        cells = [label, f"{cost(model):.3f}"]
+    for label, (count, figures) in measured.rows.items():
+        cells = [label, f"{count:.3f}"]
         for index, figure in enumerate(figures):
             against, shallow, deep = (
                 measured.rows[name][1][index] if name in measured.rows else None

@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 
 import tdseg
-from ablations_table import Measured, at_cost, cost, measure, over
+from ablations_table import Measured, at_costs, cost, measure, over
 from page import put
 from steadiness import TWINS
 from tdseg.data.source import Source, open_source
@@ -35,7 +35,7 @@ def main() -> None:
     for name in arguments.models:
         twin = TWINS[name]
         model, alone = (tdseg.load(each) for each in (name, twin))
-        larger = at_cost(alone, model)
+        (larger,) = at_costs(alone, [cost(model)])
         labels = {f"`{twin}`": alone, f"`{twin}`, input {larger.config.size[0]}×{larger.config.size[1]}": larger}
         measured = {label: [measure(one, clips) for clips in data] for label, one in labels.items()}
         against = [*measured.values()][-1]

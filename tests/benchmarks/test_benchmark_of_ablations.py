@@ -68,8 +68,9 @@ def test_arms_differ_in_what_they_are_named_for(ablations: ModuleType, study: di
 def test_a_larger_input_costs_what_the_tdnet_costs(ablations: ModuleType) -> None:
     table = sys.modules["ablations_table"]
     alone, memory = create_model("lite0s", num_classes=11), create_model("td4-lite0s", num_classes=11)
-    larger = table.at_cost(alone, memory)
-    wanted, (height, width) = table.cost(memory), larger.config.size
+    wanted = table.cost(memory)
+    _, larger = table.at_costs(alone, [0.0, wanted])
+    height, width = larger.config.size
     assert table.cost(larger) >= wanted > table.cost(table.changed(alone, size=(height - 8, width - 8)))
 
 
@@ -86,18 +87,33 @@ def test_without_all_that_is_older_a_model_is_by_itself(ablations: ModuleType) -
 
 
 @pytest.mark.slow
-def test_one_command_trains_once(ablations: ModuleType, study: dict[str, Any], tmp_path: Path) -> None:
+def test_one_command_trains_once_and_tells(ablations: ModuleType, study: dict[str, Any], tmp_path: Path) -> None:
     write_camvid(tmp_path / "camvid")
     study["sources"] = [{"data": "camvid", "root": str(tmp_path / "camvid")}]
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(study))
-    command = [str(tmp_path / "recipe.yaml"), "--steps", "1", "--folder", str(tmp_path / "runs"), "--train", "--arms"]
-    command += ["per-frame-full", "attention-grouped"]
+    (tmp_path / "page.md").write_text("# Page\n<!-- ablations -->\nold\n<!-- /ablations -->\nrest\n")
+    command = [
+        str(tmp_path / "recipe.yaml"),
+        "--steps",
+        "1",
+        "--folder",
+        str(tmp_path / "runs"),
+        "--jobs",
+        "2",
+        "--arms",
+    ]
+    command += ["per-frame-full", "attention-grouped", "--output", str(tmp_path / "page.md")]
     with pytest.raises(SystemExit, match="3"):
         ablations.main([*command, "--minutes", "0"])
     ablations.main(command)
     weights = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*/model.safetensors")}
     assert {path.parent.name for path in weights} == {"start", "per-frame", "per-frame-full", "attention-grouped"}
-    ablations.main(command)
+    page = (tmp_path / "page.md").read_text()
+    for label in ("per-frame-full, consensus of 4, views 1.25, 1", "attention-grouped, memory stride 1"):
+        assert f"| {label} |" in page
+    assert "\nold\n" not in page
+    assert page.endswith("rest\n")
+    ablations.main([*command, "--train"])
     assert {path: path.stat().st_mtime_ns for path in weights} == weights
 
 
