@@ -21,6 +21,8 @@ from tdseg.runtime.openvino import compile_graph
 class StatefulGraph:
     """OpenVINO's graph with the state inside, for one video; see `tdseg.measure.deviation.Candidate`."""
 
+    align_corners = True
+
     def __init__(self, graph: Path) -> None:
         self._request = compile_graph(graph).create_infer_request()
 

@@ -19,8 +19,8 @@ from tdseg.inference.output import STAGING, OutputFolder, Recorder, Summary, pla
 from tdseg.inference.stream import Result, Stream
 from tdseg.inference.writers import WRITERS
 from tdseg.masks.palette import color_table
-from tdseg.models.tdnet import TDNet
-from tdseg.runtime.network import Execution, Network
+from tdseg.runtime.any_model import AnyModel
+from tdseg.runtime.network import Execution
 from tdseg.system import cpu_threads, keep_freed_memory
 from tdseg.video import VideoReader, open_video
 from tdseg.zoo.load import prepare
@@ -32,8 +32,9 @@ MOST_WORKERS = 4
 
 def segment(
     source: str | Path | int,
-    model: str | Path | TDNet | Network = DEFAULT_MODEL,
+    model: str | Path | AnyModel = DEFAULT_MODEL,
     *,
+    memory: int | None = None,
     size: tuple[int, int] | None = None,
     execution: Execution = Execution(),  # noqa: B008 - immutable
 ) -> Iterator[Result]:
@@ -42,7 +43,7 @@ def segment(
     A generator: closing it stops it. Meanwhile torch has only the threads of the CPU that its share of the work needs.
 
     Args:
-        source, model, size, execution: as in `segment_to`.
+        source, model, memory, size, execution: as in `segment_to`.
 
     Yields:
         A Result for each frame, in order.
@@ -53,7 +54,7 @@ def segment(
     Warns:
         UserWarning: the source gave fewer frames than it declares.
     """
-    with _opened(source, model, size, execution) as run:
+    with _opened(source, model, memory, size, execution) as run:
         yield from run.results
     if run.reader.problem:
         warnings.warn(run.reader.problem, stacklevel=2)
@@ -63,7 +64,8 @@ def segment_to(
     source: str | Path | int,
     output: str | Path | None = None,
     *,
-    model: str | Path | TDNet | Network = DEFAULT_MODEL,
+    model: str | Path | AnyModel = DEFAULT_MODEL,
+    memory: int | None = None,
     size: tuple[int, int] | None = None,
     execution: Execution = Execution(),  # noqa: B008 - immutable
     write: tuple[str, ...] = ("masks", "overlay"),
@@ -78,8 +80,11 @@ def segment_to(
     Args:
         source: video file, folder of frames, camera index, URL, or - for stdin.
         output: folder of the result; None: out/ and the source's name.
-        model: name of packaged weights (see `tdseg models`), a file of weights, or an exported folder; in Python also a
-            model or network.
+        model: name of packaged weights (see `tdseg models`), a file of weights, or an exported folder; of others, a
+            model of Hugging Face, as hf://org/name or its folder, or an ONNX file. In Python also a model, a network,
+            or a function from a frame to its class scores.
+        memory: frames that a per-frame network is to remember, 2 … 16, or 0 for none; None: 4 for networks of others,
+            none for ours.
         size: (height, width) of the network's input, pixels; None: the model's own.
         execution: where and how the network runs.
         write: outputs beside summary.json, any of masks (one a frame, 8-bit indexed PNG) and overlay (a video with the
@@ -101,7 +106,10 @@ def segment_to(
     folder_path = default_output(source) if output is None else Path(output)
     _keep_source(source, folder_path)
     interrupt: KeyboardInterrupt | None = None
-    with _opened(source, model, size, execution) as run, OutputFolder(folder_path, overwrite=overwrite) as folder:
+    with (
+        _opened(source, model, memory, size, execution) as run,
+        OutputFolder(folder_path, overwrite=overwrite) as folder,
+    ):
         info, config = run.reader.info, run.stream.model.config
         classes = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
         colors = color_table(config.palette)
@@ -163,14 +171,18 @@ class _Run(NamedTuple):
 
 @contextmanager
 def _opened(
-    source: str | Path | int, model: str | Path | TDNet | Network, size: tuple[int, int] | None, execution: Execution
+    source: str | Path | int,
+    model: str | Path | AnyModel,
+    memory: int | None,
+    size: tuple[int, int] | None,
+    execution: Execution,
 ) -> Iterator[_Run]:
     """The one way of a video, whatever becomes of its results; at the end torch has its threads back."""
     begun = time.perf_counter()
     keep_freed_memory()
     with cpu_threads(execution.threads) as available:
         workers = min(available, MOST_WORKERS)
-        network = prepare(model, replace(execution, threads=available), size=size, workers=workers)
+        network = prepare(model, replace(execution, threads=available), memory=memory, size=size, workers=workers)
         # Two frames on a thread each are faster than one frame on two, which wait for each other at every layer, and on
         # busy cores wait long. Other runtimes have threads of their own.
         torch.set_num_threads(available // workers if network.runtime == "torch" else 1)
@@ -188,7 +200,7 @@ def _opened(
 
 def warm_up(stream: Stream) -> None:
     """Run every path once, so that one-time costs count as start-up and not as the first frames' latency."""
-    other = Stream(stream.model, stream.size)
+    other = Stream(stream.model, stream.size)  # its own for frames that are not known yet
     try:
         for _ in range(stream.model.config.paths):
             other.step(np.zeros((8, 8, 3), np.uint8))  # resized to the network's size, as any frame
@@ -201,7 +213,7 @@ def warm_up(stream: Stream) -> None:
 
 
 def _summarize(
-    model: str | Path | TDNet | Network, run: _Run, recorder: Recorder, classes: Sequence[str], *, finished: bool
+    model: str | Path | AnyModel, run: _Run, recorder: Recorder, classes: Sequence[str], *, finished: bool
 ) -> Summary:
     wall_s = time.perf_counter() - run.started
     network, problem = run.stream.model, run.reader.problem

@@ -19,11 +19,8 @@ from torch import Tensor
 from tdseg.errors import ConfigError
 from tdseg.inference.stages import ahead
 from tdseg.masks.classmap import class_map
-from tdseg.models.layers import resize
 from tdseg.models.propagation import TDNetState
-from tdseg.models.tdnet import TDNet
-from tdseg.runtime.network import Network
-from tdseg.runtime.torch import as_network
+from tdseg.runtime.any_model import AnyModel, as_network
 from tdseg.video import Frame
 
 
@@ -43,13 +40,18 @@ class Result:
     """From the frame handed to `Stream.step` until the mask is in host memory, milliseconds."""
     logits: Tensor = field(repr=False)
     """(1, C, h, w) at the resolution of the head, on the model's device."""
+    align_corners: bool = field(default=True, repr=False)
+    """The outer logits lie on the corners of the frame; else each lies in the middle of an equal part."""
 
     @cached_property
     def confidence(self) -> NDArray[np.float16]:
         """Probability of each pixel's class, (H, W), 0..1; computed when first asked for."""
         height, width = self.mask.shape
         with torch.inference_mode():
-            probability = resize(self.logits.float(), (height, width))[0].softmax(0).amax(0)
+            logits = F.interpolate(
+                self.logits.float(), (height, width), mode="bilinear", align_corners=self.align_corners
+            )
+            probability = logits[0].softmax(0).amax(0)
         return probability.half().cpu().numpy()
 
 
@@ -57,16 +59,19 @@ class Stream:
     """The state of one video on its way through a model. Streams on one model, in any threads, are independent.
 
     Args:
-        model: a TDNet in eval mode, which runs as it is (`fuse()` gives a faster one); or a network.
+        model: a TDNet in eval mode, which runs as it is (`fuse()` gives a faster one); a network that `tdseg.load`
+            gave; or a function from a frame, uint8 (H, W, 3), to class scores, floats (C, h, w).
         size: (height, width) of the network's input, pixels; None: the model's own.
 
     Raises:
         ConfigError: a size below 64 pixels, or one that an exported model does not take; or a model in training mode.
     """
 
-    def __init__(self, model: TDNet | Network, size: tuple[int, int] | None = None) -> None:
+    def __init__(self, model: AnyModel, size: tuple[int, int] | None = None) -> None:
         self.model = as_network(model)
+        self._asked = size
         self.size = self.model.fit_size(size)
+        """(height, width) of the network's input, pixels; where it follows from the frames, for the latest of them."""
         self.resets = 0
         """How many times the frame size changed in mid-stream, which resets the state."""
         self._index = 0
@@ -146,7 +151,8 @@ class Stream:
     def _encode(self, frame: NDArray[np.uint8], path: int) -> Any:
         """The part of a step that need not wait for its turn. It changes nothing, so any thread may do it."""
         with torch.inference_mode():
-            return self.model.encode(resized(frame, self.size), path)
+            height, width = frame.shape[:2]
+            return self.model.encode(resized(frame, self.model.fit_size(self._asked, (height, width))), path)
 
     def _finish(self, frame: NDArray[np.uint8], encoded: Any, start: float, time_s: float | None) -> Result:
         """The part of a step that is done in turn: read the memory, classify, remember."""
@@ -155,11 +161,12 @@ class Stream:
             self._state = TDNetState()
             self.resets += 1
         self._frame_size = size
+        self.size = self.model.fit_size(self._asked, size)
         with torch.inference_mode():
             logits, self._state = self.model.advance(encoded, self._state)
-            mask = class_map(logits[0].float().cpu().numpy(), size)
+            mask = class_map(logits[0].float().cpu().numpy(), size, align_corners=self.model.align_corners)
         latency_ms = (time.perf_counter() - start) * 1e3
-        result = Result(self._index, time_s, frame, mask, latency_ms, logits)
+        result = Result(self._index, time_s, frame, mask, latency_ms, logits, self.model.align_corners)
         self._index += 1
         return result
 

@@ -15,8 +15,8 @@ Indices = NDArray[np.intp]
 Values = NDArray[np.float32]
 
 
-def class_map(logits: Values, size: tuple[int, int]) -> Mask:
-    """The most likely class of each pixel of an image, by bilinear interpolation that aligns corners.
+def class_map(logits: Values, size: tuple[int, int], *, align_corners: bool = True) -> Mask:
+    """The most likely class of each pixel of an image, by bilinear interpolation.
 
     Equal to the argmax of the interpolated logits, which are never built: the pixels of a cell, the room between four
     logits, weigh all classes alike, so where the four agree on the class, so do the pixels. Only the other cells, few
@@ -25,13 +25,14 @@ def class_map(logits: Values, size: tuple[int, int]) -> Mask:
     Args:
         logits: (C, h, w), C up to 256, h and w of at least 2.
         size: (H, W) of the image.
+        align_corners: the outer logits lie on the corners of the image; else each lies in the middle of an equal part.
 
     Returns:
         Class indices, (H, W).
     """
     logits = np.ascontiguousarray(logits)
     width = logits.shape[2]
-    rows, columns = _axis(logits.shape[1], size[0]), _axis(width, size[1])
+    rows, columns = (_axis(n, side, align_corners) for n, side in zip(logits.shape[1:], size, strict=True))
     classes = _argmax(logits)
     mask = classes.take(columns.before, axis=1).take(rows.before, axis=0)
 
@@ -70,8 +71,12 @@ class _Axis(NamedTuple):
 
 
 @lru_cache(16)
-def _axis(logits: int, size: int) -> _Axis:
-    position = np.linspace(0, logits - 1, size, dtype=np.float32)
+def _axis(logits: int, size: int, align_corners: bool) -> _Axis:
+    if align_corners:
+        position = np.linspace(0, logits - 1, size, dtype=np.float32)
+    else:
+        middle = (np.arange(size, dtype=np.float32) + 0.5) * np.float32(logits / size) - 0.5
+        position = middle.clip(0, logits - 1)
     before = np.minimum(position.astype(np.intp), logits - 2)
     length = max(1, size // (logits - 1))
     first = np.searchsorted(before, before)  # the first pixel of each pixel's cell

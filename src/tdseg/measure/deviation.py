@@ -30,6 +30,9 @@ class Deviation(NamedTuple):
 class Candidate(Protocol):
     """The part of a `tdseg.runtime.network.Network` that is compared. A state without memory starts a video anew."""
 
+    @property
+    def align_corners(self) -> bool: ...  # noqa: D102
+
     def encode(self, images: Tensor, path: int) -> Any: ...  # noqa: D102
 
     def advance(self, encoded: Any, state: TDNetState) -> tuple[Tensor, TDNetState]: ...  # noqa: D102
@@ -68,7 +71,9 @@ def deviation(
         for which, network in enumerate(networks):
             logits, states[which] = network.advance(network.encode(images, states[which].path), states[which])
             scores.append(logits.float().cpu().numpy())
-            masks.append(np.stack([class_map(of_one, size) for of_one in scores[which]]))
+            masks.append(
+                np.stack([class_map(of_one, size, align_corners=network.align_corners) for of_one in scores[which]])
+            )
             if label is not None:
                 matrices[which].update(masks[which][0], label)
         errors.append(np.abs(scores[1] - scores[0]).max())

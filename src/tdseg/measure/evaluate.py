@@ -24,9 +24,8 @@ from tdseg.metrics.flow import Flows
 from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.metrics.temporal import Steadiness
 from tdseg.models.propagation import TDNetState
-from tdseg.models.tdnet import TDNet
+from tdseg.runtime.any_model import AnyModel, as_network
 from tdseg.runtime.network import Execution, Network
-from tdseg.runtime.torch import as_network
 from tdseg.video.pictures import RGB
 from tdseg.zoo.load import prepare
 
@@ -50,8 +49,9 @@ class Evaluation(NamedTuple):
 
 
 def evaluate_model(
-    model: str | Path | TDNet | Network = DEFAULT_MODEL,
+    model: str | Path | AnyModel = DEFAULT_MODEL,
     *,
+    memory: int | None = None,
     data: str | Source = "camvid",
     root: Path | None = None,
     split: str = "val",
@@ -63,8 +63,7 @@ def evaluate_model(
     """Accuracy and steadiness of a model on a data set, see `evaluate`.
 
     Args:
-        model: name of packaged weights (see `tdseg models`), a file of weights, or an exported folder; in Python also a
-            model or network.
+        model, memory: as of `tdseg.segment_to`.
         data: kind of data set: camvid, cityscapes, nyudv2, folder, or synthetic, which has no root; see docs/data.md.
             In Python also a Source, which says all of the data.
         root: folder of the data set.
@@ -81,7 +80,7 @@ def evaluate_model(
     if not isinstance(data, Source):
         fields = {"data": data, "root": root, "split": split, "num_classes": num_classes}
         data = Source.parse(fields, where="tdseg eval")
-    network = prepare(model, execution)
+    network = prepare(model, execution, memory=memory)
     clips = open_evaluation(data, network.config)
     name = str(model) if isinstance(model, str | Path) else network.config.name
     about = {"model": name, "runtime": network.runtime, "precision": network.precision}
@@ -103,7 +102,7 @@ def open_evaluation(source: Source, model: ModelConfig) -> ClipDataset:
 
 
 def evaluate(
-    model: TDNet | Network,
+    model: AnyModel,
     data: ClipDataset,
     *,
     flow: Sequence[str] = tuple(FLOWS),
@@ -124,7 +123,7 @@ def evaluate(
 
 
 def score(
-    model: TDNet | Network,
+    model: AnyModel,
     data: ClipDataset,
     protocol: Showing,
     *,
@@ -204,7 +203,7 @@ def _shown(
     A phase goes on from the frame before, or begins anew, so that its path runs on the newest frame: after the frames
     of the clip, or after the newest itself m-1 times.
     """
-    m, turns, size = network.config.paths, network.config.turns, network.fit_size(None)
+    m, turns = network.config.paths, network.config.turns
     states, sequence = [TDNetState()] * turns, None
     for index in range(len(data)):
         clip, name = data[index], data.sequence(index)
@@ -212,7 +211,8 @@ def _shown(
         pictures = clip.frames[-m if protocol == "clip" else -1 :].permute(0, 2, 3, 1).cpu().numpy()
         frames = [np.ascontiguousarray(picture) for picture in pictures]
         order = [0] * m if protocol == "still" else range(len(frames))
-        images = [resized(frame, size) for frame in frames]
+        height, width = frames[-1].shape[:2]
+        images = [resized(frame, network.fit_size(None, (height, width))) for frame in frames]
         encode = cache(lambda at, path, images=images: network.encode(images[at], path))
         masks = []
         for phase, state in enumerate(states):
@@ -221,5 +221,6 @@ def _shown(
                 path = state.path % turns
                 logits, state = network.advance(encode(at, path), state)
             states[phase] = state
-            masks.append((path, class_map(logits[0].float().cpu().numpy(), (frames[-1].shape[0], frames[-1].shape[1]))))
+            scores = logits[0].float().cpu().numpy()
+            masks.append((path, class_map(scores, (height, width), align_corners=network.align_corners)))
         yield frames[-1], clip.labels[-1].cpu().numpy(), first, masks

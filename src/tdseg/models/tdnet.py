@@ -200,16 +200,8 @@ class TDNet(nn.Module):
 
     def _turn(self, encoded: Encoded, state: TDNetState, *, scored: bool = True) -> tuple[Tensor | None, TDNetState]:
         """The recurrence: the path whose turn it is meets the memory, and the next one has its turn."""
-        path, memory = self.path(state.path), state.memory
-        if not memory:
-            memory = path.propagation.empty(encoded.code.value)
-        elif not path.propagation.fits(memory, encoded.code.value):
-            raise ConfigError(
-                f"a state with memory of shapes {[tuple(tensor.shape) for tensor in memory]} and a frame that gives "
-                f"{tuple(encoded.code.value.shape)}",
-                expected="frames of one batch and size between two resets",
-                do="start from state=None when the batch or the frame size changes",
-            )
+        path = self.path(state.path)
+        memory = path.propagation.met(state.memory, encoded.code.value)
         logits, memory = path.turn(encoded.code, memory, scored=scored)
         return logits, TDNetState((state.path + 1) % self.config.paths, memory)
 

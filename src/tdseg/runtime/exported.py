@@ -26,6 +26,8 @@ class ExportedNetwork:
         size: (height, width) of the input, pixels, where the engine takes no other.
     """
 
+    align_corners = True
+
     def __init__(self, manifest: Manifest, engine: Engine | Parts, size: tuple[int, int] | None = None) -> None:
         self.manifest, self.config = manifest, manifest.model
         self._encoder = engine.encode if isinstance(engine, Parts) else None
@@ -35,9 +37,10 @@ class ExportedNetwork:
         self._by_path = manifest.by_path if self._encoder else whole
         self.runtime, self.device = self._engine.name, self._engine.where
         self.precision: str = manifest.precision
+        self.keeps_state = self.config.paths > 1
         self._size = manifest.size or size
 
-    def fit_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
+    def fit_size(self, size: tuple[int, int] | None, frame: tuple[int, int] | None = None) -> tuple[int, int]:
         """See Network."""
         return self.manifest.fit_size(size, fixed=self._size)
 

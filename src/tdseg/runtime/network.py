@@ -70,11 +70,19 @@ class Network(Protocol):
     """Of its weights: fp32, fp16, bf16 or int8."""
     device: str
     """What computes: cpu, cuda:0, or the execution provider of its runtime, such as tensorrt."""
+    align_corners: bool
+    """How its logits lie on the frame, see `class_map`."""
+    keeps_state: bool
+    """Whether it remembers anything from frame to frame."""
     concurrent: bool
     """Whether most of a step's work can be done before its turn, by `encode`, for several frames at once."""
 
-    def fit_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
+    def fit_size(self, size: tuple[int, int] | None, frame: tuple[int, int] | None = None) -> tuple[int, int]:
         """The (height, width) of its input that was asked for, pixels, or its own for None.
+
+        Args:
+            size: what is asked for.
+            frame: (height, width) of the frames, for networks whose own size follows from it.
 
         Raises:
             ConfigError: below 64 pixels, or one that it does not take.

@@ -16,7 +16,7 @@ from tdseg.errors import ConfigError
 from tdseg.models.path import Encoded
 from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import TDNet
-from tdseg.runtime.network import Execution, Network, RuntimeName, check_size
+from tdseg.runtime.network import Execution, RuntimeName, check_size
 from tdseg.system import resolve_device
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -41,6 +41,7 @@ class TorchNetwork:
     """
 
     runtime: RuntimeName = "torch"
+    align_corners = True
     concurrent = True
 
     def __init__(self, model: TDNet, execution: Execution | None = None) -> None:
@@ -50,10 +51,11 @@ class TorchNetwork:
         self.config, self.device = self.model.config, str(self.model.device)
         dtype = self.model.mean.dtype
         self.precision = {torch.float16: "fp16", torch.bfloat16: "bf16"}.get(dtype, f"fp{8 * dtype.itemsize}")
+        self.keeps_state = self.config.paths > 1
         self._autocast = execution.autocast if execution else None
         self._graphs = _Graphs(self.model.device) if execution and execution.cuda_graphs else None
 
-    def fit_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
+    def fit_size(self, size: tuple[int, int] | None, frame: tuple[int, int] | None = None) -> tuple[int, int]:
         """See Network."""
         return check_size(size or self.config.size, self.config.size)
 
@@ -75,11 +77,6 @@ class TorchNetwork:
             return nullcontext()
         # The cache is for weights used twice under gradients. In a graph, what it kept would be of another replay.
         return torch.autocast(self.model.device.type, PRECISIONS[self._autocast], cache_enabled=False)
-
-
-def as_network(model: TDNet | Network) -> Network:
-    """A model as a Network, as it is; a Network itself."""
-    return TorchNetwork(model) if isinstance(model, TDNet) else model
 
 
 def _made_ready(model: TDNet, execution: Execution) -> tuple[TDNet, str]:

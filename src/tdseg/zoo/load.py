@@ -15,8 +15,11 @@ import torch
 from tdseg.errors import ConfigError, WeightsError
 from tdseg.models.subnets import SubNetwork
 from tdseg.models.tdnet import TDNet
+from tdseg.runtime.any_model import AnyModel, as_network
 from tdseg.runtime.exported import open_exported
+from tdseg.runtime.external import is_external, open_external
 from tdseg.runtime.manifest import checksum, is_exported, read_manifest
+from tdseg.runtime.memory import RememberingNetwork
 from tdseg.runtime.network import RUNTIMES, AnyRuntime, Execution, Network, RuntimeName, check_size
 from tdseg.runtime.torch import TorchNetwork
 from tdseg.system import __version__, installed, require, resolve_device
@@ -25,7 +28,9 @@ from tdseg.zoo.checkpoint import WEIGHTS, read_model
 
 HUB = "hf://"
 """How addresses of the Hugging Face hub begin: hf://org/name, or hf://org/name@revision."""
-_HUB_FILES = ["*.safetensors", "*.json", "*.onnx", "*.xml", "*.bin"]
+_HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.onnx", "*.xml", "*.bin"]
+EXTERNAL_MEMORY = 4
+"""Frames that networks of others remember, unless it is said."""
 _log = logging.getLogger("tdseg")
 
 
@@ -40,6 +45,8 @@ class Artifact(NamedTuple):
     """An exported folder."""
     sha256: str | None = None
     """Of the weights, where it is known."""
+    external: Path | None = None
+    """A network of others: a folder of Hugging Face, or an ONNX file."""
 
     def load(self, make_subnetwork: Callable[[], SubNetwork] | None = None) -> TDNet:
         """The model of the weights, in eval mode, on the CPU.
@@ -48,6 +55,12 @@ class Artifact(NamedTuple):
             ConfigError: there are none, but a graph.
             WeightsError: the file is damaged, of another program, or not safe to open.
         """
+        if self.external:
+            raise ConfigError(
+                f"{self.name}, a network of others, as a TDNet",
+                expected="weights of tdseg",
+                do="use it where networks run: segment, eval, bench, compare, export, or as the teacher of a recipe",
+            )
         if self.weights is None:
             raise ConfigError(
                 f"{self.name}, an exported folder, as a model of torch",
@@ -90,12 +103,13 @@ def load(
     Args:
         name_or_path: a packaged name of `list_models()`; a .safetensors file that tdseg wrote, or the folder of a run
             of `tdseg train`; a folder of `tdseg export`; or "hf://org/name@revision", a repository of the Hugging
-            Face hub that holds such files.
+            Face hub that holds such files. Or a network of others: a semantic or universal segmentation model of
+            Hugging Face, at such an address or in a folder of `save_pretrained`, or an ONNX file.
         device: "cpu", "cuda", "cuda:1", … or "auto": cuda if there is one.
         runtime: "torch" gives a TDNet, which can be trained, fused and looked into. The others give a network for
             Streams: "onnxruntime" and "openvino", for which weights are exported once, checked, and kept in a cache,
             and "auto", the fastest one installed. On a CPU with OpenVINO that is, for packaged models that have one,
-            the int8 graph.
+            the int8 graph. A network of others is a network for Streams in any of them.
         size: (height, width) of the network's input, pixels, for other runtimes than torch: what is loaded then takes
             no other. None: the model's own; an exported graph of any size stays one.
         threads: of the CPU, for other runtimes than torch; None: all cores.
@@ -107,42 +121,62 @@ def load(
         ConfigError: an unknown name or device, an option that does not fit, or a runtime that is not installed.
         WeightsError: a file that is damaged, of another program, or not safe to open.
     """
-    if runtime == "torch":
-        return resolve(name_or_path).load(make_subnetwork).to(resolve_device(device))
+    artifact = resolve(name_or_path)
+    if runtime == "torch" and artifact.external is None:
+        return artifact.load(make_subnetwork).to(resolve_device(device))
     if make_subnetwork is not None:
         raise ConfigError(
             f"runtime {runtime} with make_subnetwork", expected="runtime torch", do="leave one of them out"
         )
-    return prepare(name_or_path, Execution(device, runtime, threads), size=size, workers=workers)
+    return _open(artifact, Execution(device, runtime, threads), size, workers)
 
 
 def prepare(
-    model: str | Path | TDNet | Network,
+    model: str | Path | AnyModel,
     execution: Execution = Execution(),  # noqa: B008 - immutable
     *,
+    memory: int | None = None,
     size: tuple[int, int] | None = None,
     workers: int = 1,
 ) -> Network:
     """A network in the fastest form that its runtime has, on its device.
 
     Args:
-        model: as `load` takes it; or a model or network, which stays in its runtime, and where it is if that is "auto".
+        model: as `load` takes it; or a model, network or function, which stays in its runtime, and where it is if that
+            is "auto".
         execution: where and how it is to run.
+        memory: frames that a per-frame network is to remember, 2 … 16, or 0 for none. None: 4 for a network of others
+            that is loaded here; anything else as it is.
         size, workers: as of `load`.
 
     Raises:
         ConfigError: a network of another runtime than asked for; and as `load`.
     """
     if isinstance(model, str | Path):
-        return _open(resolve(model), execution, size, workers)
-    runtime = "torch" if isinstance(model, TDNet) else model.runtime
-    if execution.runtime not in ("auto", runtime):
+        artifact = resolve(model)
+        network = _open(artifact, execution, size, workers)
+        if memory is None and artifact.external and not network.keeps_state:
+            memory = EXTERNAL_MEMORY
+        return _remembering(network, memory)
+    network = TorchNetwork(model, execution) if isinstance(model, TDNet) else as_network(model)
+    if execution.runtime not in ("auto", network.runtime):
         raise ConfigError(
-            f"runtime {execution.runtime} for a network of {runtime}",
-            expected=f"{runtime}, or auto",
+            f"runtime {execution.runtime} for a network of {network.runtime}",
+            expected=f"{network.runtime}, or auto",
             do="give the weights by name or file, which are exported for it",
         )
-    return TorchNetwork(model, execution) if isinstance(model, TDNet) else model
+    return _remembering(network, memory)
+
+
+def _remembering(network: Network, memory: int | None) -> Network:
+    """A network with the memory that is asked for; see `prepare`."""
+    if memory == 0 and network.keeps_state:
+        raise ConfigError(
+            f"{network.config.name} without a memory",
+            expected="a per-frame network, or --memory left out",
+            do="choose a per-frame model; `tdseg models` lists them",
+        )
+    return RememberingNetwork(network, memory) if memory else network
 
 
 def resolve(name_or_path: str | Path) -> Artifact:
@@ -158,10 +192,12 @@ def resolve(name_or_path: str | Path) -> Artifact:
     path = fetch(name) if name.startswith(HUB) else Path(name)
     if is_exported(path):
         return Artifact(name, None, path)
+    if is_external(path):
+        return Artifact(name, None, None, external=path)
     if (path / WEIGHTS).is_file():
         return Artifact(name, path / WEIGHTS, None)
     if not path.suffix and not path.is_file():
-        raise unknown_model(name, sorted(PACKAGED), "packaged weights, or a file or folder of weights")
+        raise unknown_model(name, sorted(PACKAGED), "packaged weights, or a file or folder of a network")
     return Artifact(name, path, None)
 
 
@@ -217,6 +253,8 @@ def _choose(artifact: Artifact, execution: Execution) -> RuntimeName:
 
 def _open(artifact: Artifact, execution: Execution, size: tuple[int, int] | None, workers: int) -> Network:
     """The network of an artifact in the runtime chosen; see `load`."""
+    if artifact.external:
+        return open_external(artifact.external, artifact.name, execution, size)
     runtime = _choose(artifact, execution)
     weights, graph = artifact.weights, artifact.graph
     if weights is None:

@@ -102,6 +102,7 @@ class Benchmark:
 def bench(
     model: str | Path,
     *,
+    memory: int | None = None,
     execution: Execution = Execution(),  # noqa: B008 - immutable
     size: tuple[int, int] | None = None,
     source: str | Path | int | None = None,
@@ -115,8 +116,8 @@ def bench(
     longer latency. Before measuring, every path runs twice and with a full memory: one-time costs are figures apart.
 
     Args:
-        model: name of packaged weights or of an architecture (see `tdseg models`), which gets random weights, a file of
-            weights, or an exported folder.
+        model: as of `tdseg.segment_to`; or the name of an architecture (see `tdseg models`), which gets random weights.
+        memory: as of `tdseg.segment_to`.
         execution: where it runs, by what, and in which form; runtime "auto" is torch for an architecture and for
             several streams.
         size: (height, width) of the network's input, pixels; None: the model's own.
@@ -135,9 +136,9 @@ def bench(
     begun, name = time.perf_counter(), str(model)
     with cpu_threads(execution.threads) as available:
         try:
-            network = _network(name, replace(execution, threads=available), streams, size)
-            batch = StreamBatch(network, network.fit_size(size))
-            feed = Feed(source, streams, size=batch.size, palette=network.config.palette)
+            network = _network(name, memory, replace(execution, threads=available), streams, size)
+            feed = Feed(source, streams, size=network.fit_size(size), palette=network.config.palette)
+            batch = StreamBatch(network, network.fit_size(size, feed.size))
             return _measure(name, batch, feed, frames, begun, on_progress)
         except (RuntimeError, MemoryError) as error:  # torch's: out of memory, too many pixels to count, no compiler
             why = (str(error).splitlines() or [type(error).__name__])[0]
@@ -148,7 +149,9 @@ def bench(
             ) from error
 
 
-def _network(name: str, execution: Execution, streams: int, size: tuple[int, int] | None) -> Network:
+def _network(
+    name: str, memory: int | None, execution: Execution, streams: int, size: tuple[int, int] | None
+) -> Network:
     """In torch, if there are several streams or the weights are random."""
     random = catalog.is_architecture(name)
     if random or streams > 1:
@@ -159,7 +162,7 @@ def _network(name: str, execution: Execution, streams: int, size: tuple[int, int
                 do="use --runtime torch, or leave the other options out",
             )
         execution = replace(execution, runtime="torch")
-    return prepare(_torch_model(name) if random else name, execution, size=size)
+    return prepare(_torch_model(name) if random else name, execution, memory=memory, size=size)
 
 
 def _torch_model(name: str) -> TDNet:

@@ -160,7 +160,11 @@ class StreamBatch:
         logits, self.state = self.network.advance(self.network.encode(images, self.state.path), self.state)
         scored = self._mark()
         scores = logits.float().cpu().numpy()  # (N, C, h, w)
-        masks = [class_map(of_one, frame.shape[:2]) for of_one, frame in zip(scores, frames, strict=True)]
+        aligned = self.network.align_corners
+        masks = [
+            class_map(of_one, frame.shape[:2], align_corners=aligned)
+            for of_one, frame in zip(scores, frames, strict=True)
+        ]
         latency = (time.perf_counter() - start) * 1e3
         preprocess, model = _between_ms(handed, prepared), _between_ms(prepared, scored)
         return masks, StageTimes(preprocess, model, latency - preprocess - model)

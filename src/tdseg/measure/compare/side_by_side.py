@@ -19,12 +19,13 @@ from tdseg.measure.pairing import frames_with_masks
 from tdseg.metrics.basic import Mask
 from tdseg.metrics.figures import FLOWS
 from tdseg.metrics.iou import VOID
+from tdseg.runtime.external import is_external
 from tdseg.runtime.manifest import is_exported
 from tdseg.runtime.network import Execution
 from tdseg.video import VideoReader, open_video
 from tdseg.video.pictures import RGB
 from tdseg.zoo import catalog
-from tdseg.zoo.load import prepare
+from tdseg.zoo.load import HUB, prepare
 
 if TYPE_CHECKING:
     from tdseg.metrics.flow import Flows
@@ -45,6 +46,7 @@ def compare(
     b: str | Path,
     video: str | Path,
     *,
+    memory: int | None = None,
     size: tuple[int, int] | None = None,
     execution: Execution = Execution(),  # noqa: B008 - immutable
     palette: str | Path | None = None,
@@ -58,10 +60,10 @@ def compare(
     Figures along optical flow need the extra `metrics`, and are left out without it.
 
     Args:
-        a: name of packaged weights (see `tdseg models`), a file of weights, an exported folder, or masks: a folder of
-            PNGs, an .npz file.
+        a: a model as of `tdseg.segment_to`, or masks: a folder of PNGs, an .npz file.
         b: likewise; models and masks may be mixed.
         video: video file or folder of frames, of the size of the masks; of known length, unless `frames` is given.
+        memory: of both models, as of `tdseg.segment_to`.
         size: (height, width) of the input of models, pixels; None: each model's own.
         execution: where models run, and by what.
         palette: file with a line "R G B name" for each class; coloured masks without a model beside them need it.
@@ -82,7 +84,7 @@ def compare(
         reader = stack.enter_context(open_video(video))
         total = _total(reader, frames)
         given = None if palette is None else read_palette(palette)
-        sides, known = _open_sides((str(a), str(b)), given, size, execution)
+        sides, known = _open_sides((str(a), str(b)), given, memory, size, execution)
         kinds = [side.source for side in sides if isinstance(side.source, Masks)]
         if labels is not None:
             kinds.append(open_masks(labels, given or known))
@@ -111,12 +113,17 @@ def compare(
 
 
 def _open_sides(
-    given: Sequence[str], palette: Palette | None, size: tuple[int, int] | None, execution: Execution
+    given: Sequence[str],
+    palette: Palette | None,
+    memory: int | None,
+    size: tuple[int, int] | None,
+    execution: Execution,
 ) -> tuple[list[Side], Palette | None]:
     """The sides, and the classes of both; None: unknown, masks may have any. Models go first, for they know them."""
     are_masks = [_are_masks(name) for name in given]
     models = [
-        None if masks else _open_model(name, size, execution) for name, masks in zip(given, are_masks, strict=True)
+        None if masks else _open_model(name, memory, size, execution)
+        for name, masks in zip(given, are_masks, strict=True)
     ]
     known = [classes for _, classes in filter(None, models)]
     if palette:  # void at its end is not a class of a model
@@ -139,7 +146,8 @@ def _open_sides(
 
 def _are_masks(given: str) -> bool:
     path = Path(given)
-    if given in catalog.PACKAGED or path.suffix == ".safetensors" or is_exported(path):
+    known = given in catalog.PACKAGED or given.startswith(HUB) or path.suffix in (".safetensors", ".onnx")
+    if known or is_exported(path) or is_external(path):
         return False
     if path.is_dir() or path.suffix.lower() == ".npz":
         return True
@@ -147,9 +155,11 @@ def _are_masks(given: str) -> bool:
     raise catalog.unknown_model(given, sorted(catalog.PACKAGED), what)
 
 
-def _open_model(given: str, size: tuple[int, int] | None, execution: Execution) -> tuple[Side, Palette]:
+def _open_model(
+    given: str, memory: int | None, size: tuple[int, int] | None, execution: Execution
+) -> tuple[Side, Palette]:
     """The side, and the classes of the model."""
-    model = prepare(given, execution, size=size)
+    model = prepare(given, execution, memory=memory, size=size)
     stream, config = Stream(model, size), model.config
     warm_up(stream)
     names = config.classes or tuple(f"class {index}" for index in range(config.num_classes))

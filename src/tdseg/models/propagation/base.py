@@ -13,6 +13,7 @@ from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
 from torch import Tensor, nn
 
 from tdseg.config import ModelConfig
+from tdseg.errors import ConfigError
 
 Memory = tuple[Tensor, ...]
 """Tensors as `Propagation.layout` lists them; () for a path that remembers nothing."""
@@ -137,9 +138,22 @@ class Propagation(nn.Module, ABC, Generic[C]):
         """The memory before the first frame, for a frame whose code has this value."""
         return tuple(value.new_zeros(shape) for shape in self._shapes(value))
 
-    def fits(self, memory: Memory, value: Tensor) -> bool:
-        """Whether a memory is of frames of the batch and size of one whose code has this value."""
-        return [tuple(tensor.shape) for tensor in memory] == self._shapes(value)
+    def met(self, memory: Memory, value: Tensor) -> Memory:
+        """The memory that a frame whose code has this value meets: an empty one for ().
+
+        Raises:
+            ConfigError: it is of frames of another batch or size.
+        """
+        if not memory:
+            return self.empty(value)
+        shapes = [tuple(tensor.shape) for tensor in memory]
+        if shapes != self._shapes(value):
+            raise ConfigError(
+                f"a state with memory of shapes {shapes} and a frame that gives {tuple(value.shape)}",
+                expected="frames of one batch and size between two resets",
+                do="start from state=None when the batch or the frame size changes",
+            )
+        return memory
 
     def _shapes(self, value: Tensor) -> list[tuple[int, ...]]:
         scale = self.config.head_upscale if self.after_head else 1

@@ -1,0 +1,37 @@
+"""Networks of others: models of Hugging Face, ONNX files, functions. Of files only graphs and weights are used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tdseg.runtime.network import Execution, Network
+
+HUGGING_FACE = "config.json"
+"""What a folder of `save_pretrained` holds."""
+
+
+def is_external(path: Path) -> bool:
+    """Whether the path is a network of others: a folder of Hugging Face, or an ONNX file."""
+    return (path / HUGGING_FACE).is_file() or (path.suffix.lower() == ".onnx" and path.is_file())
+
+
+def open_external(path: Path, name: str, execution: Execution, size: tuple[int, int] | None = None) -> Network:
+    """The network in a folder or file.
+
+    Args:
+        path: see `is_external`.
+        name: printable, as it was given.
+        execution: device, runtime and threads. Models of Hugging Face run in torch.
+        size: (height, width) of the input that is asked for, pixels.
+
+    Raises:
+        ConfigError: a package that is missing, a runtime, device or size that does not fit.
+        WeightsError: it cannot be read, or is no network for semantic segmentation.
+    """
+    if path.is_dir():
+        from tdseg.runtime.external.hugging_face import open_hugging_face
+
+        return open_hugging_face(path, name, execution)
+    from tdseg.runtime.external.onnx_file import open_onnx
+
+    return open_onnx(path, name, execution)
