@@ -9,13 +9,11 @@ from torch import Tensor
 
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
-from tdseg.models.propagation import TDNetState, kind_of
-from tdseg.models.propagation.base import Code, PathView
+from tdseg.models.propagation import TDNetState
+from tdseg.models.propagation.motion import FINENESS
 from tdseg.models.subnets import SubNetwork
 from tdseg.runtime.network import Network
-
-MANY_CLASSES = 32
-"""With more classes than these, the memory holds the likeliest of them."""
+from tdseg.runtime.window import Ballot, ScoreWindow
 
 
 class RememberingNetwork:
@@ -46,40 +44,34 @@ class RememberingNetwork:
         self.network = network
         self.runtime, self.precision, self.device = network.runtime, network.precision, network.device
         self.align_corners, self.concurrent = network.align_corners, network.concurrent
-        many = network.config.num_classes > MANY_CLASSES
         on_gpu = network.runtime == "torch" and network.device != "cpu"
         fields = {
             "name": f"td{frames}-{network.config.name}",
             "paths": frames,
             "weight_sets": 1,
-            "propagation": "likeliest" if many else "consensus",
+            "propagation": "consensus",
             "motion": motion or ("matching" if on_gpu else "dis"),
         }
-        where = f"a memory of {frames} frames"
-        self.config = ModelConfig.parse(network.config.model_dump() | fields, where=where)
-        kind, device = kind_of(self.config), network.device if on_gpu else "cpu"
-        pictures = self.config.model_copy(update={"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)})
-        self._encoder = kind.make_encoder(pictures, self.config.num_classes).eval().to(device)
-        self._propagation = kind(self.config).eval().to(device)
+        self.config = ModelConfig.parse(network.config.model_dump() | fields, where=f"a memory of {frames} frames")
+        device = network.device if on_gpu else "cpu"
+        self._window = ScoreWindow(frames, self.config.head_upscale, self.config.motion, device)
 
     def fit_size(self, size: tuple[int, int] | None, frame: tuple[int, int] | None = None) -> tuple[int, int]:
         """See Network."""
         return self.network.fit_size(size, frame)
 
-    def encode(self, images: Tensor, path: int) -> Code:
+    def encode(self, images: Tensor, path: int) -> Ballot:
         """See Network."""
         scores, _ = self.network.advance(self.network.encode(images, 0), TDNetState())
-        scale = self.config.head_upscale
-        scores = _on_grid(scores, [scale * -(-side // SubNetwork.stride) for side in images.shape[-2:]])
-        code: Code = self._encoder(PathView(images.to(scores.device, scores.dtype), scores))
-        return code
+        height, width = (-(-side // SubNetwork.stride) for side in images.shape[-2:])
+        scores = _on_grid(scores, [self.config.head_upscale * side for side in (height, width)])
+        grey = self._window.motion.pictures(images.cpu(), (FINENESS * height, FINENESS * width))
+        return Ballot(scores, grey.to(scores.device))
 
-    def advance(self, encoded: Code, state: TDNetState) -> tuple[Tensor, TDNetState]:
+    def advance(self, encoded: Ballot, state: TDNetState) -> tuple[Tensor, TDNetState]:
         """See Network."""
-        memory = self._propagation
-        aligned = memory.align(encoded, memory.met(state.memory, encoded.value))
-        merged, kept = memory.merge(encoded, aligned), memory.remember(encoded, aligned)
-        return merged, TDNetState((state.path + 1) % self.config.paths, kept)
+        merged, memory = self._window.advance(encoded, state.memory)
+        return merged, TDNetState((state.path + 1) % self.config.paths, memory)
 
 
 def _on_grid(scores: Tensor, size: list[int]) -> Tensor:

@@ -15,10 +15,7 @@ from torch import Tensor, nn
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
 from tdseg.models.propagation.base import Memory, PathView, Propagation, StateTensor
-from tdseg.models.propagation.motion import FINENESS, MOTIONS, carried, without_autocast
-
-_LUMA = (0.299, 0.587, 0.114)
-"""Shares of red, green and blue in grey, ITU-R BT.601."""
+from tdseg.models.propagation.motion import FINENESS, LUMA, MOTIONS, carried, without_autocast
 
 
 class ConsensusCode(NamedTuple):
@@ -44,7 +41,7 @@ class ConsensusEncoder(nn.Module):
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...], scale: int) -> None:
         super().__init__()
         self.scale = scale
-        shares, means, divisors = (torch.tensor(values, device="cpu") for values in (_LUMA, mean, std))
+        shares, means, divisors = (torch.tensor(values, device="cpu") for values in (LUMA, mean, std))
         weight = (shares * divisors / 4)[None, :, None, None].expand(-1, -1, 2, 2)  # the mean of 2×2 pixels
         self.register_buffer("weight", weight.contiguous(), persistent=False)
         self.register_buffer("offset", (shares * means).sum()[None], persistent=False)
