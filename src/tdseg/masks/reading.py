@@ -168,7 +168,7 @@ def _npz_names(path: Path) -> list[str]:
     Raises:
         DataError: the file cannot be read, or is no single array of integers or bools, (T, H, W).
     """
-    with _open_npz(path) as (members, _, shape, dtype):
+    with open_npz(path) as (members, _, shape, dtype):
         if len(members) != 1 or len(shape) != 3 or min(shape) < 1 or dtype.kind not in "uib":
             raise DataError(
                 f"{path}: {len(members)} arrays, the first {dtype} {shape}",
@@ -186,7 +186,7 @@ def _read_npz(path: Path) -> Iterator[Mask]:
     Raises:
         DataError: the file is damaged, or a value is neither a class nor void.
     """
-    with _open_npz(path) as (_, file, (count, height, width), dtype):
+    with open_npz(path) as (_, file, (count, height, width), dtype):
         for index in range(count):
             data = file.read(height * width * dtype.itemsize)
             values = np.frombuffer(data, dtype).reshape(height, width)
@@ -200,7 +200,7 @@ def _read_npz(path: Path) -> Iterator[Mask]:
 
 
 @contextmanager
-def _open_npz(path: Path) -> Iterator[tuple[list[zipfile.ZipInfo], IO[bytes], tuple[int, ...], np.dtype[Any]]]:
+def open_npz(path: Path) -> Iterator[tuple[list[zipfile.ZipInfo], IO[bytes], tuple[int, ...], np.dtype[Any]]]:
     """The arrays in a file, and the first of them, opened where its values begin: with its shape and dtype."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open(archive.infolist()[0]) as file:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tdseg.errors import ConfigError
+from tdseg.masks.pairing import check_labels, frames_with_masks
 from tdseg.masks.palette import Palette, read_palette
 from tdseg.masks.reading import Masks, open_masks
 from tdseg.measure.instability import map_files, write_map
-from tdseg.measure.pairing import check_labels, frames_with_masks
 from tdseg.metrics.basic import Mask
 from tdseg.metrics.figures import FLOWS, accuracy, flow_note, temporal
 from tdseg.metrics.flow import Flows

@@ -11,11 +11,11 @@ from tdseg.errors import ConfigError
 from tdseg.inference.pipeline import warm_up
 from tdseg.inference.stream import Stream
 from tdseg.masks.classes import class_difference
+from tdseg.masks.pairing import frames_with_masks
 from tdseg.masks.palette import Palette, color_table, read_palette
 from tdseg.masks.reading import Masks, open_masks, size_text
 from tdseg.measure.compare.difference import Comparison, SideFigures
 from tdseg.measure.compare.film import Film, moments
-from tdseg.measure.pairing import frames_with_masks
 from tdseg.metrics.basic import Mask
 from tdseg.metrics.figures import FLOWS
 from tdseg.metrics.iou import VOID
