@@ -37,7 +37,9 @@ def bench(run: Call[module.Benchmark], *, model: str = DEFAULT_MODEL, json: Json
 
 
 def _figures(measured: module.Benchmark) -> dict[str, str]:
-    works, deviation = measured.multiply_adds_per_path, measured.deviation
+    works, deviation = measured.multiply_adds_per_path or (), measured.deviation
+    counts = ((measured.multiply_adds_per_frame, 1e9, "G multiply-adds"), (measured.parameters, 1e6, "M parameters"))
+    costs = [f"{count / unit:.2f} {name}" for count, unit, name in counts if count is not None]
     rows = {
         "latency": "  ".join(f"{name} {ms:.1f}" for name, ms in measured.latency_ms.items()) + " ms",
         "jitter": f"{measured.jitter_ms:.1f} ms, p99 - p50",
@@ -45,9 +47,9 @@ def _figures(measured: module.Benchmark) -> dict[str, str]:
         "start": f"{measured.startup_s:.1f} s; first frame {measured.first_frame_ms:.1f} ms",
         "after a reset": f"{measured.after_reset_ms:.1f} ms",
         "memory": f"{measured.peak_memory_mb:.0f} MB at most; state {measured.state_mb:.2f} MB",
-        "cost": f"{measured.multiply_adds_per_frame / 1e9:.2f} G multiply-adds, "
-        f"{measured.parameters / 1e6:.2f} M parameters",
     }
+    if costs:
+        rows["cost"] = ", ".join(costs)
     if len(set(works)) > 1:
         rows["  by path"] = "  ".join(f"{work / 1e9:.2f}" for work in works) + " G"
     if deviation:

@@ -223,6 +223,7 @@ def _summarize(
         device=network.device,
         runtime=network.runtime,
         precision=network.precision,
+        memory=network.config.paths if network.keeps_state else None,
         complete=finished and problem is None,
         problem=problem or recorder.problem,
         size=run.stream.size,

@@ -14,6 +14,8 @@ from tdseg.models.propagation.base import Code, PathView
 from tdseg.models.subnets import SubNetwork
 from tdseg.runtime.network import Network
 
+MOST_FRAMES = 16
+"""In a window, as a ModelConfig has them."""
 MANY_CLASSES = 32
 """With more classes than these, the memory holds the likeliest of them."""
 
@@ -42,6 +44,12 @@ class RememberingNetwork:
                 f"a memory of {frames} frames for {network.config.name}, which has one of its own",
                 expected="a per-frame network",
                 do="leave --memory out, or choose a per-frame one of `tdseg models`",
+            )
+        if not 2 <= frames <= MOST_FRAMES:
+            raise ConfigError(
+                f"a memory of {frames} frames",
+                expected=f"2 … {MOST_FRAMES}; 0 is none",
+                do="choose another --memory; 4 is a good start",
             )
         self.network = network
         self.runtime, self.precision, self.device = network.runtime, network.precision, network.device

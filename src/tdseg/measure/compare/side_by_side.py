@@ -195,7 +195,7 @@ def _are_masks(given: str) -> bool:
         return False
     if path.is_dir() or path.suffix.lower() == ".npz":
         return True
-    what = "packaged weights, a .safetensors file, an exported folder, a folder of masks or an .npz file; packaged are"
+    what = f"{catalog.NETWORKS}; masks as a folder or an .npz file; or one of these names"
     raise catalog.unknown_model(given, sorted(catalog.PACKAGED), what)
 
 
