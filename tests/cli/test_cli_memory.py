@@ -45,6 +45,7 @@ def test_eval(camvid: Path, tmp_path: Path) -> None:
         return found
 
     without, remembering = figures(), figures("--memory", "4")
+    assert (without["memory"], remembering["memory"]) == (None, 4)
     assert remembering["flip_rate"] < without["flip_rate"]
     assert remembering["miou"] == pytest.approx(without["miou"], abs=3)
     assert len(remembering["flip_rate_by_phase"]) == 4
@@ -54,11 +55,14 @@ def test_bench_and_compare(clip: Path, tmp_path: Path, capsys: pytest.CaptureFix
     options = "--runtime torch --size 120x160 --frames 4 --memory 3"
     json_file = tmp_path / "bench.json"
     assert main(shlex.split(f"bench --model lite0s-camvid {options} --json {json_file}")) == DONE
-    assert json.loads(json_file.read_text())["state_mb"] > 0
-    assert "multiply-adds" in capsys.readouterr().out
+    figures = json.loads(json_file.read_text())
+    assert figures["state_mb"] > 0
+    assert figures["memory"] == 3
+    assert "memory of 3 frames" in capsys.readouterr().out
     page = tmp_path / "report.html"
     assert main(shlex.split(f"compare lite0s-camvid lite0-camvid {clip} -o {page} {options}")) == DONE
     assert "4 frames" in capsys.readouterr().out
+    assert page.read_text().count("memory of 3 frames") == 2
 
 
 @pytest.mark.parametrize(

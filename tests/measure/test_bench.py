@@ -30,6 +30,7 @@ KEYS = [
     "model",
     "trained",
     "form",
+    "memory",
     "device",
     "machine",
     "source",
@@ -156,6 +157,7 @@ def test_a_memory_is_measured_and_what_is_inside_counted() -> None:
     without, with_memory = (bench(model, execution=CPU, memory=memory, frames=3, streams=2) for memory in (None, 4))
     assert (without.model, with_memory.model) == ("lite0s", "td4-lite0s")
     assert with_memory.trained
+    assert (without.memory, with_memory.memory) == (None, 4)
     assert (without.state_mb, with_memory.state_mb > 0, with_memory.warmup_frames) == (0, True, 8)
     assert with_memory.form == without.form == "fused, Winograd, channels-last"
     assert with_memory.parameters == without.parameters == cost.parameters(model)

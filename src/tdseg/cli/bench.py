@@ -26,8 +26,9 @@ def bench(run: Call[module.Benchmark], *, model: str = DEFAULT_MODEL, json: Json
         write_whole(report, benchmark_page(measured))
     (height, width), machine = measured.size, measured.machine
     where = machine["gpu"] if measured.device.startswith("cuda") else f"cpu, threads {machine['threads']}"
+    remembers = f", memory of {measured.memory} frames" if measured.memory else ""
     untrained = "" if measured.trained else "   [yellow]untrained: random weights, for timing only[/]"
-    say(f"[bold]{escape(model)}[/] {height}x{width} on {where}: {measured.form}{untrained}")
+    say(f"[bold]{escape(model)}[/] {height}x{width} on {where}: {measured.form}{remembers}{untrained}")
     what = f"{measured.frames} frames of {escape(measured.source or 'made-up pictures')}"
     say(f"{what}, {measured.streams} at a time, after {measured.warmup_frames} to warm up")
     say("")

@@ -24,7 +24,7 @@ from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.metrics.temporal import Steadiness
 from tdseg.models.propagation import TDNetState
 from tdseg.runtime.any_model import AnyModel, as_network
-from tdseg.runtime.network import Execution, Network
+from tdseg.runtime.network import Execution, Network, frames_remembered
 from tdseg.video.pictures import RGB
 from tdseg.zoo.load import prepare
 
@@ -42,7 +42,8 @@ class Evaluation(NamedTuple):
     """A model on a data set."""
 
     figures: dict[str, Any]
-    """As `evaluate` gives them, after the model's name, runtime and precision."""
+    """As `evaluate` gives them, after the model's name, runtime and precision, and its memory: the frames that a mask
+    draws on, or None."""
     palette: Sequence[tuple[int, int, int]]
     """RGB of each class."""
 
@@ -70,8 +71,8 @@ def evaluate_model(
         root: folder of the data set.
         split: part of the data set, by its own name for it.
         num_classes: which classes, where the data set has several sets of them: camvid has 11 and 32.
-        class_map: text file with a line "class of the model = class of the data" for each, where the model has others.
-            Classes of the data that it does not name are left out of the figures. None: by name, in any order.
+        class_map: text file with a line "class of the model = class of the data" for each, where the model has others;
+            those of the data that it does not name are left out of the figures; None: by name, in any order.
         flow: what the figures along flow of streamed video are taken along, dis or farneback or both, or none.
         execution: where the model runs, and by what.
         on_progress: called with (frames done, frames in all).
@@ -86,7 +87,8 @@ def evaluate_model(
     network = prepare(model, execution, memory=memory)
     clips = open_evaluation(data, network.config)
     name = str(model) if isinstance(model, str | Path) else network.config.name
-    about = {"model": name, "runtime": network.runtime, "precision": network.precision}
+    about: dict[str, Any] = {"model": name, "runtime": network.runtime, "precision": network.precision}
+    about["memory"] = frames_remembered(network)
     figures = evaluate(network, clips, class_map=class_map, flow=flow, on_progress=on_progress)
     return Evaluation(about | figures, clips.palette)
 

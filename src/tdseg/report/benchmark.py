@@ -23,6 +23,7 @@ def benchmark_page(measured: Benchmark) -> str:
     facts = [
         ("input", f"{measured.size[0]}x{measured.size[1]}"),
         ("form", measured.form),
+        ("memory", f"of {measured.memory} frames" if measured.memory else "none"),
         ("device", cpu if measured.device == "cpu" else str(machine["gpu"])),
         ("frames", of),
         ("streams at once", str(measured.streams)),

@@ -24,7 +24,7 @@ from tdseg.measure.bench.subject import costs, deviation_of, is_random, open_net
 from tdseg.metrics.basic import percentiles
 from tdseg.runtime.any_model import AnyModel
 from tdseg.runtime.memory import RememberingNetwork
-from tdseg.runtime.network import Execution
+from tdseg.runtime.network import Execution, frames_remembered
 from tdseg.runtime.torch import TorchNetwork
 from tdseg.system import cpu_threads, machine
 from tdseg.video.pictures import RGB
@@ -43,6 +43,8 @@ class Benchmark:
     """False: an architecture with random weights, good for timing only."""
     form: str
     """In words, such as "fused, channels-last, bf16"."""
+    memory: int | None
+    """Frames that a mask draws on, the newest included; None: the network is per-frame."""
     device: str
     machine: dict[str, str | int | None]
     """processor, cores, threads (of the network on the CPU), gpu, torch, system."""
@@ -175,6 +177,7 @@ def _measure(
         model=str(model) if isinstance(model, str | Path) else network.config.name,
         trained=not is_random(model),
         form=inside.form if isinstance(inside, TorchNetwork) else other,
+        memory=frames_remembered(network),
         device=network.device,
         machine=machine(),
         source=feed.name,

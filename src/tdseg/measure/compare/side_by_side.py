@@ -23,7 +23,7 @@ from tdseg.metrics.figures import FLOWS
 from tdseg.metrics.iou import VOID
 from tdseg.runtime.external import is_external
 from tdseg.runtime.manifest import is_exported
-from tdseg.runtime.network import Execution
+from tdseg.runtime.network import Execution, frames_remembered
 from tdseg.video import VideoReader, open_video
 from tdseg.video.pictures import RGB
 from tdseg.zoo import catalog
@@ -83,7 +83,7 @@ def compare(
         palette: file with a line "R G B name" for each class; coloured masks without a model beside them need it.
         labels: ground truth, in the forms of masks.
         class_map: text file with a line "class of the model = class of the comparison" for each, for models whose
-            classes are not those of the comparison: of the palette, or else of the first model. None: by name, in any
+            classes are not those of the comparison: of the palette, or else of the first model; None: by name, in any
             order.
         flow: what the figures along flow are taken along, dis or farneback or both, which takes longer, or none.
         frames: compare so many frames at most.
@@ -206,6 +206,8 @@ def _open_model(given: str, memory: int | None, size: tuple[int, int] | None, ex
     names = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
     colors = color_table(config.palette)[: config.num_classes]
     what = f"{given}: model, {size_text(stream.size)} in {model.runtime} {model.precision} on {model.device}"
+    if remembered := frames_remembered(model):
+        what += f", memory of {remembered} frames"
     return _Model(Side(what, stream), Palette(given, names, colors), bool(config.classes))
 
 
