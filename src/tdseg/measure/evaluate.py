@@ -150,7 +150,7 @@ def score(
         protocol: see PROTOCOLS. Paths that share their weights give the same masks at every phase once the memory is
             full, so one phase stands for all of them.
         class_map: as of `map_classes`; the figures are those of masks in the classes of the data. Where a mask has none
-            of these, it is wrong; labels of classes that the model has nothing for are void.
+            of these, it is wrong, and void along flow; labels of classes that the model has nothing for are void.
         flow: names of the flows that streamed video is judged along.
         on_progress: called with (frames done, frames in all).
         on_masks: called for each frame with its label, and for each phase the path that ran and its mask.
