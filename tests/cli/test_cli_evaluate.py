@@ -12,10 +12,25 @@ from PIL import Image
 
 from support import layouts
 from support.pages import Parsed
-from support.small import moving_frames, small_model, write_clip
+from support.small import SIZE, moving_frames, small_model, write_clip
 from tdseg.cli import DONE, REFUSED, main
-from tdseg.masks.classes import CAMVID_CLASSES
+from tdseg.masks.classes import CAMVID_CLASSES, CITYSCAPES_CLASSES
+from tdseg.zoo.catalog import create_model
 from tdseg.zoo.checkpoint import save
+
+CITY_TO_CAMVID = {
+    "road": "Road",
+    "sidewalk": "Pavement",
+    **dict.fromkeys(["building", "wall"], "Building"),
+    "fence": "Fence",
+    "pole": "Pole",
+    **dict.fromkeys(["traffic light", "traffic sign"], "SignSymbol"),
+    **dict.fromkeys(["vegetation", "terrain"], "Tree"),
+    "sky": "Sky",
+    "person": "Pedestrian",
+    **dict.fromkeys(["rider", "bicycle", "motorcycle"], "Bicyclist"),
+    **dict.fromkeys(["car", "truck", "bus", "train"], "Car"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +112,32 @@ def test_test_frames_are_stills(root: Path, capsys: pytest.CaptureFixture[str]) 
     assert "CamVid test, still" in shown
     assert "mIoU streamed" in shown
     assert "TC " not in shown
+
+
+def cityscapes_model(folder: Path) -> Path:
+    """A model of the classes of Cityscapes."""
+    names = CITYSCAPES_CLASSES
+    save(create_model("lite0s", size=SIZE, num_classes=len(names), classes=names), folder / "city.safetensors")
+    return folder / "city.safetensors"
+
+
+def test_classes_are_mapped_by_a_file(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["eval", "--root", str(root), "--model", str(cityscapes_model(tmp_path)), "--runtime", "torch"]
+    assert main(command) == REFUSED
+    assert "--class-map" in (shown := capsys.readouterr().err)
+    assert "no class of the model is called Pavement, Tree, SignSymbol, Pedestrian, Bicyclist" in shown
+    (tmp_path / "map.txt").write_text("".join(f"{ours} = {theirs}\n" for ours, theirs in CITY_TO_CAMVID.items()))
+    command += ["--class-map", str(tmp_path / "map.txt")]
+    assert main([*command, "--flow", "none", "--json", str(tmp_path / "val.json")]) == DONE
+    report = json.loads((tmp_path / "val.json").read_text())
+    assert list(report["iou"]) == list(CAMVID_CLASSES)
+    assert f"; classes mapped by {tmp_path}/map.txt" in report["protocol"]
+    assert "without" not in report["protocol"]
+    assert report["protocol"] in capsys.readouterr().out
+    for text, message in {"roof = Road": "line 1: 'roof = Road'", "": "no line that maps"}.items():
+        (tmp_path / "map.txt").write_text(text)
+        assert main(command) == REFUSED
+        assert message in capsys.readouterr().err
 
 
 def test_refused(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

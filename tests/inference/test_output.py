@@ -21,6 +21,7 @@ def summary(frames: int = 1) -> Summary:
         "cpu",
         "torch",
         "fp32",
+        None,
         frames,
         True,
         None,

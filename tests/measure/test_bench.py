@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from support.factory import random_model
+from support.oracle import Oracle
 from support.pages import Parsed
 from support.small import SIZE, moving_frames, small_model, write_clip
 from tdseg.cli import DONE, REFUSED, main
@@ -16,8 +18,11 @@ from tdseg.inference.stream import Stream
 from tdseg.measure import cost
 from tdseg.measure.bench import Benchmark, bench
 from tdseg.measure.bench.streams import StreamBatch
+from tdseg.models.tdnet import TDNet
+from tdseg.report.benchmark import benchmark_page
 from tdseg.runtime.network import Execution
 from tdseg.runtime.torch import TorchNetwork
+from tdseg.zoo.load import prepare
 
 CPU = Execution("cpu", "torch")
 PLAIN = Execution("cpu", threads=1, fuse=False, channels_last=False)
@@ -25,6 +30,7 @@ KEYS = [
     "model",
     "trained",
     "form",
+    "memory",
     "device",
     "machine",
     "source",
@@ -133,6 +139,66 @@ def test_batch_equals_streams() -> None:
         np.testing.assert_array_equal(again, mask)
 
 
+def small_per_frame() -> TDNet:
+    return random_model("lite0s", size=SIZE, num_classes=5).eval()
+
+
+def test_batch_with_a_memory_equals_streams() -> None:
+    network = prepare(small_per_frame(), CPU, memory=3)
+    batch, streams = StreamBatch(network, SIZE), [Stream(network) for _ in range(3)]
+    for frames in zip(*(moving_frames(7, seed=seed) for seed in range(3)), strict=True):
+        masks, _ = batch.step(frames)
+        for mask, stream, frame in zip(masks, streams, frames, strict=True):
+            assert np.mean(mask == stream.step(frame).mask) > 0.999
+
+
+def test_a_memory_is_measured_and_what_is_inside_counted() -> None:
+    model = small_per_frame()
+    without, with_memory = (bench(model, execution=CPU, memory=memory, frames=3, streams=2) for memory in (None, 4))
+    assert (without.model, with_memory.model) == ("lite0s", "td4-lite0s")
+    assert with_memory.trained
+    assert (without.memory, with_memory.memory) == (None, 4)
+    assert (without.state_mb, with_memory.state_mb > 0, with_memory.warmup_frames) == (0, True, 8)
+    assert with_memory.form == without.form == "fused, Winograd, channels-last"
+    assert with_memory.parameters == without.parameters == cost.parameters(model)
+    assert with_memory.multiply_adds_per_path == without.multiply_adds_per_path == cost.multiply_adds(model, SIZE)
+    assert with_memory.deviation is not None
+    assert with_memory.deviation["agreement"] > 0.999
+
+
+def test_a_network_of_others_has_the_costs_that_are_known() -> None:
+    known = Oracle(3, SIZE)
+    unknown = bench(known, execution=CPU, frames=2)
+    assert (unknown.model, unknown.form, unknown.trained) == ("oracle", "fp32, torch on cpu", True)
+    assert (unknown.parameters, unknown.parameters_per_path) == (None, None)
+    assert (unknown.multiply_adds_per_frame, unknown.multiply_adds_per_path, unknown.deviation) == (None, None, None)
+    figures = json.loads(unknown.to_json())
+    assert list(figures) == KEYS
+    assert figures["parameters"] is figures["multiply_adds_per_path"] is None
+    page = Parsed(benchmark_page(unknown)).text
+    assert "state" in page
+    assert "multiply-adds" not in page
+    assert "parameters" not in page
+    known.parameters = 7
+    told = bench(known, execution=CPU, memory=2, frames=2)
+    assert (told.parameters, told.parameters_per_path) == (7, (7,))
+    assert (told.model, told.deviation, told.state_mb > 0) == ("td2-oracle", None, True)
+
+
+def test_a_function_is_measured_and_its_work_seen(video: Path) -> None:
+    weight = torch.ones(4, 3)
+
+    def scores(frame: np.ndarray) -> torch.Tensor:
+        pixels = torch.from_numpy(frame[::8, ::8]).float().reshape(-1, 3)
+        return (pixels @ weight.T).T.reshape(4, *frame[::8, ::8].shape[:2])
+
+    report = bench(scores, execution=CPU, source=video, frames=3, size=(64, 64))
+    assert (report.model, report.size, report.frame_size) == ("scores", (64, 64), (72, 110))
+    assert report.multiply_adds_per_path == (8 * 8 * 3 * 4,)
+    assert report.multiply_adds_per_frame == 8 * 8 * 3 * 4
+    assert report.parameters is None
+
+
 def test_what_does_not_run_is_refused(weights: Path) -> None:
     with pytest.raises(ConfigError, match="does not run here"):
         bench(weights, execution=CPU, size=(10**9, 10**9))
@@ -205,5 +271,5 @@ def test_refused(
 
 
 def test_json_is_checked_before_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tdseg.measure.bench.measuring.prepare", lambda *_: pytest.fail("measured first"))
+    monkeypatch.setattr("tdseg.measure.bench.subject.prepare", lambda *_: pytest.fail("measured first"))
     assert main(["bench", "--json", "missing/report.json"]) == REFUSED

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from support.pages import Parsed
 from support.small import FPS, SIZE, moving_frames, small_model, write_clip, write_masks
 from tdseg.cli import DONE, IN_PART, REFUSED, main
+from tdseg.errors import ConfigError
 from tdseg.inference.stream import Stream
 from tdseg.measure.compare import Comparison, compare
 from tdseg.measure.compare.difference import ClassPair
@@ -18,9 +21,11 @@ from tdseg.metrics.figures import shown_between
 from tdseg.report.comparison import comparison_page
 from tdseg.runtime.network import Execution
 from tdseg.video import open_video
+from tdseg.zoo.catalog import create_model
 from tdseg.zoo.checkpoint import save
 from tdseg.zoo.load import load
 
+TORCH = Execution("cpu", "torch")
 COUNT, LONG = 24, 48
 HOSTILE = "<script>alert(1)</script>"
 
@@ -181,6 +186,53 @@ def test_command(inside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == ""
 
 
+def write_model(path: Path, names: Sequence[str]) -> None:
+    """Always the same weights, whatever its classes are called."""
+    torch.manual_seed(0)
+    save(create_model("lite0s", size=SIZE, num_classes=len(names), classes=names), path)
+
+
+def test_classes_in_another_order_are_mapped_by_name(inside: Path) -> None:
+    ours = ("void-like", "Sky", "Old_road")
+    write_model(inside / "ours.safetensors", ours)
+    write_model(inside / "theirs.safetensors", [ours[2].lower(), ours[0], ours[1]])
+    comparison = compare("ours.safetensors", "theirs.safetensors", "clip.mp4", execution=TORCH, flow=(), frames=4)
+    assert comparison.classes.names == ours
+    assert "; classes mapped by name" in comparison.b.about
+    assert "mapped" not in comparison.a.about
+    place = np.array([2, 0, 1])  # of their classes among ours
+    assert comparison.pairs[range(3), place].sum() == comparison.pairs.sum()  # one and the same network
+    back = compare("theirs.safetensors", "ours.safetensors", "clip.mp4", execution=TORCH, flow=(), frames=4)
+    assert back.mean_agreement == comparison.mean_agreement
+
+
+def test_classes_are_mapped_by_a_file(inside: Path, tmp_path: Path) -> None:
+    write_model(inside / "ours.safetensors", ("Sky", "Road", "Tree"))
+    write_model(inside / "more.safetensors", ("sky", "lane", "kerb", "tree"))
+    file = tmp_path / "map.txt"
+    file.write_text("lane = Road\nkerb = Road\nsky = Sky\n")
+    np.savez_compressed("trees.npz", np.full((COUNT, *SIZE), 2, np.uint8))
+    comparison = compare(
+        "ours.safetensors",
+        "more.safetensors",
+        "clip.mp4",
+        labels="trees.npz",
+        class_map=file,
+        execution=TORCH,
+        flow=(),
+        frames=4,
+    )
+    assert f"classes mapped by {file}, without Tree" in comparison.b.about
+    assert comparison.labels == "trees.npz, without Tree"
+    assert np.isnan([comparison.a.matrix.miou, comparison.b.matrix.miou]).all()  # neither is judged by it
+    text = Parsed(comparison_page(comparison)).text
+    assert "without Tree" in text
+    with pytest.raises(ConfigError, match="no class of the model is called Road"):
+        compare("ours.safetensors", "more.safetensors", "clip.mp4", execution=TORCH)
+    with pytest.raises(ConfigError, match="leave --class-map out"):
+        compare("ours.safetensors", "one", "clip.mp4", class_map=file, execution=TORCH)
+
+
 def test_without_the_extra(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("tdseg.metrics.temporal", "cv2", "torchmetrics"):
         monkeypatch.setitem(sys.modules, name, None)
@@ -223,7 +275,7 @@ def test_refused(inside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
         "frames 0": ["one", "two", "clip.mp4", "--frames", "0"],
         "HxW": ["one", "two", "clip.mp4", "--size", "9"],
         "there is no folder": ["one", "two", "clip.mp4", "-o", "missing/r.html"],
-        f"small.safetensors beside {tmp_path}/two.txt: 11 classes, not 2": [
+        f"small.safetensors beside {tmp_path}/two.txt: 2 classes, not 11": [
             "small.safetensors",
             "one",
             "clip.mp4",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 
 from support import layouts
+from support.oracle import Oracle, picture
 from support.small import SIZE, moving_frames, small_model
 from tdseg.data.camvid import CamVid
 from tdseg.data.clip import Clip, ClipDataset
@@ -134,9 +136,10 @@ def test_frames_that_are_no_video_are_shown_as_stills(tmp_path: Path) -> None:
 def test_model_of_other_classes_is_refused(tmp_path: Path) -> None:
     data = data_set(tmp_path, [np.zeros((64, 96), np.uint8)] * 5, moving_frames(5))
     model = catalog.create_model("lite0", num_classes=4)
-    swapped = catalog.create_model("lite0", classes=(*classes.CAMVID_CLASSES[1::-1], *classes.CAMVID_CLASSES[2:]))
-    with pytest.raises(ConfigError, match="class 0 is Sky, not Building"):
-        evaluate(swapped, data)
+    with pytest.raises(
+        ConfigError, match="oracle on CamVid val: 11 classes, not 19; no class of the model is called Pave"
+    ):
+        evaluate(Oracle(classes.CITYSCAPES_CLASSES, SIZE), data)
     with pytest.raises(ConfigError, match="lite0 on CamVid val: 11 classes, not 4"):
         evaluate(model, data)
 
@@ -150,6 +153,58 @@ def test_frames_of_any_size_are_scored_as_a_stream_sees_them(tmp_path: Path) -> 
         masks.append(stream.step(image).mask)
     report = score(small_model(), data_set(tmp_path, masks, images), "stream")
     assert report["miou"] == 100
+
+
+def painted(root: Path, named: Sequence[str], labels: list[np.ndarray]) -> tuple[Oracle, CamVid]:
+    """A model that sees the first of its classes above and the second below, on five frames with these labels."""
+    mask = np.zeros(SIZE, np.uint8)
+    mask[SIZE[0] // 2 :] = 1
+    return Oracle(named, SIZE), data_set(root, labels, [picture(mask)] * 5)
+
+
+def halves(above: int, below: int) -> np.ndarray:
+    label = np.full(SIZE, above, np.uint8)
+    label[SIZE[0] // 2 :] = below
+    return label
+
+
+def test_classes_in_another_order_are_mapped_by_name(tmp_path: Path) -> None:
+    named = [name.lower() for name in reversed(classes.CAMVID_CLASSES)] + ["dog"]
+    model, data = painted(tmp_path, named, [halves(10, 9)] * 5)  # Bicyclist, Pedestrian
+    report = evaluate(model, data)
+    assert (report["miou"], report["pixel_accuracy"]) == (100, 100)
+    assert {name for name, iou in report["iou"].items() if iou is not None} == {"Bicyclist", "Pedestrian"}
+    assert list(report["iou"]) == list(classes.CAMVID_CLASSES)
+    assert "once per starting phase, memory reset between sequences; classes mapped by name; flow" in report["protocol"]
+
+
+def test_what_is_no_class_of_the_data_is_wrong(tmp_path: Path) -> None:
+    model, data = painted(tmp_path, ["dog", *classes.CAMVID_CLASSES], [halves(3, 0)] * 5)  # Road above, Sky below
+    report = evaluate(model, data)
+    assert report["iou"]["Sky"] == 100
+    assert report["iou"]["Road"] == 0
+    assert (report["miou"], report["pixel_accuracy"]) == (50, 50)
+
+
+def test_a_file_maps_several_to_one_and_leaves_out_what_has_none(tmp_path: Path) -> None:
+    file = tmp_path / "map.txt"
+    file.write_text("road = Road\nsidewalk = Road\nbuilding = Building\n")
+    labels = [halves(3, 3)] * 4 + [halves(3, 5)]  # Road, once Tree, which the model does not know
+    model, data = painted(tmp_path / "data", classes.CITYSCAPES_CLASSES, labels)
+    report = evaluate(model, data, class_map=file)
+    assert (report["miou"], report["pixel_accuracy"], report["iou"]["Road"]) == (100, 100, 100)
+    assert report["iou"]["Tree"] is None
+    assert f"; classes mapped by {file}, without Sky, Pole, " in report["protocol"]
+    assert report["flip_rate"] == 0
+
+
+def test_a_file_is_used_where_the_classes_are_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "map.txt"
+    file.write_text("0 = Road\n1 = Road\n")
+    model, data = painted(tmp_path / "data", classes.CAMVID_CLASSES, [halves(3, 3)] * 5)
+    model.config = model.config.model_copy(update={"classes": ()})
+    assert evaluate(model, data)["miou"] == 0  # as many classes, whatever they are called
+    assert evaluate(model, data, class_map=file)["miou"] == 100
 
 
 class Clips(ClipDataset):

@@ -88,7 +88,7 @@ def test_of_many_classes_the_likeliest_are_enough() -> None:
     some = run(ScoreWindow(4, 2, "matching", "cpu"), given)
     every = run(ScoreWindow(4, 2, "matching", "cpu", most_classes=255), given)
     for one, other in zip(some, every, strict=True):
-        assert len(other.argmax(1).unique()) > 5
+        assert len(set(other.argmax(1).flatten().tolist())) > 5
         assert (one.argmax(1) == other.argmax(1)).all()
         best, at = other.max(1, keepdim=True)
         torch.testing.assert_close(one.gather(1, at), best, atol=1e-4, rtol=1e-4)

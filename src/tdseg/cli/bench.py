@@ -26,8 +26,9 @@ def bench(run: Call[module.Benchmark], *, model: str = DEFAULT_MODEL, json: Json
         write_whole(report, benchmark_page(measured))
     (height, width), machine = measured.size, measured.machine
     where = machine["gpu"] if measured.device.startswith("cuda") else f"cpu, threads {machine['threads']}"
+    remembers = f", memory of {measured.memory} frames" if measured.memory else ""
     untrained = "" if measured.trained else "   [yellow]untrained: random weights, for timing only[/]"
-    say(f"[bold]{escape(model)}[/] {height}x{width} on {where}: {measured.form}{untrained}")
+    say(f"[bold]{escape(model)}[/] {height}x{width} on {where}: {measured.form}{remembers}{untrained}")
     what = f"{measured.frames} frames of {escape(measured.source or 'made-up pictures')}"
     say(f"{what}, {measured.streams} at a time, after {measured.warmup_frames} to warm up")
     say("")
@@ -37,7 +38,9 @@ def bench(run: Call[module.Benchmark], *, model: str = DEFAULT_MODEL, json: Json
 
 
 def _figures(measured: module.Benchmark) -> dict[str, str]:
-    works, deviation = measured.multiply_adds_per_path, measured.deviation
+    works, deviation = measured.multiply_adds_per_path or (), measured.deviation
+    counts = ((measured.multiply_adds_per_frame, 1e9, "G multiply-adds"), (measured.parameters, 1e6, "M parameters"))
+    costs = [f"{count / unit:.2f} {name}" for count, unit, name in counts if count is not None]
     rows = {
         "latency": "  ".join(f"{name} {ms:.1f}" for name, ms in measured.latency_ms.items()) + " ms",
         "jitter": f"{measured.jitter_ms:.1f} ms, p99 - p50",
@@ -45,9 +48,9 @@ def _figures(measured: module.Benchmark) -> dict[str, str]:
         "start": f"{measured.startup_s:.1f} s; first frame {measured.first_frame_ms:.1f} ms",
         "after a reset": f"{measured.after_reset_ms:.1f} ms",
         "memory": f"{measured.peak_memory_mb:.0f} MB at most; state {measured.state_mb:.2f} MB",
-        "cost": f"{measured.multiply_adds_per_frame / 1e9:.2f} G multiply-adds, "
-        f"{measured.parameters / 1e6:.2f} M parameters",
     }
+    if costs:
+        rows["cost"] = ", ".join(costs)
     if len(set(works)) > 1:
         rows["  by path"] = "  ".join(f"{work / 1e9:.2f}" for work in works) + " G"
     if deviation:

@@ -129,6 +129,8 @@ class Summary:
     """Of the model: torch, onnxruntime or openvino."""
     precision: str
     """Of its weights: fp32, fp16, bf16 or int8."""
+    memory: int | None
+    """Frames that a mask draws on, the newest included; None: the network is per-frame."""
     frames: int
     complete: bool
     """Every frame of the source is in the result."""

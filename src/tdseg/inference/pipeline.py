@@ -20,7 +20,7 @@ from tdseg.inference.stream import Result, Stream
 from tdseg.inference.writers import WRITERS
 from tdseg.masks.palette import color_table
 from tdseg.runtime.any_model import AnyModel
-from tdseg.runtime.network import Execution
+from tdseg.runtime.network import Execution, frames_remembered
 from tdseg.system import cpu_threads, keep_freed_memory
 from tdseg.video import VideoReader, open_video
 from tdseg.zoo.load import prepare
@@ -223,6 +223,7 @@ def _summarize(
         device=network.device,
         runtime=network.runtime,
         precision=network.precision,
+        memory=frames_remembered(network),
         complete=finished and problem is None,
         problem=problem or recorder.problem,
         size=run.stream.size,

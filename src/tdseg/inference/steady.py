@@ -24,7 +24,7 @@ from tdseg.metrics.basic import Mask, flip_share
 from tdseg.metrics.iou import VOID
 from tdseg.models.propagation.motion import FINENESS
 from tdseg.models.subnets import SubNetwork
-from tdseg.runtime.window import Ballot, ScoreWindow, added, merged
+from tdseg.runtime.window import MOST_FRAMES, Ballot, ScoreWindow, added, merged
 from tdseg.video import open_video
 from tdseg.video.pictures import RGB
 
@@ -32,7 +32,6 @@ SCALE = 4
 """Cells of the votes to a side of 8 pixels: 1/2 of the masks."""
 LARGEST = 2048
 """Longest side of a mask up to which that holds, pixels; larger ones vote in as many cells."""
-MOST_FRAMES = 16
 BLOCK = 8
 """Masks that are made at a time where frames to come have a vote."""
 

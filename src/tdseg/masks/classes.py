@@ -91,6 +91,11 @@ NYUDV2_CLASSES = (
 """The 40 classes of Gupta, Arbelaez & Malik, CVPR 2013."""
 
 
+def plain_name(name: str) -> str:
+    """The name of a class as it is compared: case does not count, nor does an underscore for a space."""
+    return name.strip().casefold().replace("_", " ")
+
+
 def class_difference(ours: Sequence[str] | int, theirs: Sequence[str] | int) -> str:
     """How two lists of classes differ, in words: "11 classes, not 12", or "class 3 is Car, not car park"; "" if not.
 
@@ -105,6 +110,6 @@ def class_difference(ours: Sequence[str] | int, theirs: Sequence[str] | int) -> 
     if isinstance(ours, int) or isinstance(theirs, int):
         return ""
     for index, (one, other) in enumerate(zip(ours, theirs, strict=True)):
-        if one.casefold().replace("_", " ") != other.casefold().replace("_", " "):
+        if plain_name(one) != plain_name(other):
             return f"class {index} is {other}, not {one}"
     return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,14 +52,8 @@ def read_palette(path: str | Path) -> Palette:
         DataError: the file cannot be read, a line has another form or repeats a colour or class, or there are none or
             over 254.
     """
-    try:
-        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise unreadable(path, getattr(error, "strerror", None) or "not a text file") from None
     names: dict[tuple[int, ...], str] = {}
-    for number, line in enumerate(lines, 1):
-        if not line or line.startswith("#"):
-            continue
+    for number, line in numbered_lines(path):
         got = f"{path}, line {number}: {line!r}"
         match = re.fullmatch(r"(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\S.*)", line)
         color = tuple(int(part) for part in match.groups()[:3]) if match else ()
@@ -85,6 +79,19 @@ def read_palette(path: str | Path) -> Palette:
     if not 0 < len(names) < VOID:
         raise DataError(f"{path}: {len(names)} classes", expected="1 … 254", do="write one line for each class")
     return Palette(str(path), tuple(names.values()), np.array(list(names), np.uint8))
+
+
+def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text file with their numbers from 1, stripped; empty and # lines are skipped.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable(path, getattr(error, "strerror", None) or "not a text file") from None
+    return ((number, line) for number, line in enumerate(lines, 1) if line and not line.startswith("#"))
 
 
 def unreadable(path: str | Path, why: str) -> DataError:

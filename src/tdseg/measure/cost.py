@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tdseg.models.propagation import TDNetState
 from tdseg.models.subnets import SubFeature
 from tdseg.models.tdnet import TDNet
+from tdseg.runtime.network import Network
 
 
 def parameters(model: nn.Module) -> int:
@@ -61,6 +62,18 @@ def merging_multiply_adds(model: TDNet, size: tuple[int, int]) -> int:
             path.head(path.norm(z if path.propagation.after_head else code.value))
         total += _multiply_adds(turn) - _multiply_adds(alone)
     return total // len(twin.paths)
+
+
+def run_multiply_adds(network: Network, size: tuple[int, int]) -> int | None:
+    """Multiply-adds of a first frame, seen while it runs; None where another runtime than torch does them.
+
+    Args:
+        network: any, such as one of others, whose layers are not known.
+        size: (height, width) of the input, pixels.
+    """
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network.advance(network.encode(torch.zeros(1, 3, *size, dtype=torch.uint8), 0), TDNetState())
+    return _multiply_adds(counter) or None
 
 
 def bytes_of(state: TDNetState) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -13,11 +13,10 @@ import torch
 from tdseg.config import ModelConfig
 from tdseg.data.clip import ClipDataset
 from tdseg.data.source import Source, open_source
-from tdseg.errors import ConfigError
 from tdseg.inference.pipeline import DEFAULT_MODEL
 from tdseg.inference.stream import resized
-from tdseg.masks.classes import class_difference
-from tdseg.masks.classmap import class_map
+from tdseg.masks import classmap
+from tdseg.masks.mapping import map_classes
 from tdseg.metrics.basic import Mask
 from tdseg.metrics.figures import FLOWS, accuracy, flow_note, temporal
 from tdseg.metrics.flow import Flows
@@ -25,7 +24,7 @@ from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.metrics.temporal import Steadiness
 from tdseg.models.propagation import TDNetState
 from tdseg.runtime.any_model import AnyModel, as_network
-from tdseg.runtime.network import Execution, Network
+from tdseg.runtime.network import Execution, Network, frames_remembered
 from tdseg.video.pictures import RGB
 from tdseg.zoo.load import prepare
 
@@ -43,7 +42,8 @@ class Evaluation(NamedTuple):
     """A model on a data set."""
 
     figures: dict[str, Any]
-    """As `evaluate` gives them, after the model's name, runtime and precision."""
+    """As `evaluate` gives them, after the model's name, runtime and precision, and its memory: the frames that a mask
+    draws on, or None."""
     palette: Sequence[tuple[int, int, int]]
     """RGB of each class."""
 
@@ -56,6 +56,7 @@ def evaluate_model(
     root: Path | None = None,
     split: str = "val",
     num_classes: int | None = None,
+    class_map: str | Path | None = None,
     flow: tuple[str, ...] = tuple(FLOWS),
     execution: Execution = Execution(),  # noqa: B008 - immutable
     on_progress: OnProgress | None = None,
@@ -63,18 +64,21 @@ def evaluate_model(
     """Accuracy and steadiness of a model on a data set, see `evaluate`.
 
     Args:
-        model, memory: as of `tdseg.segment_to`.
+        model: as of `tdseg.segment_to`.
+        memory: frames that a per-frame model is to remember, 2 … 16, or 0 for none; None: 4 for networks of others.
         data: kind of data set: camvid, cityscapes, nyudv2, folder, or synthetic, which has no root; see docs/data.md.
             In Python also a Source, which says all of the data.
         root: folder of the data set.
         split: part of the data set, by its own name for it.
         num_classes: which classes, where the data set has several sets of them: camvid has 11 and 32.
+        class_map: text file with a line "class of the model = class of the data" for each, where the model has others;
+            those of the data that it does not name are left out of the figures; None: by name, in any order.
         flow: what the figures along flow of streamed video are taken along, dis or farneback or both, or none.
         execution: where the model runs, and by what.
         on_progress: called with (frames done, frames in all).
 
     Raises:
-        ConfigError, WeightsError: the model cannot be used, or has other classes than the data.
+        ConfigError, WeightsError: the model cannot be used, or lacks classes of the data.
         DataError: data that is not there, or cannot be read.
     """
     if not isinstance(data, Source):
@@ -83,8 +87,10 @@ def evaluate_model(
     network = prepare(model, execution, memory=memory)
     clips = open_evaluation(data, network.config)
     name = str(model) if isinstance(model, str | Path) else network.config.name
-    about = {"model": name, "runtime": network.runtime, "precision": network.precision}
-    return Evaluation(about | evaluate(network, clips, flow=flow, on_progress=on_progress), clips.palette)
+    about: dict[str, Any] = {"model": name, "runtime": network.runtime, "precision": network.precision}
+    about["memory"] = frames_remembered(network)
+    figures = evaluate(network, clips, class_map=class_map, flow=flow, on_progress=on_progress)
+    return Evaluation(about | figures, clips.palette)
 
 
 def open_evaluation(source: Source, model: ModelConfig) -> ClipDataset:
@@ -105,6 +111,7 @@ def evaluate(
     model: AnyModel,
     data: ClipDataset,
     *,
+    class_map: str | Path | None = None,
     flow: Sequence[str] = tuple(FLOWS),
     on_progress: OnProgress | None = None,
     on_masks: OnMasks | None = None,
@@ -116,9 +123,10 @@ def evaluate(
     Arguments, result and errors are those of `score`.
     """
     protocol: Showing = "clip" if data.length > 1 else "still" if data.fps is None else "stream"
-    figures = score(model, data, protocol, flow=flow, on_progress=on_progress, on_masks=on_masks)
+    run = partial(score, model, data, class_map=class_map, on_progress=on_progress)
+    figures = run(protocol, flow=flow, on_masks=on_masks)
     if protocol == "still" and len({data.sequence(i) for i in range(len(data))}) < len(data):
-        figures["miou_streamed"] = score(model, data, "stream", flow=(), on_progress=on_progress)["miou"]
+        figures["miou_streamed"] = run("stream", flow=())["miou"]
     return figures
 
 
@@ -127,6 +135,7 @@ def score(
     data: ClipDataset,
     protocol: Showing,
     *,
+    class_map: str | Path | None = None,
     flow: Sequence[str] = tuple(FLOWS),
     on_progress: OnProgress | None = None,
     on_masks: OnMasks | None = None,
@@ -136,10 +145,12 @@ def score(
     As in a Stream, frames are resized to the model's own size, and logits to the size of the frame.
 
     Args:
-        model: in eval mode, with the classes of the data; a fused model gives the same figures faster.
+        model: in eval mode; a fused model gives the same figures faster.
         data: stills (length 1) in order of time; for "clip", clips, of which the newest frame is scored.
         protocol: see PROTOCOLS. Paths that share their weights give the same masks at every phase once the memory is
             full, so one phase stands for all of them.
+        class_map: as of `map_classes`; the figures are those of masks in the classes of the data. Where a mask has none
+            of these, it is wrong, and void along flow; labels of classes that the model has nothing for are void.
         flow: names of the flows that streamed video is judged along.
         on_progress: called with (frames done, frames in all).
         on_masks: called for each frame with its label, and for each phase the path that ran and its mask.
@@ -151,24 +162,21 @@ def score(
         words.
 
     Raises:
-        ConfigError: the model has another number of classes than the data.
+        ConfigError: the model lacks classes of the data.
         DataError: a file that cannot be read.
     """
     network = as_network(model)
-    config = network.config
-    if difference := class_difference(config.classes or config.num_classes, data.classes):
-        raise ConfigError(
-            f"{config.name} on {data.name}: {difference}",
-            expected="a model trained on the classes of the data",
-            do="choose another model or data set",
-        )
-    phases = config.turns
-    matrices = [ConfusionMatrix(config.num_classes) for _ in range(phases)]
+    config, phases = network.config, network.config.turns
+    known = config.classes or config.num_classes
+    mapping = map_classes(known, data.classes, class_map, between=f"{config.name} on {data.name}")
+    matrices = [ConfusionMatrix(len(data.classes)) for _ in range(phases)]
     streams = [Steadiness(fps=data.fps, phases=config.paths) for _ in range(phases)]
     is_video, flows = protocol == "stream" and data.fps is not None, Flows(flow)
     for count, (frame, label, first, masks) in enumerate(_shown(network, data, protocol), 1):
         if on_progress:
             on_progress(count, len(data))
+        if mapping:
+            label, masks = mapping.known(label), [(path, mapping(mask)) for path, mask in masks]
         for path, mask in masks:
             matrices[path].update(mask, label)
         if on_masks:
@@ -183,7 +191,12 @@ def score(
         for stream, (_, mask) in zip(streams, masks, strict=True):
             stream.update(mask, label=label, flow=motion)
     dropped = f"{len(data.dropped)} labelled frames with too few before them left out" if data.dropped else ""
-    told = [f"{data.name}, {protocol}: {PROTOCOLS[protocol]}", dropped, flow_note(flow) if is_video else ""]
+    told = [
+        f"{data.name}, {protocol}: {PROTOCOLS[protocol]}",
+        mapping.told if mapping else "",
+        dropped,
+        flow_note(flow) if is_video else "",
+    ]
     return {
         **accuracy(matrices, data.classes),
         "per_path": [accuracy([matrix], data.classes)["miou"] for matrix in matrices],
@@ -222,5 +235,5 @@ def _shown(
                 logits, state = network.advance(encode(at, path), state)
             states[phase] = state
             scores = logits[0].float().cpu().numpy()
-            masks.append((path, class_map(scores, (height, width), align_corners=network.align_corners)))
+            masks.append((path, classmap.class_map(scores, (height, width), align_corners=network.align_corners)))
         yield frames[-1], clip.labels[-1].cpu().numpy(), first, masks

@@ -23,6 +23,7 @@ def benchmark_page(measured: Benchmark) -> str:
     facts = [
         ("input", f"{measured.size[0]}x{measured.size[1]}"),
         ("form", measured.form),
+        ("memory", f"of {measured.memory} frames" if measured.memory else "none"),
         ("device", cpu if measured.device == "cpu" else str(machine["gpu"])),
         ("frames", of),
         ("streams at once", str(measured.streams)),
@@ -66,13 +67,15 @@ def _stages(measured: Benchmark) -> Html:
 
 
 def _costs(measured: Benchmark) -> Html:
-    work, works = measured.multiply_adds_per_frame, measured.multiply_adds_per_path
+    work, works = measured.multiply_adds_per_frame, measured.multiply_adds_per_path or ()
     content = [
         card("memory", "most that was held; MB of 2^20 bytes", f"{measured.peak_memory_mb:.0f} MB"),
         card("state", "remembered between two frames, all streams", f"{measured.state_mb:.2f} MB"),
-        card("work", "multiply-adds a frame, mean of the paths", f"{work / 1e9:.2f} G"),
-        card("parameters", "of all paths together", f"{measured.parameters / 1e6:.2f} M"),
     ]
+    if work is not None:
+        content.append(card("work", "multiply-adds a frame, mean of the paths", f"{work / 1e9:.2f} G"))
+    if measured.parameters is not None:
+        content.append(card("parameters", "of all paths together", f"{measured.parameters / 1e6:.2f} M"))
     if measured.deviation:
         apart, same = measured.deviation["max_relative_error"], measured.deviation["agreement"]
         content.append(card("deviation", "from plain float32, of the largest logit", f"{apart:.0e}"))

@@ -18,10 +18,12 @@ def evaluation_page(figures: dict[str, Any], palette: Sequence[tuple[int, int, i
     """A page of what `tdseg.measure.evaluate.evaluate` gives.
 
     Args:
-        figures: its keys, and model, runtime and precision.
+        figures: its keys, and model, runtime, precision and memory.
         palette: RGB of each class.
     """
     facts = [("frames", str(figures["frames"])), ("runtime", f"{figures['runtime']} {figures['precision']}")]
+    if figures.get("memory"):
+        facts.append(("memory", f"of {figures['memory']} frames"))
     if figures["fps"]:
         facts.append(("frames per second", f"{figures['fps']:g}"))
     facts.append(("protocol", figures["protocol"]))

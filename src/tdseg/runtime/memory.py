@@ -13,7 +13,7 @@ from tdseg.models.propagation import TDNetState
 from tdseg.models.propagation.motion import FINENESS
 from tdseg.models.subnets import SubNetwork
 from tdseg.runtime.network import Network
-from tdseg.runtime.window import Ballot, ScoreWindow
+from tdseg.runtime.window import MOST_FRAMES, Ballot, ScoreWindow
 
 
 class RememberingNetwork:
@@ -40,6 +40,12 @@ class RememberingNetwork:
                 f"a memory of {frames} frames for {network.config.name}, which has one of its own",
                 expected="a per-frame network",
                 do="leave --memory out, or choose a per-frame one of `tdseg models`",
+            )
+        if not 2 <= frames <= MOST_FRAMES:
+            raise ConfigError(
+                f"a memory of {frames} frames",
+                expected=f"2 … {MOST_FRAMES}; 0 is none",
+                do="choose another --memory; 4 is a good start",
             )
         self.network = network
         self.runtime, self.precision, self.device = network.runtime, network.precision, network.device

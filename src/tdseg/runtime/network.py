@@ -99,6 +99,11 @@ class Network(Protocol):
         """
 
 
+def frames_remembered(network: Network) -> int | None:
+    """Frames that a mask of the network draws on, the newest included; None: it is per-frame."""
+    return network.config.paths if network.keeps_state else None
+
+
 def check_size(size: tuple[int, int], own: tuple[int, int], *, multiple_of: int = 1) -> tuple[int, int]:
     """The size, if a network can have it.
 

@@ -16,6 +16,8 @@ from torch import Tensor
 from tdseg.errors import ConfigError
 from tdseg.models.propagation.motion import MOTIONS, sampling_grid
 
+MOST_FRAMES = 16
+"""In a window, as in a ModelConfig."""
 MOST_CLASSES = 32
 """Classes that a slot holds, unless it is said: pictures rarely show more."""
 

@@ -145,6 +145,10 @@ def _split(name: str) -> tuple[int, str]:
     return (int(match[1]), match[2]) if match else (1, name)
 
 
+NETWORKS = "a file or folder of weights, an exported folder, an ONNX file, a model of Hugging Face as its folder or hf://org/name"
+"""What a network can be given as, beside a name."""
+
+
 def unknown_model(name: str, known: list[str], what: str) -> ConfigError:
     """The error for a name that is none of `known`, with the nearest ones; `what` says what was expected."""
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)

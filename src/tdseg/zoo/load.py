@@ -23,7 +23,7 @@ from tdseg.runtime.memory import RememberingNetwork
 from tdseg.runtime.network import RUNTIMES, AnyRuntime, Execution, Network, RuntimeName, check_size
 from tdseg.runtime.torch import TorchNetwork
 from tdseg.system import __version__, installed, require, resolve_device
-from tdseg.zoo.catalog import PACKAGED, unknown_model
+from tdseg.zoo.catalog import NETWORKS, PACKAGED, unknown_model
 from tdseg.zoo.checkpoint import WEIGHTS, read_model
 
 HUB = "hf://"
@@ -197,7 +197,7 @@ def resolve(name_or_path: str | Path) -> Artifact:
     if (path / WEIGHTS).is_file():
         return Artifact(name, path / WEIGHTS, None)
     if not path.suffix and not path.is_file():
-        raise unknown_model(name, sorted(PACKAGED), "packaged weights, or a file or folder of a network")
+        raise unknown_model(name, sorted(PACKAGED), f"{NETWORKS}, or one of these names")
     return Artifact(name, path, None)
 
 

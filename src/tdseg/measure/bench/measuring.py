@@ -8,7 +8,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -16,23 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
 from tdseg.measure import cost
 from tdseg.measure.bench.streams import PERIOD, Feed, StageTimes, StreamBatch
-from tdseg.measure.deviation import Deviation, deviation
+from tdseg.measure.bench.subject import costs, deviation_of, is_random, open_network
 from tdseg.metrics.basic import percentiles
-from tdseg.models.tdnet import TDNet
-from tdseg.runtime.exported import ExportedNetwork
-from tdseg.runtime.manifest import Parity, is_exported
-from tdseg.runtime.network import Execution, Network
+from tdseg.runtime.any_model import AnyModel
+from tdseg.runtime.memory import RememberingNetwork
+from tdseg.runtime.network import Execution, frames_remembered
 from tdseg.runtime.torch import TorchNetwork
 from tdseg.system import cpu_threads, machine
 from tdseg.video.pictures import RGB
-from tdseg.zoo import catalog
-from tdseg.zoo.load import load, prepare
 
 MB = 2**20
 FEWEST_WARM_UP = 8
@@ -48,6 +43,8 @@ class Benchmark:
     """False: an architecture with random weights, good for timing only."""
     form: str
     """In words, such as "fused, channels-last, bf16"."""
+    memory: int | None
+    """Frames that a mask draws on, the newest included; None: the network is per-frame."""
     device: str
     machine: dict[str, str | int | None]
     """processor, cores, threads (of the network on the CPU), gpu, torch, system."""
@@ -82,13 +79,15 @@ class Benchmark:
     the process ever held resident, Python and the loading of the model included."""
     state_mb: float
     """Remembered by all streams between two frames, MB of 2**20 bytes."""
-    parameters: int
-    parameters_per_path: tuple[int, ...]
-    multiply_adds_per_frame: int
-    """Of one stream, with a full memory, mean of the paths."""
-    multiply_adds_per_path: tuple[int, ...]
+    parameters: int | None
+    """Of the network; None, as with the other costs: it is one of others, which does not tell."""
+    parameters_per_path: tuple[int, ...] | None
+    multiply_adds_per_frame: int | None
+    """Of one stream, with a full memory, mean of the paths; without a memory on the host."""
+    multiply_adds_per_path: tuple[int, ...] | None
     deviation: dict[str, float] | None
-    """max_relative_error and agreement of the form with the plain float32 model; None: it is the plain model."""
+    """max_relative_error and agreement of the form with the plain float32 model; None: it is the plain model, or one of
+    others."""
     latencies_ms: tuple[float, ...] = field(repr=False)
     """Of each frame in turn, summed up in latency_ms. For plots; not in the JSON."""
 
@@ -100,7 +99,7 @@ class Benchmark:
 
 
 def bench(
-    model: str | Path,
+    model: str | Path | AnyModel,
     *,
     memory: int | None = None,
     execution: Execution = Execution(),  # noqa: B008 - immutable
@@ -117,7 +116,8 @@ def bench(
 
     Args:
         model: as of `tdseg.segment_to`; or the name of an architecture (see `tdseg models`), which gets random weights.
-        memory: as of `tdseg.segment_to`.
+        memory: frames that a per-frame model is to remember, 2 … 16, or 0 for none; None: 4 for networks of others. Its
+            own cost, on the host, is in the times and not in the multiply-adds.
         execution: where it runs, by what, and in which form; runtime "auto" is torch for an architecture and for
             several streams.
         size: (height, width) of the network's input, pixels; None: the model's own.
@@ -133,49 +133,25 @@ def bench(
     for name, value in {"streams": streams, "frames": frames}.items():
         if value < 1:
             raise ConfigError(f"{name} {value}", expected="1 or more", do=f"choose a larger --{name}")
-    begun, name = time.perf_counter(), str(model)
+    begun = time.perf_counter()
     with cpu_threads(execution.threads) as available:
         try:
-            network = _network(name, memory, replace(execution, threads=available), streams, size)
+            network = open_network(model, memory, replace(execution, threads=available), streams, size)
             feed = Feed(source, streams, size=network.fit_size(size), palette=network.config.palette)
             batch = StreamBatch(network, network.fit_size(size, feed.size))
-            return _measure(name, batch, feed, frames, begun, on_progress)
+            return _measure(model, batch, feed, frames, begun, on_progress)
         except (RuntimeError, MemoryError) as error:  # torch's: out of memory, too many pixels to count, no compiler
             why = (str(error).splitlines() or [type(error).__name__])[0]
+            name = str(model) if isinstance(model, str | Path) else type(model).__name__
             raise ConfigError(
-                f"{model} at size {size or 'its own'}, which does not run here: {why}",
+                f"{name} at size {size or 'its own'}, which does not run here: {why}",
                 expected="a size for which there is memory, and a form that the machine has what it takes for",
                 do="choose a smaller --size, or leave --compile, --autocast and --cuda-graphs out",
             ) from error
 
 
-def _network(
-    name: str, memory: int | None, execution: Execution, streams: int, size: tuple[int, int] | None
-) -> Network:
-    """In torch, if there are several streams or the weights are random."""
-    random = catalog.is_architecture(name)
-    if random or streams > 1:
-        if execution.runtime not in ("auto", "torch") or is_exported(Path(name)):
-            raise ConfigError(
-                f"{name} in {execution.runtime} with several streams or random weights",
-                expected="trained or exported weights, and one stream",
-                do="use --runtime torch, or leave the other options out",
-            )
-        execution = replace(execution, runtime="torch")
-    return prepare(_torch_model(name) if random else name, execution, memory=memory, size=size)
-
-
-def _torch_model(name: str) -> TDNet:
-    """A model; an architecture gets random weights, the same each time."""
-    if not catalog.is_architecture(name):
-        return load(name)
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(0)
-        return catalog.create_model(name)
-
-
 def _measure(
-    name: str,
+    model: str | Path | AnyModel,
     batch: StreamBatch,
     feed: Feed,
     frames: int,
@@ -183,6 +159,7 @@ def _measure(
     on_progress: Callable[[int, int | None], None] | None,
 ) -> Benchmark:
     network, full = batch.network, 2 * batch.network.config.paths
+    inside = network.network if isinstance(network, RememberingNetwork) else network
     if batch.on_gpu:
         torch.cuda.reset_peak_memory_stats(network.device)
     with closing(feed):
@@ -197,9 +174,10 @@ def _measure(
     peak_memory_mb = _peak_memory_mb(batch)  # before the plain model is loaded to compare with
     other = f"{network.precision}, {network.runtime} on {network.device}"
     return Benchmark(
-        model=name,
-        trained=not catalog.is_architecture(name),
-        form=network.form if isinstance(network, TorchNetwork) else other,
+        model=str(model) if isinstance(model, str | Path) else network.config.name,
+        trained=not is_random(model),
+        form=inside.form if isinstance(inside, TorchNetwork) else other,
+        memory=frames_remembered(network),
         device=network.device,
         machine=machine(),
         source=feed.name,
@@ -213,8 +191,8 @@ def _measure(
         **times,
         peak_memory_mb=round(peak_memory_mb, 1),
         state_mb=round(state_mb, 3),
-        **_costs(network.config, batch.size),
-        deviation=_deviation(name, network, map(batch.images, clip)),
+        **costs(inside, batch.size),
+        deviation=deviation_of(model, inside, map(batch.images, clip)),
     )
 
 
@@ -254,31 +232,6 @@ def _time_frames(
         "latencies_ms": latencies,
     }
     return figures, clip
-
-
-def _deviation(name: str, network: Network, clip: Iterable[Tensor]) -> dict[str, float] | None:
-    """Of the outputs on a clip from those of the plain model; of an exported one, as its export found it."""
-    found: Deviation | Parity | None = None
-    if isinstance(network, ExportedNetwork):
-        found = network.manifest.parity
-    elif isinstance(network, TorchNetwork) and network.form != "plain":
-        plain = TorchNetwork(_torch_model(name), Execution(network.device, fuse=False, channels_last=False))
-        found = deviation(plain, network, clip)
-    if found is None:
-        return None
-    return {"max_relative_error": found.max_relative_error, "agreement": found.agreement}
-
-
-def _costs(config: ModelConfig, size: tuple[int, int]) -> dict[str, Any]:
-    with torch.device("meta"):
-        model = TDNet(config)
-    per_path = cost.multiply_adds(model, size)
-    return {
-        "parameters": cost.parameters(model),
-        "parameters_per_path": cost.parameters_per_path(model),
-        "multiply_adds_per_frame": round(statistics.fmean(per_path)),
-        "multiply_adds_per_path": per_path,
-    }
 
 
 def _peak_memory_mb(batch: StreamBatch) -> float:

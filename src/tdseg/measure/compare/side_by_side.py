@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tdseg.errors import ConfigError
 from tdseg.inference.pipeline import warm_up
 from tdseg.inference.stream import Stream
-from tdseg.masks.classes import class_difference
+from tdseg.masks.classes import class_difference, plain_name
+from tdseg.masks.mapping import ClassMapping, map_classes
 from tdseg.masks.pairing import frames_with_masks
 from tdseg.masks.palette import Palette, color_table, read_palette
 from tdseg.masks.reading import Masks, open_masks, size_text
@@ -21,7 +23,7 @@ from tdseg.metrics.figures import FLOWS
 from tdseg.metrics.iou import VOID
 from tdseg.runtime.external import is_external
 from tdseg.runtime.manifest import is_exported
-from tdseg.runtime.network import Execution
+from tdseg.runtime.network import Execution, frames_remembered
 from tdseg.video import VideoReader, open_video
 from tdseg.video.pictures import RGB
 from tdseg.zoo import catalog
@@ -39,6 +41,17 @@ class Side(NamedTuple):
     """Name or path as given, and kind."""
     source: Stream | Masks
     """A model, warmed up, on its way through the video; or a mask for each of its frames."""
+    mapping: ClassMapping | None = None
+    """Of its masks to the classes of the comparison, where it has others."""
+
+
+class _Model(NamedTuple):
+    """A side that is a model, and its own classes."""
+
+    side: Side
+    classes: Palette
+    named: bool
+    """It knows what they are called."""
 
 
 def compare(
@@ -51,6 +64,7 @@ def compare(
     execution: Execution = Execution(),  # noqa: B008 - immutable
     palette: str | Path | None = None,
     labels: str | Path | None = None,
+    class_map: str | Path | None = None,
     flow: tuple[str, ...] = tuple(FLOWS),
     frames: int | None = None,
     on_progress: Callable[[int, int | None], None] | None = None,
@@ -63,18 +77,21 @@ def compare(
         a: a model as of `tdseg.segment_to`, or masks: a folder of PNGs, an .npz file.
         b: likewise; models and masks may be mixed.
         video: video file or folder of frames, of the size of the masks; of known length, unless `frames` is given.
-        memory: of both models, as of `tdseg.segment_to`.
+        memory: frames that per-frame models are to remember, 2 … 16, or 0 for none; None: 4 for networks of others.
         size: (height, width) of the input of models, pixels; None: each model's own.
         execution: where models run, and by what.
         palette: file with a line "R G B name" for each class; coloured masks without a model beside them need it.
         labels: ground truth, in the forms of masks.
+        class_map: text file with a line "class of the model = class of the comparison" for each, for models whose
+            classes are not those of the comparison: of the palette, or else of the first model; None: by name, in any
+            order.
         flow: what the figures along flow are taken along, dis or farneback or both, which takes longer, or none.
         frames: compare so many frames at most.
         on_progress: called after each frame with the number done and the number to do.
 
     Raises:
-        ConfigError, WeightsError: a side or flow that is unknown or cannot be used, or classes that differ between the
-            sides.
+        ConfigError, WeightsError: a side or flow that is unknown or cannot be used, or a model that lacks classes of
+            the comparison.
         DataError, VideoError: an input that cannot be read, or is of another length or size than the video.
         OutputError: no room for the film of the comparison while it is made.
     """
@@ -84,7 +101,7 @@ def compare(
         reader = stack.enter_context(open_video(video))
         total = _total(reader, frames)
         given = None if palette is None else read_palette(palette)
-        sides, known = _open_sides((str(a), str(b)), given, memory, size, execution)
+        sides, known = _open_sides((str(a), str(b)), given, class_map, memory, size, execution)
         kinds = [side.source for side in sides if isinstance(side.source, Masks)]
         if labels is not None:
             kinds.append(open_masks(labels, given or known))
@@ -98,12 +115,15 @@ def compare(
             SideFigures(name, side.about, len(classes.names), steadiness)
             for name, side, steadiness in zip(_short(str(a), str(b)), sides, along, strict=True)
         ]
-        told = None if labels is None else str(labels)
+        mappings = [side.mapping for side in sides if side.mapping]
+        left_out = ", ".join(dict.fromkeys(name for mapping in mappings for name in mapping.left_out))
+        told = None if labels is None else f"{labels}, without {left_out}" if left_out else str(labels)
         comparison = Comparison(str(video), frame_size, fps, classes, told, figures[0], figures[1], film)
         do = ", or compare its beginning with --frames"
         for frame, found in frames_with_masks(reader, kinds, limit=frames, do=do):
             masks = [_step(side, one, frame, found) for side, one in zip(sides, figures, strict=True)]
-            comparison.update(masks, found[0] if found else None, flows.step(frame) if flows else {})
+            label = reduce(lambda known, mapping: mapping.known(known), mappings, found[0]) if found else None
+            comparison.update(masks, label, flows.step(frame) if flows else {})
             film.add(frame, *masks)
             if on_progress:
                 on_progress(comparison.frames, total)
@@ -115,6 +135,7 @@ def compare(
 def _open_sides(
     given: Sequence[str],
     palette: Palette | None,
+    class_map: str | Path | None,
     memory: int | None,
     size: tuple[int, int] | None,
     execution: Execution,
@@ -125,23 +146,46 @@ def _open_sides(
         None if masks else _open_model(name, memory, size, execution)
         for name, masks in zip(given, are_masks, strict=True)
     ]
-    known = [classes for _, classes in filter(None, models)]
+    opened = [model for model in models if model]
+    target = opened[0].classes if opened else None
     if palette:  # void at its end is not a class of a model
         names = palette.names[:-1] if palette.names[-1].lower() == "void" else palette.names
-        known = [palette._replace(names=names), *known]
-    for other in known[1:]:
-        if difference := class_difference(known[0].names, len(other.names) if palette else other.names):
-            raise ConfigError(
-                f"{other.source} beside {known[0].source}: {difference}",
-                expected="the same classes in the same order on both sides",
-                do="compare models of one data set, or map the classes of one and save its masks",
-            )
-    classes = palette or (known[0] if known else None)
+        target = palette._replace(names=names)
+    renamed = palette is not None or not all(model.named for model in opened)
     sides = [
-        model[0] if model else Side(f"{name}: masks", open_masks(name, classes))
+        _mapped(model, target, class_map, renamed=renamed)
+        if model and target
+        else Side(f"{name}: masks", open_masks(name, palette or target))
         for name, model in zip(given, models, strict=True)
     ]
-    return sides, known[0] if known else None
+    if class_map is not None and not any(side.mapping for side in sides):
+        raise ConfigError(
+            f"class map {class_map} for {' and '.join(given)}",
+            expected="a model whose classes are not those of the palette, or of the model before it",
+            do="leave --class-map out",
+        )
+    return sides, target
+
+
+def _mapped(model: _Model, target: Palette, class_map: str | Path | None, *, renamed: bool) -> Side:
+    """The side of a model, its masks in the classes of the target.
+
+    Args:
+        model: opened.
+        target: the classes of both sides.
+        class_map: as of `compare`.
+        renamed: the same classes may have other names there.
+    """
+    own = model.classes
+    if not class_difference(target.names, own.names):
+        return model.side
+    other_names = sorted(map(plain_name, own.names)) != sorted(map(plain_name, target.names))
+    if class_map is None and renamed and other_names and len(own.names) == len(target.names):
+        return model.side
+    names = own.names if model.named else len(own.names)
+    mapping = map_classes(names, target.names, class_map, between=f"{own.source} beside {target.source}")
+    about = f"{model.side.about}; {mapping.told}" if mapping else model.side.about
+    return model.side._replace(about=about, mapping=mapping)
 
 
 def _are_masks(given: str) -> bool:
@@ -151,21 +195,20 @@ def _are_masks(given: str) -> bool:
         return False
     if path.is_dir() or path.suffix.lower() == ".npz":
         return True
-    what = "packaged weights, a .safetensors file, an exported folder, a folder of masks or an .npz file; packaged are"
+    what = f"{catalog.NETWORKS}; masks as a folder or an .npz file; or one of these names"
     raise catalog.unknown_model(given, sorted(catalog.PACKAGED), what)
 
 
-def _open_model(
-    given: str, memory: int | None, size: tuple[int, int] | None, execution: Execution
-) -> tuple[Side, Palette]:
-    """The side, and the classes of the model."""
+def _open_model(given: str, memory: int | None, size: tuple[int, int] | None, execution: Execution) -> _Model:
     model = prepare(given, execution, memory=memory, size=size)
     stream, config = Stream(model, size), model.config
     warm_up(stream)
     names = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
     colors = color_table(config.palette)[: config.num_classes]
     what = f"{given}: model, {size_text(stream.size)} in {model.runtime} {model.precision} on {model.device}"
-    return Side(what, stream), Palette(given, names, colors)
+    if remembered := frames_remembered(model):
+        what += f", memory of {remembered} frames"
+    return _Model(Side(what, stream), Palette(given, names, colors), bool(config.classes))
 
 
 def _step(side: Side, figures: SideFigures, frame: RGB, found: list[Mask]) -> Mask:
@@ -174,7 +217,7 @@ def _step(side: Side, figures: SideFigures, frame: RGB, found: list[Mask]) -> Ma
         return found.pop(0)
     result = side.source.step(frame)
     figures.latencies_ms.append(result.latency_ms)
-    return result.mask
+    return side.mapping(result.mask) if side.mapping else result.mask
 
 
 def _total(reader: VideoReader, limit: int | None) -> int:

@@ -28,6 +28,8 @@ class PerFrameNetwork(ABC):
 
     concurrent = True
     align_corners = keeps_state = False
+    parameters: int | None = None
+    """How many it has, where that is known."""
 
     def __init__(self, config: ModelConfig, runtime: RuntimeName, precision: str, device: str) -> None:
         self.config, self.runtime, self.precision, self.device = config, runtime, precision, device
