@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdseg.errors import ConfigError, WeightsError
-from tdseg.runtime.engine import Arrays, Parts
+from tdseg.runtime.engine import Arrays, GraphTensor, Parts
 from tdseg.runtime.manifest import Manifest, past
 from tdseg.runtime.network import Execution, RuntimeName
 
@@ -31,6 +31,7 @@ class OpenVinoEngine:
 
     def __init__(self, compiled: Any) -> None:
         self._compiled = compiled
+        self.inputs, self.outputs = (tuple(map(_told, some)) for some in (compiled.inputs, compiled.outputs))
         self._free: SimpleQueue[Any] = SimpleQueue()
         """Requests that run the graph; there come to be as many as threads that ever ran it at once."""
 
@@ -44,6 +45,16 @@ class OpenVinoEngine:
         outputs = [np.array(results[index]) for index in range(len(results))]  # its memory serves the next frame
         self._free.put(request)
         return outputs
+
+
+def _told(port: Any) -> GraphTensor:
+    """What OpenVINO tells of an input or output."""
+    shape = port.partial_shape
+    sides = None if shape.rank.is_dynamic else tuple(None if side.is_dynamic else side.get_length() for side in shape)
+    kind = port.element_type.get_type_name()  # such as f32, i64, u8, boolean
+    bits = {"f": "float", "i": "int", "u": "uint"}
+    name = f"{bits[kind[0]]}{kind[1:]}" if kind[0] in bits and kind[1:].isdecimal() else kind
+    return GraphTensor(port.get_any_name() if port.get_names() else "", name, sides or None)
 
 
 def open_graph(
@@ -69,12 +80,7 @@ def open_graph(
         ConfigError: another device, or a size at which a graph of any size does not run.
         WeightsError: the graph cannot be loaded.
     """
-    if execution.device not in ("cpu", "auto"):
-        raise ConfigError(
-            f"device {execution.device} with OpenVINO",
-            expected="cpu or auto",
-            do="use --runtime onnxruntime or torch on a GPU",
-        )
+    check_device(execution.device)
     threads = execution.threads
     try:
         model = _explained(graph, lambda: _read(graph, manifest, size))
@@ -93,6 +99,20 @@ def open_graph(
             expected="a size for which there is memory",
             do="choose a smaller --size",
         ) from error
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not used through OpenVINO here.
+
+    Raises:
+        ConfigError: another than "cpu" or "auto", which is the same.
+    """
+    if device not in ("cpu", "auto"):
+        raise ConfigError(
+            f"device {device} with OpenVINO",
+            expected="cpu or auto",
+            do="use --runtime onnxruntime or torch on a GPU",
+        )
 
 
 def compile_graph(graph: Any, *, threads: int | None = None, cache: Path | None = None, streams: int = 1) -> Any:
