@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,6 +19,8 @@ from tdseg.runtime.manifest import Manifest, past
 from tdseg.runtime.network import Execution, RuntimeName
 
 T = TypeVar("T")
+_SIZES = 2
+"""Forms of a graph that are kept, each for one size."""
 
 
 class OpenVinoEngine:
@@ -45,6 +49,60 @@ class OpenVinoEngine:
         outputs = [np.array(results[index]) for index in range(len(results))]  # its memory serves the next frame
         self._free.put(request)
         return outputs
+
+
+class OpenVinoSizes:
+    """A graph that takes several sizes, compiled for each that it meets. See `Engine`.
+
+    That is faster, and then only does OpenVINO refuse a size that does not fit: else it would compute something.
+
+    Args:
+        model: an openvino.Model.
+        threads: of the CPU; None: all cores.
+
+    Raises:
+        WeightsError: it cannot be compiled.
+    """
+
+    name: RuntimeName = "openvino"
+    where = "cpu"
+
+    def __init__(self, model: Any, threads: int | None) -> None:
+        self._model, self._threads = model, threads
+        compile_graph(model, threads=threads)  # what OpenVINO does not know is refused now
+        self.inputs, self.outputs = (tuple(map(_told, some)) for some in (model.inputs, model.outputs))
+        self._sized = lru_cache(_SIZES)(self._compile)
+        self._one = Lock()
+
+    def run(self, inputs: Sequence[NDArray[np.generic]]) -> Arrays:
+        """See `Engine`."""
+        with self._one:  # else every thread would compile for the first frame
+            engine = self._sized(tuple(array.shape for array in inputs))
+        return engine.run(inputs)
+
+    def _compile(self, shapes: tuple[tuple[int, ...], ...]) -> OpenVinoEngine:
+        model = self._model.clone()
+        model.reshape({index: list(shape) for index, shape in enumerate(shapes)})
+        return OpenVinoEngine(compile_graph(model, threads=self._threads))
+
+
+def open_bare(graph: Path, threads: int | None) -> OpenVinoEngine | OpenVinoSizes:
+    """A graph without a manifest, for the size or the sizes that it takes.
+
+    Args:
+        graph: the .onnx file.
+        threads: of the CPU; None: all cores.
+
+    Raises:
+        WeightsError: the graph cannot be loaded.
+    """
+    import openvino
+
+    model = _explained(graph, lambda: openvino.Core().read_model(graph))
+    model.set_friendly_name(str(graph))
+    if any(port.partial_shape.is_dynamic for port in model.inputs):
+        return OpenVinoSizes(model, threads)
+    return OpenVinoEngine(compile_graph(model, threads=threads))
 
 
 def _told(port: Any) -> GraphTensor:

@@ -153,17 +153,17 @@ def open_onnx(path: Path, name: str, execution: Execution) -> Network:
     runtime = choose_reader(name, "onnx", execution)
     told, short = read_description(yaml_beside(path)), Path(name).name.removesuffix(path.suffix) or path.stem
     if runtime == "openvino":
-        from tdseg.runtime.openvino import OpenVinoEngine, check_device, compile_graph
+        from tdseg.runtime.openvino import check_device, open_bare
 
         check_device(execution.device)
         try:
-            return OnnxNetwork(
-                path, Path(name).stem, OpenVinoEngine(compile_graph(path, threads=execution.threads)), told
-            )
+            engine = open_bare(path, execution.threads)
         except WeightsError as error:
             if execution.runtime != "auto" or not installed("onnxruntime"):
                 raise
             _log.warning("%s runs in ONNX Runtime: %s", name, error.got)
+        else:
+            return OnnxNetwork(path, short, engine, told)
     from tdseg.runtime.onnxruntime import OnnxRuntimeEngine
 
     return OnnxNetwork(path, short, OnnxRuntimeEngine(path, execution), told)

@@ -55,9 +55,27 @@ def understand(
     if four and not indices and layout == "NHWC" and told.output_layout is None:
         raise _lacking(graph, f"the axes of {_shown(output)}", "their order", "output_layout: NHWC")
     output_layout = told.output_layout or "NCHW"
+    if output.shape and four and not indices:
+        _check_shape(graph, sides, output, output.shape[2:] if output_layout == "NCHW" else output.shape[1:3])
     axis = 1 if output_layout == "NCHW" else 3
     found = output.shape[axis] if output.shape and four and not indices else None
     return OnnxPlan(inputs[0].dtype, layout, sides, number, output_layout, indices, _count(graph, told, output, found))
+
+
+def _check_shape(
+    graph: Path, sides: tuple[int | None, int | None], output: GraphTensor, cells: tuple[int | None, ...]
+) -> None:
+    """See that the output has about the shape of the image: else its axes are others than they are taken for."""
+    (height, width), (rows, columns) = sides, cells
+    if not (height and width and rows and columns):
+        return
+    off = abs(rows * width - columns * height)
+    if off > max(2 * max(height, width), rows * width // 4):  # two cells, or a quarter
+        raise ConfigError(
+            f"{graph} gives {_shown(output)}: cells of {rows}x{columns} for an image of {height}x{width}",
+            expected="cells in the shape of the image",
+            do=f"correct output_layout in {yaml_beside(graph)}: NCHW, or NHWC where the classes are on the last axis",
+        )
 
 
 def _count(graph: Path, told: OnnxDescription, output: GraphTensor, found: int | None) -> int:
