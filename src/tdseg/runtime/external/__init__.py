@@ -18,6 +18,12 @@ def is_external(path: Path) -> bool:
     return (path / HUGGING_FACE).is_file() or holds_graph or (path.suffix.lower() == ".onnx" and path.is_file())
 
 
+def holds_export(folder: Path) -> bool:
+    """Whether a folder holds the export of a network of others, and nothing beside."""
+    suffixes = (".onnx", ".yaml")
+    return folder.is_dir() and {path.name for path in folder.iterdir()} == {Path(ONNX).stem + one for one in suffixes}
+
+
 def open_external(path: Path, name: str, execution: Execution, size: tuple[int, int] | None = None) -> Network:
     """The network in a folder or file.
 
