@@ -43,4 +43,4 @@ def open_external(path: Path, name: str, execution: Execution, size: tuple[int, 
         return open_hugging_face(path, name, execution)
     from tdseg.runtime.external.onnx_file import open_onnx
 
-    return open_onnx(path / ONNX if path.is_dir() else path, name, execution)
+    return open_onnx(path / ONNX if path.is_dir() else path, name, execution, size)

@@ -38,16 +38,19 @@ class OnnxNetwork(PerFrameNetwork):
         name: of the network.
         engine: the graph, loaded.
         told: what is written beside it.
+        size: (height, width) of the input, pixels, for one that takes several; None: as is written, or any.
 
     Raises:
         ConfigError: graph and description contradict each other, or leave something open.
         WeightsError: it is no network for semantic segmentation.
     """
 
-    def __init__(self, graph: Path, name: str, engine: Engine, told: OnnxDescription) -> None:
-        self._graph, self._engine, self._asked = graph, engine, told.size
+    def __init__(
+        self, graph: Path, name: str, engine: Engine, told: OnnxDescription, size: tuple[int, int] | None = None
+    ) -> None:
+        self._graph, self._engine, self._asked = graph, engine, size or told.size
         self._plan = plan = understand(graph, told, engine.inputs, engine.outputs)
-        height, width = (own or free for own, free in zip(plan.sides, told.size or FREE_SIZE, strict=True))
+        height, width = (own or free for own, free in zip(plan.sides, self._asked or FREE_SIZE, strict=True))
         config = external_config(
             name,
             plan.num_classes,
@@ -58,6 +61,7 @@ class OnnxNetwork(PerFrameNetwork):
         )
         precision = "fp16" if plan.dtype == "float16" else "fp32"  # no runtime tells that of the weights
         super().__init__(config, engine.name, precision, engine.where)
+        self.fit_size(size)
         divisor = 255.0 if told.range == "0..1" else 1.0
         mean, std = (torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (told.mean, told.std))
         self._scale, self._offset = (1 / (divisor * std)).float(), (-mean / std).float()
@@ -142,7 +146,7 @@ def votes(indices: Tensor, num_classes: int, size: tuple[int, int]) -> Tensor:
     return torch.cat([F.interpolate(plane, half, mode="area") for plane in planes], 1).mul_(_VOTE)
 
 
-def open_onnx(path: Path, name: str, execution: Execution) -> Network:
+def open_onnx(path: Path, name: str, execution: Execution, size: tuple[int, int] | None = None) -> Network:
     """The network in an ONNX file; see `open_external`. ONNX Runtime takes over where OpenVINO, chosen here, fails."""
     if execution.form:
         raise ConfigError(
@@ -163,7 +167,7 @@ def open_onnx(path: Path, name: str, execution: Execution) -> Network:
                 raise
             _log.warning("%s runs in ONNX Runtime: %s", name, error.got)
         else:
-            return OnnxNetwork(path, short, engine, told)
+            return OnnxNetwork(path, short, engine, told, size)
     from tdseg.runtime.onnxruntime import OnnxRuntimeEngine
 
-    return OnnxNetwork(path, short, OnnxRuntimeEngine(path, execution), told)
+    return OnnxNetwork(path, short, OnnxRuntimeEngine(path, execution), told, size)
