@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
@@ -12,8 +13,12 @@ from tdseg.errors import ConfigError
 MIN_SIZE = 64
 """Height and width of a network's input at least, pixels."""
 MOST_CHANNELS = 4096
+_SHORT = reprlib.Repr()
+"""A few lines in YAML, whose anchors stand for others, can hold more than all memory when they are written out."""
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxdict, _SHORT.maxstring = 3, 12, 12, 12, 200
 Side = Annotated[int, Field(ge=1, le=16384)]
 Divisor = Annotated[FiniteFloat, Field(gt=0)]
+Byte = Annotated[int, Field(ge=0, le=255)]
 
 
 class FrozenConfig(BaseModel):
@@ -33,7 +38,7 @@ class FrozenConfig(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"]) or "the combination of fields"
-            got = f"{field} is missing" if first["type"] == "missing" else f"{field} = {first['input']!r}"
+            got = f"{field} is missing" if first["type"] == "missing" else f"{field} = {_SHORT.repr(first['input'])}"
             known = f"; {cls.__name__} knows {', '.join(cls.model_fields)}" if len(first["loc"]) < 2 else ""
             raise ConfigError(
                 f"{where}: {got if first['loc'] else 'contradicting fields'}",

@@ -1,4 +1,4 @@
-"""Files and folders that are left whole or not at all, and the one error for what cannot be written."""
+"""Files and folders: left whole or not at all, one error for what cannot be written, one reader of YAML."""
 
 from __future__ import annotations
 
@@ -7,8 +7,33 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from tdseg.errors import OutputError
+import yaml
+
+from tdseg.errors import OutputError, TdsegError
+
+
+def read_fields(path: Path, refused: type[TdsegError], *, expected: str, do: str) -> dict[str, Any]:
+    """The fields of a YAML file, plain values: tags that would make objects are refused.
+
+    Args:
+        path: of the file.
+        refused: kind of the error.
+        expected, do: of the error.
+
+    Raises:
+        TdsegError: of that kind: the file cannot be read, is not YAML, or holds something else than fields.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise refused(f"{path}: {error.strerror}", expected=expected, do=do) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no text, or a day that there is not
+        raise refused(f"{path}: not YAML ({' '.join(str(error).split())})", expected=expected, do=do) from None
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise refused(f"{path}: no fields", expected=expected, do=do)
+    return values
 
 
 def unwritable(place: str | Path, why: BaseException | str, *, do: str = "") -> OutputError:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import yaml
 from pydantic import Field, field_validator, model_validator
 
-from tdseg.config import FrozenConfig
+from tdseg.config import Byte, FrozenConfig
 from tdseg.data.tracks import Shot, Track, TrackClips
 from tdseg.errors import DataError, TdsegError
+from tdseg.files import read_fields
 from tdseg.masks.labels import ClassTable
 from tdseg.masks.palette import Color, default_palette
 from tdseg.metrics.iou import VOID
@@ -20,7 +20,6 @@ from tdseg.video import open_video
 from tdseg.video.pictures import RGB, images_in
 from tdseg.video.reader import FALLBACK_FPS
 
-Byte = Annotated[int, Field(ge=0, le=255)]
 FILE = "data.yaml"
 MOST_CLASSES = 253
 
@@ -210,14 +209,9 @@ def read_config(path: Path) -> FolderConfig:
     """The fields of a data.yaml.
 
     Raises:
-        DataError: it is missing or not YAML.
+        DataError: it is missing, not YAML, or holds no fields.
         ConfigError: a field is missing, unknown or wrong.
     """
     expected, do = "a YAML file with classes and splits", "write it as docs/data.md shows"
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}", expected=expected, do=do) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not YAML ({error})", expected=expected, do=do) from None
+    values = read_fields(path, DataError, expected=expected, do=do)
     return FolderConfig.parse(values, where=str(path))

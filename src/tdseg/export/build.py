@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from importlib import metadata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from tdseg.config import ModelConfig
 from tdseg.data.source import Source
-from tdseg.errors import ConfigError, OutputError
 from tdseg.export import parity
 from tdseg.export.footage import Footage, open_footage
 from tdseg.export.graph import StepGraph
 from tdseg.export.join import join
+from tdseg.export.others import export_external
 from tdseg.export.quantize import calibration, quantize
-from tdseg.export.request import PACKAGES, Precision, Request, Target, check_request, checkers
+from tdseg.export.request import (
+    OnProgress,
+    Precision,
+    Request,
+    Target,
+    check_external,
+    check_output,
+    check_request,
+    checkers,
+    versions,
+)
 from tdseg.export.triton import CONFIG, triton_config
 from tdseg.export.write import OPSET, Traced, save_onnx, save_openvino, trace
 from tdseg.files import whole_folder, write_whole
@@ -23,6 +32,7 @@ from tdseg.measure.deviation import Candidate
 from tdseg.models.propagation import kind_of
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.exported import open_exported
+from tdseg.runtime.external import open_external
 from tdseg.runtime.manifest import (
     MANIFEST,
     PATH,
@@ -32,22 +42,19 @@ from tdseg.runtime.manifest import (
     cells,
     checksum,
     checksums,
-    is_exported,
 )
-from tdseg.runtime.network import Execution
+from tdseg.runtime.network import Execution, Network
 from tdseg.runtime.torch import TorchNetwork
-from tdseg.system import __version__
-from tdseg.zoo.load import resolve
+from tdseg.zoo.load import Artifact, resolve
 
 CALIBRATED_ON = 64
 """Frames at most."""
 _TRACED_CELLS = (29, 37)
 """Size of the feature map that a graph of any size is traced with: one that no part of a model has for itself."""
-OnProgress = Callable[[int, int | None], None]
 
 
 def export(
-    model: str | Path | TDNet,
+    model: str | Path | TDNet | Network,
     output: str | Path,
     *,
     to: Target,
@@ -63,11 +70,12 @@ def export(
     """Write a model as a folder that `tdseg.load`, ONNX Runtime, OpenVINO or Triton can run.
 
     The folder holds one graph for a step of any path, state in and out, and tdseg.json, which says all about it. It is
-    shown a clip beside the model, with a reset in the middle, and is left only if it gives the same masks.
+    shown a clip beside the model, with a reset in the middle, and is left only if it gives the same masks. Of a network
+    of others it holds model.onnx and model.yaml, as one writes them for an ONNX file.
 
     Args:
-        model: name of packaged weights (see `tdseg models`), or a file of weights; in Python also a model in eval mode,
-            not fused.
+        model: name of packaged weights (see `tdseg models`), a file of weights, or a model of Hugging Face; in Python
+            also a model in eval mode, not fused.
         output: folder to write.
         to: kind of graph.
         size: (height, width) of the network's input, pixels; None: the model's own. The graph takes no other, unless
@@ -85,24 +93,27 @@ def export(
         on_progress: called with the number of frames checked, and of those to check.
 
     Returns:
-        The manifest, with what was measured.
+        The manifest, with what was measured. (Of a network of others it is not written.)
 
     Raises:
         ConfigError: an option that does not fit, a package that is missing, or masks that agree too little.
         WeightsError, VideoError, DataError: the model or the source cannot be used.
         OutputError: the folder cannot be written.
     """
-    if isinstance(model, TDNet):
-        network, weights = model, None
-    else:
+    folder, weights = Path(output), None
+    if isinstance(model, str | Path):
         artifact = resolve(model)
-        network, weights = artifact.load(), artifact.weights
+        weights = artifact.weights
+        model = _opened(artifact)
+    if not isinstance(model, TDNet):
+        request = check_external(model, to, size, agreement, dynamic=dynamic, precision=precision, stateful=stateful)
+        return export_external(model, folder, request, calibrate, overwrite=overwrite, on_progress=on_progress)
+    network = model
     request = check_request(network, to, size, dynamic, precision, stateful, agreement)
     config = network.config
     count = max(4 * config.paths, CALIBRATED_ON if calibrate or precision == "int8" else 0)
     footage = open_footage(calibrate, count, request.size, config.classes)
-    folder = Path(output)
-    _check_output(folder, overwrite)
+    check_output(folder, overwrite)
     with whole_folder(folder) as staging:
         manifest = _write(network, request, footage, staging)
         found = {
@@ -114,22 +125,11 @@ def export(
     return manifest
 
 
-def _check_output(folder: Path, overwrite: bool) -> None:
-    """Refuse a folder with anything in it but a former export, and that unless it may be replaced."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    if not is_exported(folder):
-        raise OutputError(
-            f"{folder} holds something else than an export",
-            expected="a new or an empty folder",
-            do="choose another with --output",
-        )
-    if not overwrite:
-        raise OutputError(
-            f"{folder} holds a former export",
-            expected="a new or an empty folder",
-            do="choose another with --output, or replace it with --overwrite",
-        )
+def _opened(artifact: Artifact) -> TDNet | Network:
+    """A model to export, where torch runs on the CPU."""
+    if artifact.external:
+        return open_external(artifact.external, artifact.name, Execution("cpu"))
+    return artifact.load()
 
 
 def _write(network: TDNet, request: Request, footage: Footage, folder: Path) -> Manifest:
@@ -156,7 +156,7 @@ def _write(network: TDNet, request: Request, footage: Footage, folder: Path) -> 
         memory=memory,
         encoded=encoded,
         by_path=joined.by_path,
-        versions=_versions(request),
+        versions=versions(request),
         sha256={},
         model=config.model_copy(update={"size": request.size}) if request.dynamic else config,
     )
@@ -233,25 +233,7 @@ def _check(
     write_whole(folder / MANIFEST, manifest.model_dump_json())
     sizes = [request.size, _traced_size(manifest.stride)] if request.dynamic else [request.size]
     candidates = [(size, one) for size in sizes for one in _candidates(manifest, request, folder, size)]
-    done, total = 0, len(candidates) * len(footage.frames)
-
-    def on_frame() -> None:
-        nonlocal done
-        done += 1
-        if on_progress:
-            on_progress(done, total)
-
-    reference = TorchNetwork(network)
-    found = [parity.compare(reference, one, footage, size, on_frame) for size, one in candidates]
-    worst = min(found, key=lambda one: one.agreement)
-    if worst.agreement < request.agreement:
-        lost = "" if worst.miou_drop is None else f", and {worst.miou_drop:.2f} points of mIoU are lost"
-        raise ConfigError(
-            f"{request.precision} masks that agree on {worst.agreement:.3%} of the pixels of {footage.name}{lost}",
-            expected=f"{request.agreement:.1%} at least; nothing was left",
-            do=f"accept it with --agreement {int(worst.agreement * 1000) / 1000}, or choose another precision",
-        )
-    return worst
+    return parity.check(TorchNetwork(network), candidates, request, footage, on_progress)
 
 
 def _candidates(manifest: Manifest, request: Request, folder: Path, size: tuple[int, int]) -> Iterator[Candidate]:
@@ -261,8 +243,3 @@ def _candidates(manifest: Manifest, request: Request, folder: Path, size: tuple[
         yield open_exported(folder, Execution("cpu", runtime), size=told)
     if manifest.stateful:
         yield parity.StatefulGraph(folder / manifest.stateful)
-
-
-def _versions(request: Request) -> dict[str, str]:
-    packages = ["torch", *PACKAGES, *checkers(request.target), *(["nncf"] if request.precision == "int8" else [])]
-    return {"tdseg": __version__, **{name: metadata.version(name) for name in packages}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tdseg.errors import ConfigError
 from tdseg.export.footage import Footage
+from tdseg.export.request import OnProgress, Request
 from tdseg.inference.stream import resized
 from tdseg.measure.deviation import Candidate, deviation
 from tdseg.models.propagation import TDNetState
@@ -36,6 +38,45 @@ class StatefulGraph:
             self._request.reset_state()
         logits = torch.tensor(self._request.infer([encoded])[0])
         return logits, TDNetState(memory=(logits,))
+
+
+def check(
+    reference: Candidate,
+    candidates: Sequence[tuple[tuple[int, int], Candidate]],
+    request: Request,
+    footage: Footage,
+    on_progress: OnProgress | None,
+) -> Parity:
+    """The gate: how the worst of the candidates compares.
+
+    Args:
+        reference: the model.
+        candidates: with the (height, width) of the input, pixels, that each is compared at.
+        request: says how much of the masks must agree.
+        footage: what is shown to all.
+        on_progress: see `tdseg.export.export`.
+
+    Raises:
+        ConfigError: masks agree too little.
+    """
+    done, total = 0, len(candidates) * len(footage.frames)
+
+    def on_frame() -> None:
+        nonlocal done
+        done += 1
+        if on_progress:
+            on_progress(done, total)
+
+    found = [compare(reference, one, footage, size, on_frame) for size, one in candidates]
+    worst = min(found, key=lambda one: one.agreement)
+    if worst.agreement < request.agreement:
+        lost = "" if worst.miou_drop is None else f", and {worst.miou_drop:.2f} points of mIoU are lost"
+        raise ConfigError(
+            f"{request.precision} masks that agree on {worst.agreement:.3%} of the pixels of {footage.name}{lost}",
+            expected=f"{request.agreement:.1%} at least; nothing was left",
+            do=f"accept it with --agreement {int(worst.agreement * 1000) / 1000}, or choose another precision",
+        )
+    return worst
 
 
 def compare(

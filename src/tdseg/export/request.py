@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tdseg.errors import ConfigError
+from tdseg.errors import ConfigError, OutputError
 from tdseg.models.propagation import kind_of
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.exported import READERS
-from tdseg.runtime.network import RuntimeName, check_size
-from tdseg.system import installed, require
+from tdseg.runtime.external import holds_export
+from tdseg.runtime.manifest import is_exported
+from tdseg.runtime.network import Network, RuntimeName, check_size
+from tdseg.system import __version__, installed, require
 
 Target = Literal["onnx", "openvino"]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -17,6 +22,7 @@ AGREEMENT: dict[str, float] = {"fp32": 0.999, "fp16": 0.995, "int8": 0.985}
 """Share of pixels, at least, that must have the class that the model gives them; what the user may lower."""
 PACKAGES = ("onnx", "onnxscript")
 """What every export needs."""
+OnProgress = Callable[[int, int | None], None]
 
 
 class Request(NamedTuple):
@@ -61,17 +67,84 @@ def check_request(
             expected="one or the other: a state that is inside starts as zeros of a known size",
             do="leave --stateful or --dynamic out",
         )
-    if agreement is not None and not 0 <= agreement <= 1:
-        raise ConfigError(f"agreement {agreement}", expected="0..1", do="give a share of pixels, such as 0.98")
+    least = _least(agreement, precision)
     kind_of(network.config).check_export(network.config)
     require(*PACKAGES, *checkers(target), *(("nncf",) if precision == "int8" else ()))
-    least = AGREEMENT[precision] if agreement is None else agreement
     own = network.config.size
     fitting = check_size(size or own, own, multiple_of=network.path(0).subnet.stride if dynamic else 1)
     return Request(target, precision, fitting, dynamic, stateful, least)
+
+
+def check_external(
+    network: Network,
+    target: Target,
+    size: tuple[int, int] | None,
+    agreement: float | None,
+    *,
+    dynamic: bool,
+    precision: Precision,
+    stateful: bool,
+) -> Request:
+    """The request for a network of others; see `check_request`."""
+    asked = {
+        f"--to {target}": target != "onnx",
+        "--dynamic": dynamic,
+        f"--{precision}": precision != "fp32",
+        "--stateful": stateful,
+    }
+    for option, given in asked.items():
+        if given:
+            raise ConfigError(
+                f"{option} for {network.config.name}, a network of others",
+                expected="an ONNX graph of one size in fp32, which ONNX Runtime and OpenVINO run",
+                do=f"leave {option} out" if target == "onnx" else "use --to onnx",
+            )
+    if network.keeps_state:
+        raise ConfigError(
+            f"export of {network.config.name}, a network of others with a memory",
+            expected="a per-frame network",
+            do="export the network without it; --memory gives one to what was exported",
+        )
+    require(*PACKAGES, *checkers(target))
+    return Request(target, precision, network.fit_size(size), dynamic, stateful, _least(agreement, precision))
+
+
+def _least(agreement: float | None, precision: Precision) -> float:
+    """Share of pixels that must agree."""
+    if agreement is not None and not 0 <= agreement <= 1:
+        raise ConfigError(f"agreement {agreement}", expected="0..1", do="give a share of pixels, such as 0.98")
+    return AGREEMENT[precision] if agreement is None else agreement
+
+
+def check_output(folder: Path, overwrite: bool) -> None:
+    """Refuse a folder with anything in it but a former export, and that unless it may be replaced.
+
+    Raises:
+        OutputError: it is refused.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not is_exported(folder) and not holds_export(folder):
+        raise OutputError(
+            f"{folder} holds something else than an export",
+            expected="a new or an empty folder",
+            do="choose another with --output",
+        )
+    if not overwrite:
+        raise OutputError(
+            f"{folder} holds a former export",
+            expected="a new or an empty folder",
+            do="choose another with --output, or replace it with --overwrite",
+        )
 
 
 def checkers(target: Target) -> list[RuntimeName]:
     """The runtimes that a graph is checked in: those installed that read it, or one that is to be installed."""
     readers = READERS[target]
     return list(filter(installed, readers)) or [readers[-1]]
+
+
+def versions(request: Request) -> dict[str, str]:
+    """Of the packages that make an export."""
+    packages = ["torch", *PACKAGES, *checkers(request.target), *(["nncf"] if request.precision == "int8" else [])]
+    return {"tdseg": __version__, **{name: metadata.version(name) for name in packages}}

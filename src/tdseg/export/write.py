@@ -49,8 +49,8 @@ def trace(
     with torch.no_grad():
         code = graph.encode(frame)
         encoded = tuple(f"encoded_{field}" for field in code._fields)
-        encode = _trace(graph.encode, (frame,), [image.name], encoded, free[0])
-        merge = _trace(
+        encode = trace_module(graph.encode, (frame,), [image.name], encoded, free[0])
+        merge = trace_module(
             graph.merge,
             (code, tuple(state)) if state else (code,),
             [*encoded, *(past(spec.name) for spec in memory)],
@@ -60,7 +60,7 @@ def trace(
     return Traced(chain(encode, merge), encoded)
 
 
-def _trace(
+def trace_module(
     graph: nn.Module, inputs: tuple[Any, ...], names: Sequence[str], outputs: Sequence[str], free: dict[str, Any] | None
 ) -> Any:
     """A module as an onnx.ModelProto, with dimensions that are free."""

@@ -107,7 +107,7 @@ def open_exported(
         WeightsError: the folder is incomplete, changed, or of another version.
     """
     manifest = read_manifest(folder)
-    runtime = _choose(folder, manifest, execution)
+    runtime = choose_reader(folder, manifest.target, execution)
     graph, workers = folder / manifest.graph, workers if manifest.encoded else 1
     if size or workers > 1:
         size = manifest.fit_size(size)
@@ -120,8 +120,18 @@ def open_exported(
     return ExportedNetwork(manifest, open_graph(graph, manifest, size, execution, workers=workers, cache=cache), size)
 
 
-def _choose(folder: Path, manifest: Manifest, execution: Execution) -> RuntimeName:
-    readers = READERS[manifest.target]
+def choose_reader(name: object, target: str, execution: Execution) -> RuntimeName:
+    """The runtime for a graph that is there already: the one asked for, or for "auto" the fastest one installed.
+
+    Args:
+        name: of the graph or its folder, printable.
+        target: of READERS.
+        execution: what is asked for.
+
+    Raises:
+        ConfigError: the runtime does not read such graphs, or is not installed.
+    """
+    readers = READERS[target]
     if execution.runtime != "auto":
         chosen: RuntimeName = execution.runtime
     else:  # on a GPU ONNX Runtime goes first: OpenVINO has only CPUs here
@@ -129,7 +139,7 @@ def _choose(folder: Path, manifest: Manifest, execution: Execution) -> RuntimeNa
         chosen = next(filter(installed, order), readers[0])
     if chosen not in readers:
         raise ConfigError(
-            f"runtime {chosen} for {folder}, which holds {manifest.target} graphs",
+            f"runtime {chosen} for {name}, which holds {target} graphs",
             expected=" or ".join(readers),
             do="leave --runtime out, or export the model to another target",
         )

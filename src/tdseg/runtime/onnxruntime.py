@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdseg.errors import ConfigError, WeightsError
-from tdseg.runtime.engine import Arrays
+from tdseg.runtime.engine import Arrays, GraphTensor
 from tdseg.runtime.network import Execution, RuntimeName
 from tdseg.system import split_device
 
@@ -56,12 +56,20 @@ class OnnxRuntimeEngine:
             )
         self._session = session
         self.where: str = provider.removesuffix("ExecutionProvider").lower()
-        self._names = [tensor.name for tensor in session.get_inputs()]
+        self.inputs, self.outputs = (tuple(map(_told, some)) for some in (session.get_inputs(), session.get_outputs()))
+        self._names = [tensor.name for tensor in self.inputs]
 
     def run(self, inputs: Sequence[NDArray[np.generic]]) -> Arrays:
         """See `Engine`."""
         outputs: Arrays = self._session.run(None, dict(zip(self._names, inputs, strict=True)))
         return outputs
+
+
+def _told(tensor: Any) -> GraphTensor:
+    """What ONNX Runtime tells of an input or output, such as "tensor(float)", [1, 3, "height", "width"]."""
+    kind = tensor.type.removeprefix("tensor(").removesuffix(")")
+    sides = (side if isinstance(side, int) and side >= 0 else None for side in tensor.shape or ())
+    return GraphTensor(tensor.name, {"float": "float32", "double": "float64"}.get(kind, kind), tuple(sides) or None)
 
 
 def _open(graph: Path, options: Any, provider: str, choice: dict[str, int]) -> Any:

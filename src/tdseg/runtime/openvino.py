@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tdseg.errors import ConfigError, WeightsError
-from tdseg.runtime.engine import Arrays, Parts
+from tdseg.runtime.engine import Arrays, GraphTensor, Parts
 from tdseg.runtime.manifest import Manifest, past
 from tdseg.runtime.network import Execution, RuntimeName
 
 T = TypeVar("T")
+_SIZES = 2
+"""Forms of a graph that are kept, each for one size."""
 
 
 class OpenVinoEngine:
@@ -31,6 +35,7 @@ class OpenVinoEngine:
 
     def __init__(self, compiled: Any) -> None:
         self._compiled = compiled
+        self.inputs, self.outputs = (tuple(map(_told, some)) for some in (compiled.inputs, compiled.outputs))
         self._free: SimpleQueue[Any] = SimpleQueue()
         """Requests that run the graph; there come to be as many as threads that ever ran it at once."""
 
@@ -44,6 +49,70 @@ class OpenVinoEngine:
         outputs = [np.array(results[index]) for index in range(len(results))]  # its memory serves the next frame
         self._free.put(request)
         return outputs
+
+
+class OpenVinoSizes:
+    """A graph that takes several sizes, compiled for each that it meets. See `Engine`.
+
+    That is faster, and then only does OpenVINO refuse a size that does not fit: else it would compute something.
+
+    Args:
+        model: an openvino.Model.
+        threads: of the CPU; None: all cores.
+
+    Raises:
+        WeightsError: it cannot be compiled.
+    """
+
+    name: RuntimeName = "openvino"
+    where = "cpu"
+
+    def __init__(self, model: Any, threads: int | None) -> None:
+        self._model, self._threads = model, threads
+        compile_graph(model, threads=threads)  # what OpenVINO does not know is refused now
+        self.inputs, self.outputs = (tuple(map(_told, some)) for some in (model.inputs, model.outputs))
+        self._sized = lru_cache(_SIZES)(self._compile)
+        self._one = Lock()
+
+    def run(self, inputs: Sequence[NDArray[np.generic]]) -> Arrays:
+        """See `Engine`."""
+        with self._one:  # else every thread would compile for the first frame
+            engine = self._sized(tuple(array.shape for array in inputs))
+        return engine.run(inputs)
+
+    def _compile(self, shapes: tuple[tuple[int, ...], ...]) -> OpenVinoEngine:
+        model = self._model.clone()
+        model.reshape({index: list(shape) for index, shape in enumerate(shapes)})
+        return OpenVinoEngine(compile_graph(model, threads=self._threads))
+
+
+def open_bare(graph: Path, threads: int | None) -> OpenVinoEngine | OpenVinoSizes:
+    """A graph without a manifest, for the size or the sizes that it takes.
+
+    Args:
+        graph: the .onnx file.
+        threads: of the CPU; None: all cores.
+
+    Raises:
+        WeightsError: the graph cannot be loaded.
+    """
+    import openvino
+
+    model = _explained(graph, lambda: openvino.Core().read_model(graph))
+    model.set_friendly_name(str(graph))
+    if any(port.partial_shape.is_dynamic for port in model.inputs):
+        return OpenVinoSizes(model, threads)
+    return OpenVinoEngine(compile_graph(model, threads=threads))
+
+
+def _told(port: Any) -> GraphTensor:
+    """What OpenVINO tells of an input or output."""
+    shape = port.partial_shape
+    sides = None if shape.rank.is_dynamic else tuple(None if side.is_dynamic else side.get_length() for side in shape)
+    kind = port.element_type.get_type_name()  # such as f32, i64, u8, boolean
+    bits = {"f": "float", "i": "int", "u": "uint"}
+    name = f"{bits[kind[0]]}{kind[1:]}" if kind[0] in bits and kind[1:].isdecimal() else kind
+    return GraphTensor(port.get_any_name() if port.get_names() else "", name, sides or None)
 
 
 def open_graph(
@@ -69,12 +138,7 @@ def open_graph(
         ConfigError: another device, or a size at which a graph of any size does not run.
         WeightsError: the graph cannot be loaded.
     """
-    if execution.device not in ("cpu", "auto"):
-        raise ConfigError(
-            f"device {execution.device} with OpenVINO",
-            expected="cpu or auto",
-            do="use --runtime onnxruntime or torch on a GPU",
-        )
+    check_device(execution.device)
     threads = execution.threads
     try:
         model = _explained(graph, lambda: _read(graph, manifest, size))
@@ -93,6 +157,20 @@ def open_graph(
             expected="a size for which there is memory",
             do="choose a smaller --size",
         ) from error
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not used through OpenVINO here.
+
+    Raises:
+        ConfigError: another than "cpu" or "auto", which is the same.
+    """
+    if device not in ("cpu", "auto"):
+        raise ConfigError(
+            f"device {device} with OpenVINO",
+            expected="cpu or auto",
+            do="use --runtime onnxruntime or torch on a GPU",
+        )
 
 
 def compile_graph(graph: Any, *, threads: int | None = None, cache: Path | None = None, streams: int = 1) -> Any:

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel
 
 from tdseg.errors import ConfigError
+from tdseg.files import read_fields
 
 _SIZE = re.compile(r"([1-9]\d*)[xX]([1-9]\d*)")
 
@@ -36,12 +37,7 @@ def read_values(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
             expected="recipes that build on others in one direction",
             do="take `base` out of one of them",
         )
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML ({error})", expected="a recipe", do="correct the file") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: no fields", expected="a recipe as in configs/", do="correct the file")
+    values = read_fields(path, ConfigError, expected="a recipe as in configs/", do="correct the file")
     base = values.pop("base", None)
     return values if base is None else merge(read_values(path.parent / str(base), (*above, path)), values)
 

@@ -28,7 +28,7 @@ from tdseg.zoo.checkpoint import WEIGHTS, read_model
 
 HUB = "hf://"
 """How addresses of the Hugging Face hub begin: hf://org/name, or hf://org/name@revision."""
-_HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.onnx", "*.xml", "*.bin"]
+_HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.onnx", "*.yaml", "*.xml", "*.bin"]
 EXTERNAL_MEMORY = 4
 """Frames that networks of others remember, unless it is said."""
 _log = logging.getLogger("tdseg")
@@ -46,7 +46,7 @@ class Artifact(NamedTuple):
     sha256: str | None = None
     """Of the weights, where it is known."""
     external: Path | None = None
-    """A network of others: a folder of Hugging Face, or an ONNX file."""
+    """A network of others: a folder of Hugging Face, an ONNX file, or a folder with such a one."""
 
     def load(self, make_subnetwork: Callable[[], SubNetwork] | None = None) -> TDNet:
         """The model of the weights, in eval mode, on the CPU.
@@ -109,7 +109,8 @@ def load(
         runtime: "torch" gives a TDNet, which can be trained, fused and looked into. The others give a network for
             Streams: "onnxruntime" and "openvino", for which weights are exported once, checked, and kept in a cache,
             and "auto", the fastest one installed. On a CPU with OpenVINO that is, for packaged models that have one,
-            the int8 graph. A network of others is a network for Streams in any of them.
+            the int8 graph. A network of others is a network for Streams in any of them, and an ONNX file also with
+            "torch" in the fastest one that reads it.
         size: (height, width) of the network's input, pixels, for other runtimes than torch: what is loaded then takes
             no other. None: the model's own; an exported graph of any size stays one.
         threads: of the CPU, for other runtimes than torch; None: all cores.
@@ -128,6 +129,8 @@ def load(
         raise ConfigError(
             f"runtime {runtime} with make_subnetwork", expected="runtime torch", do="leave one of them out"
         )
+    if runtime == "torch":  # what is asked for unless another is: a network of others runs where it can
+        runtime = "auto"
     return _open(artifact, Execution(device, runtime, threads), size, workers)
 
 

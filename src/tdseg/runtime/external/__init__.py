@@ -8,11 +8,20 @@ from tdseg.runtime.network import Execution, Network
 
 HUGGING_FACE = "config.json"
 """What a folder of `save_pretrained` holds."""
+ONNX = "model.onnx"
+"""What a folder of `tdseg export` holds for a network of others, beside a model.yaml."""
 
 
 def is_external(path: Path) -> bool:
-    """Whether the path is a network of others: a folder of Hugging Face, or an ONNX file."""
-    return (path / HUGGING_FACE).is_file() or (path.suffix.lower() == ".onnx" and path.is_file())
+    """Whether the path is a network of others: a folder of Hugging Face, an ONNX file, or a folder with its export."""
+    holds_graph = all((path / ONNX).with_suffix(suffix).is_file() for suffix in (".onnx", ".yaml"))
+    return (path / HUGGING_FACE).is_file() or holds_graph or (path.suffix.lower() == ".onnx" and path.is_file())
+
+
+def holds_export(folder: Path) -> bool:
+    """Whether a folder holds the export of a network of others, and nothing beside."""
+    suffixes = (".onnx", ".yaml")
+    return folder.is_dir() and {path.name for path in folder.iterdir()} == {Path(ONNX).stem + one for one in suffixes}
 
 
 def open_external(path: Path, name: str, execution: Execution, size: tuple[int, int] | None = None) -> Network:
@@ -21,17 +30,17 @@ def open_external(path: Path, name: str, execution: Execution, size: tuple[int, 
     Args:
         path: see `is_external`.
         name: printable, as it was given.
-        execution: device, runtime and threads. Models of Hugging Face run in torch.
+        execution: device, runtime and threads. Models of Hugging Face run in torch, ONNX files do not.
         size: (height, width) of the input that is asked for, pixels.
 
     Raises:
         ConfigError: a package that is missing, a runtime, device or size that does not fit.
         WeightsError: it cannot be read, or is no network for semantic segmentation.
     """
-    if path.is_dir():
+    if (path / HUGGING_FACE).is_file():
         from tdseg.runtime.external.hugging_face import open_hugging_face
 
         return open_hugging_face(path, name, execution)
     from tdseg.runtime.external.onnx_file import open_onnx
 
-    return open_onnx(path, name, execution)
+    return open_onnx(path / ONNX if path.is_dir() else path, name, execution, size)

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tdseg.errors import ConfigError
-from tdseg.runtime.external.per_frame import PerFrameNetwork, external_config
+from tdseg.runtime.external.per_frame import FREE_SIZE, PerFrameNetwork, external_config
 from tdseg.runtime.network import check_size
 
 Function = Callable[[NDArray[np.uint8]], Any]
 """From a frame, uint8 (H, W, 3) RGB, to its class scores, floats (C, h, w): a tensor or an array."""
-_FIRST = (512, 1024)
 
 
 class FunctionNetwork(PerFrameNetwork):
@@ -32,12 +31,12 @@ class FunctionNetwork(PerFrameNetwork):
     def __init__(self, function: Function) -> None:
         self._function = function
         self._name = getattr(function, "__name__", type(function).__name__)
-        classes = len(self._scores(np.zeros((*_FIRST, 3), np.uint8)))
-        super().__init__(external_config(self._name, classes, _FIRST), "torch", "fp32", "cpu")
+        classes = len(self._scores(np.zeros((*FREE_SIZE, 3), np.uint8)))
+        super().__init__(external_config(self._name, classes, FREE_SIZE), "torch", "fp32", "cpu")
 
     def fit_size(self, size: tuple[int, int] | None, frame: tuple[int, int] | None = None) -> tuple[int, int]:
         """See Network: that of the frames."""
-        return check_size(size or frame or _FIRST, _FIRST)
+        return check_size(size or frame or FREE_SIZE, FREE_SIZE)
 
     def scores(self, images: Tensor) -> Tensor:
         """See PerFrameNetwork."""

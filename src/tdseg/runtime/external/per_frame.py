@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
@@ -16,6 +16,10 @@ from tdseg.runtime.network import RuntimeName, check_size
 SCORES, VOTES = 2, 4
 """Cells to a side of 8 pixels of the input in which a memory holds class scores, and class indices as votes: 1/4 of the
 input, and 1/2, for they say less."""
+
+
+FREE_SIZE = (512, 1024)
+"""(height, width) of an input that takes any, pixels, until there is a frame."""
 
 
 class PerFrameNetwork(ABC):
@@ -37,6 +41,20 @@ class PerFrameNetwork(ABC):
     @abstractmethod
     def scores(self, images: Tensor) -> Tensor:
         """Class scores of frames, uint8 RGB (B, 3, h, w): float32 (B, C, ·, ·), at a resolution of its own."""
+
+    def graph_module(self) -> nn.Module:
+        """The network as a module to export, where it is one: uint8 RGB (1, 3, h, w) -> float32 scores (1, C, ·, ·).
+
+        In eval mode and on the CPU, with the normalisation in it.
+
+        Raises:
+            ConfigError: it is none.
+        """
+        raise ConfigError(
+            f"export of {self.config.name}, a network of others that is no model of torch",
+            expected="a per-frame model of Hugging Face, or weights of tdseg",
+            do="use it as it is",
+        )
 
     def fit_size(self, size: tuple[int, int] | None, frame: tuple[int, int] | None = None) -> tuple[int, int]:
         """See Network."""
@@ -68,7 +86,7 @@ def external_config(
         size: its own (height, width) of the input, pixels.
         classes: names by index; () where unknown.
         palette: RGB by index; () for a default.
-        votes: it gives class indices, as votes of 0 and 1.
+        votes: it gives class indices, as votes: one for each pixel.
 
     Raises:
         ConfigError: no class or over 255, or a field that does not fit.
