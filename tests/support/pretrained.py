@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
-import transformers
+
+transformers = pytest.importorskip("transformers", reason="pip install 'tdseg[transformers]'")
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.2, 0.1)
 PROCESSOR = {
@@ -184,20 +186,32 @@ def save_pretrained(
     torch.manual_seed(seed)
     names = dict(enumerate(classes))
     model = make(id2label=names, label2id={name: index for index, name in names.items()}).eval()
-    lively(model)
+    _make_lively(model)
     model.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(PROCESSOR | processor))
     return model
 
 
-def lively(model: Any) -> None:
-    """Weights that keep the variance of what they are given, unlike those of the library: so that masks vary."""
+def _make_lively(model: Any) -> None:
+    """Weights that keep the variance of what they are given, and batch norms that have seen some: so masks vary."""
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.ndim > 1:
                 torch.nn.init.kaiming_normal_(weight)
             elif "bias" in name:
                 weight.normal_(0, 0.2)
+        norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+        for norm in norms:
+            norm.momentum = 1.0
+        if norms:
+            model.train()(pixel_values=(blobs(4, (64, 64)) / 255 - 0.5) / 0.2)
+            model.eval()
+
+
+def blobs(count: int, size: tuple[int, int]) -> torch.Tensor:
+    """Soft spots of colour, uint8 (count, 3, *size)."""
+    spots = torch.rand(count, 3, 3, 4) * 255
+    return torch.nn.functional.interpolate(spots, size, mode="bicubic").clamp(0, 255).to(torch.uint8)
 
 
 def save_tokenizer(folder: Path) -> None:

@@ -106,8 +106,9 @@ class HuggingFaceTeacher:
     def answer(self, frames: Tensor, paths: Sequence[int]) -> Answer:
         """See `Teacher`."""
         seen = frames[:, -len(paths) :]
-        if self.network.only:
-            seen = resize_frames(seen, self.network.only)
+        size = (seen.shape[-2], seen.shape[-1])
+        if (taken := self.network.nearest_size(size)) != size:
+            seen = resize_frames(seen, taken)
         return Answer(self.network.scores(seen.flatten(0, 1)).unflatten(0, (-1, len(paths))))
 
 

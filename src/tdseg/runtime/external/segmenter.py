@@ -57,11 +57,10 @@ class HuggingFaceNetwork(PerFrameNetwork):
         kind = model.config.model_type
         side, patch = getattr(model.config, "image_size", None), getattr(model.config, "patch_size", None)
         fixed = kind in ONE_SIZE or (kind == "dpt" and getattr(model.config, "is_hybrid", False))
-        self.only = _both(side) if fixed and side else None
-        """(height, width) of the one size that the model takes, pixels; None: it takes many."""
+        self._only = _both(side) if fixed and side else None
         patches = _both(patch) if kind in WHOLE_PATCHES and patch else (1, 1)
         self._multiple, self._square = lcm(*patches), kind in SQUARE
-        classes, size = _class_names(model.config), self._own_size(NOMINAL)
+        classes, size = _class_names(model.config), self.nearest_size(processor.fit(NOMINAL))
         config = external_config(name, model.config.num_labels, size, classes=classes, palette=own_palette(classes))
         super().__init__(config, "torch", "fp32", str(place))
         check_size(size, size)
@@ -72,26 +71,19 @@ class HuggingFaceNetwork(PerFrameNetwork):
 
     def fit_size(self, size: tuple[int, int] | None, frame: tuple[int, int] | None = None) -> tuple[int, int]:
         """See Network: as the processor says, for the frame's aspect where it keeps that."""
-        own = self._own_size(frame or NOMINAL)
-        if self.only and size not in (None, self.only):
-            raise self._refused_size(size, f"{self.only[0]}x{self.only[1]}, the one that it has places for")
-        if size and self._square and size[0] != size[1]:
-            raise self._refused_size(size, "a square")
-        if size and any(side % self._multiple for side in size):
-            raise self._refused_size(size, f"multiples of {self._multiple} pixels, the side of its patches")
-        return check_size(size or own, own)
+        if size and (instead := self.nearest_size(size)) != size:
+            raise ConfigError(
+                f"size {size[0]}x{size[1]} for {self._name}",
+                expected=f"a size that the model has places for, such as {instead[0]}x{instead[1]}",
+                do="choose that, or leave --size out: frames of any size are resized",
+            )
+        return check_size(size or self.nearest_size(self._processor.fit(frame or NOMINAL)), self.config.size)
 
-    def _refused_size(self, size: tuple[int, int], expected: str) -> ConfigError:
-        return ConfigError(
-            f"size {size[0]}x{size[1]} for {self._name}",
-            expected=expected,
-            do="leave --size out: frames of any size are resized",
-        )
-
-    def _own_size(self, frame: tuple[int, int]) -> tuple[int, int]:
-        if self.only:
-            return self.only
-        height, width = self._processor.fit((min(frame),) * 2 if self._square else frame)
+    def nearest_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The (height, width) next to one, pixels, that the model takes: itself, if it is one."""
+        if self._only:
+            return self._only
+        height, width = (min(size),) * 2 if self._square else size
         multiple = self._multiple
         return max(1, round(height / multiple)) * multiple, max(1, round(width / multiple)) * multiple
 
