@@ -61,7 +61,7 @@ EOMT = {
     "num_register_tokens": 1,
     "mlp_ratio": 2,
 }
-SQUARE = {"size": {"height": 64, "width": 64}}
+SQUARE: dict[str, Any] = {"size": {"height": 64, "width": 64}}
 
 
 def segformer(**fields: Any) -> Any:

@@ -109,7 +109,8 @@ class HuggingFaceTeacher:
         size = (seen.shape[-2], seen.shape[-1])
         if (taken := self.network.nearest_size(size)) != size:
             seen = resize_frames(seen, taken)
-        return Answer(self.network.scores(seen.flatten(0, 1)).unflatten(0, (-1, len(paths))))
+        scores = self.network.scores(seen.flatten(0, 1))
+        return Answer(scores.view(-1, len(paths), *scores.shape[1:]))
 
 
 class AveragedTeacher:

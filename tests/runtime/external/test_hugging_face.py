@@ -95,8 +95,17 @@ def test_oneformer_is_told_its_task(tmp_path: Path) -> None:
 
 @torch.inference_mode()
 def test_mobilevit_sees_bgr(tmp_path: Path) -> None:
-    crop = {"size": {"shortest_edge": 72}, "crop_size": {"height": 64, "width": 64}, "do_center_crop": True}
-    unnormalized = {"do_flip_channel_order": True, "do_normalize": None, "image_mean": None, "image_std": None}
+    crop: dict[str, Any] = {
+        "size": {"shortest_edge": 72},
+        "crop_size": {"height": 64, "width": 64},
+        "do_center_crop": True,
+    }
+    unnormalized: dict[str, Any] = {
+        "do_flip_channel_order": True,
+        "do_normalize": None,
+        "image_mean": None,
+        "image_std": None,
+    }
     model = save_pretrained(
         tmp_path, pretrained.mobilevit, image_processor_type="MobileViTImageProcessor", **crop, **unnormalized
     )

@@ -159,12 +159,13 @@ def test_the_terminal_stays_clean(
     capfd.readouterr()
     only_backbone(folder)
     for enabled in (True, False):
-        (logging.enable_progress_bar if enabled else logging.disable_progress_bar)()
+        bars = logging.enable_progress_bar if enabled else logging.disable_progress_bar
+        bars()  # type: ignore[no-untyped-call]
         level = logging.get_verbosity()
         capfd.readouterr()
         with pytest.raises(WeightsError):
             load(folder)
         assert (logging.is_progress_bar_enabled(), logging.get_verbosity()) == (enabled, level)
         assert capfd.readouterr() == ("", "")
-    logging.enable_progress_bar()
+    logging.enable_progress_bar()  # type: ignore[no-untyped-call]
     assert not recwarn.list

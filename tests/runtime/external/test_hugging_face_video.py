@@ -29,7 +29,7 @@ def segformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_in_python(segformer: Path, clip: Path) -> None:
-    network = tdseg.load(segformer)
+    network = tdseg.load(segformer, runtime="auto")
     remembering = tdseg.add_memory(network, frames=4)
     assert isinstance(remembering, RememberingNetwork)
     frames = moving_frames(6)
@@ -40,7 +40,7 @@ def test_in_python(segformer: Path, clip: Path) -> None:
     assert len(np.unique(masks[-1][0])) > 1
     assert any((one != other).any() for one, other in masks[1:])
     by_name = [result.mask for result in tdseg.segment(clip, segformer)]
-    by_hand = [result.mask for result in tdseg.segment(clip, tdseg.add_memory(tdseg.load(segformer)))]
+    by_hand = [result.mask for result in tdseg.segment(clip, tdseg.add_memory(network))]
     np.testing.assert_array_equal(by_name, by_hand)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from logging import CRITICAL
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,6 @@ def _model_class(config: dict[str, Any], name: str) -> Any:
     """The class of transformers that segments, for a configuration."""
     import transformers
     from transformers.models.auto import modeling_auto
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
     if field := _remote(config):
         raise WeightsError(
@@ -97,7 +97,7 @@ def _model_class(config: dict[str, Any], name: str) -> Any:
         modeling_auto.MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES
         | modeling_auto.MODEL_FOR_UNIVERSAL_SEGMENTATION_MAPPING_NAMES
     )
-    if not isinstance(kind, str) or kind not in CONFIG_MAPPING_NAMES:
+    if not isinstance(kind, str) or kind not in transformers.CONFIG_MAPPING:
         got = f"model_type {kind!r}" if kind else "no model_type"
         raise _refused(name, f"{got} in {CONFIG}", f"update transformers, which is {transformers.__version__}")
     if kind not in segmenting:
@@ -105,26 +105,31 @@ def _model_class(config: dict[str, Any], name: str) -> Any:
     return getattr(transformers, segmenting[kind])
 
 
-def _remote(values: Any) -> str:
+def _remote(config: dict[str, Any]) -> str:
     """The field, anywhere in a configuration, that would have code of others run; "" if there is none."""
-    if isinstance(values, dict):
-        for key, value in values.items():
-            # Attention "org/name" is a kernel of the hub.
-            if key == _CODE or ("attn_implementation" in key and "/" in str(value)):
-                return str(key)
-        values = list(values.values())
-    return next((field for value in values if (field := _remote(value))), "") if isinstance(values, list) else ""
+    left: list[Any] = [config]
+    while left:
+        values = left.pop()
+        if isinstance(values, dict):
+            for key, value in values.items():
+                # Attention "org/name" is a kernel of the hub.
+                if key == _CODE or ("attn_implementation" in key and "/" in str(value)):
+                    return str(key)
+            left += values.values()
+        elif isinstance(values, list):
+            left += values
+    return ""
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the reports, progress bars and warnings of transformers, which are as they were afterwards."""
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars
     from transformers.utils import logging
 
     level, bars, downloads = logging.get_verbosity(), logging.is_progress_bar_enabled(), are_progress_bars_disabled()
-    logging.set_verbosity(logging.CRITICAL)
-    logging.disable_progress_bar()
+    logging.set_verbosity(CRITICAL)
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -132,7 +137,7 @@ def _quiet() -> Iterator[None]:
     finally:
         logging.set_verbosity(level)
         if bars:
-            logging.enable_progress_bar()
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
         if downloads:  # transformers sets both alike
             disable_progress_bars()
 
