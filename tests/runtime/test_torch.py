@@ -135,7 +135,7 @@ def test_compile(model: TDNet) -> None:
 
 def test_graphs_without_a_gpu(model: TDNet, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_cuda.install(monkeypatch)
-    monkeypatch.setattr("tdseg.runtime.torch._check_device", lambda *_: None)
+    monkeypatch.setattr("tdseg.runtime.torch.check_device", lambda *_: None)
     graphs, eager = TorchNetwork(model, Execution(cuda_graphs=True)), TorchNetwork(model, Execution())
     frames = clip(9)
     assert deviation(eager, graphs, frames)[:2] == (0.0, 1.0)

@@ -69,20 +69,22 @@ class TorchNetwork:
         return logits.float(), state
 
     def _run(self, call: Callable[..., T], *arguments: Any) -> T:
-        with self._precision():
+        with lower_precision(self.model.device, self._autocast):
             return self._graphs(call, *arguments) if self._graphs else call(*arguments)
 
-    def _precision(self) -> AbstractContextManager[object]:
-        if self._autocast is None:
-            return nullcontext()
-        # The cache is for weights used twice under gradients. In a graph, what it kept would be of another replay.
-        return torch.autocast(self.model.device.type, PRECISIONS[self._autocast], cache_enabled=False)
+
+def lower_precision(device: torch.device, autocast: str | None) -> AbstractContextManager[object]:
+    """In which torch runs in a precision of PRECISIONS what gains by it, on a device; for None it runs all as it is."""
+    if autocast is None:
+        return nullcontext()
+    # The cache is for weights used twice under gradients. In a graph, what it kept would be of another replay.
+    return torch.autocast(device.type, PRECISIONS[autocast], cache_enabled=False)
 
 
 def _made_ready(model: TDNet, execution: Execution) -> tuple[TDNet, str]:
     """A copy of a model in a form, on its device, and the form in words, such as "fused, channels-last, bf16"."""
     place = model.device if execution.device == "auto" else resolve_device(execution.device)
-    _check_device(place, execution.autocast, execution.cuda_graphs)
+    check_device(place, execution.autocast, execution.cuda_graphs)
     winograd = execution.winograd
     if winograd is None:
         winograd = place.type == "cpu" and execution.fuse and not (execution.autocast or execution.compile)
@@ -104,7 +106,12 @@ def _made_ready(model: TDNet, execution: Execution) -> tuple[TDNet, str]:
     return ready, ", ".join(name for chosen, name in names if chosen) or "plain"
 
 
-def _check_device(device: torch.device, autocast: str | None, cuda_graphs: bool) -> None:
+def check_device(device: torch.device, autocast: str | None, cuda_graphs: bool = False) -> None:
+    """See that a device has the form that is asked for.
+
+    Raises:
+        ConfigError: it has not, or there is no such precision.
+    """
     if cuda_graphs and device.type != "cuda":
         raise ConfigError(
             f"CUDA graphs for a model on {device}",

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from tdseg.config import ModelConfig
-from tdseg.errors import ConfigError, WeightsError
+from tdseg.errors import ConfigError
 from tdseg.masks.classes import class_difference
 from tdseg.models.layers import resize
 from tdseg.models.tdnet import TDNet
-from tdseg.system import require
+from tdseg.runtime.external.hugging_face import open_hugging_face
+from tdseg.runtime.external.segmenter import HuggingFaceNetwork
+from tdseg.runtime.network import Execution
 from tdseg.train.recipe import Distillation
-from tdseg.zoo.load import HUB, load, parse_address
+from tdseg.zoo.load import HUB, fetch, load
 
 _LEAST = 1e-8
 
@@ -95,28 +97,20 @@ class ClipTeacher:
 
 
 class HuggingFaceTeacher:
-    """A semantic segmentation model of the library transformers.
+    """A segmentation model of the library transformers, semantic or universal, frame by frame."""
 
-    Args:
-        model: gives logits (N, C, h', w') for normalised pixel_values (N, 3, h, w).
-        mean, std: (3,), of RGB in 0..255.
-
-    Attributes:
-        classes: names by index, or C where nobody has given any.
-    """
-
-    def __init__(self, model: Any, mean: Tensor, std: Tensor) -> None:
-        self.model = model.eval().requires_grad_(False)
-        self.mean, self.std = (x[:, None, None].to(model.device) for x in (mean, std))
-        names = tuple(model.config.id2label[index] for index in range(model.config.num_labels))
-        unnamed = names == tuple(f"LABEL_{index}" for index in range(len(names)))
-        self.classes: Sequence[str] | int = len(names) if unnamed else names
+    def __init__(self, network: HuggingFaceNetwork) -> None:
+        self.network = network
 
     @torch.no_grad()
     def answer(self, frames: Tensor, paths: Sequence[int]) -> Answer:
         """See `Teacher`."""
-        x = (frames[:, -len(paths) :].flatten(0, 1) - self.mean) / self.std
-        return Answer(self.model(pixel_values=x).logits.unflatten(0, (-1, len(paths))))
+        seen = frames[:, -len(paths) :]
+        size = (seen.shape[-2], seen.shape[-1])
+        if (taken := self.network.nearest_size(size)) != size:
+            seen = resize_frames(seen, taken)
+        scores = self.network.scores(seen.flatten(0, 1))
+        return Answer(scores.view(-1, len(paths), *scores.shape[1:]))
 
 
 class AveragedTeacher:
@@ -177,7 +171,8 @@ def make_teacher(config: Distillation, student: ModelConfig, model: TDNet | Hugg
     Raises:
         ConfigError: other classes than the student's, or paths that its channels cannot be cut for.
     """
-    theirs = (model.config.classes or model.config.num_classes) if isinstance(model, TDNet) else model.classes
+    known = model.config if isinstance(model, TDNet) else model.network.config
+    theirs = known.classes or known.num_classes
     if apart := class_difference(student.classes or student.num_classes, theirs):
         raise ConfigError(
             f"teacher {name}: {apart}",
@@ -204,35 +199,8 @@ def load_hugging_face(name: str, device: torch.device | str = "cpu") -> HuggingF
         ConfigError: transformers is not installed.
         WeightsError: weights that cannot be read, or are not those of a segmentation model.
     """
-    require("transformers", extra="transformers")
-    from transformers import AutoModelForSemanticSegmentation
-    from transformers.image_processing_base import ImageProcessingMixin
-
-    def refused(why: str, do: str) -> WeightsError:
-        expected = "a semantic segmentation model of Hugging Face, with preprocessor_config.json"
-        return WeightsError(f"teacher {name}: {why}", expected=expected, do=do)
-
-    source, revision = parse_address(name) if name.startswith(HUB) else (name, None)
-    options = {"revision": revision} if revision else {}
-    try:
-        model, loaded = AutoModelForSemanticSegmentation.from_pretrained(
-            source, trust_remote_code=False, output_loading_info=True, **options
-        )
-        processor, _ = ImageProcessingMixin.get_image_processor_dict(source, **options)
-    except (OSError, ValueError) as error:
-        raise refused((str(error).splitlines() or [""])[0], "check name and connection") from None
-    if drawn := sorted(map(str, [*loaded["missing_keys"], *loaded["mismatched_keys"]])):
-        raise refused(
-            f"{len(drawn)} tensors are not in its file, such as {drawn[0]}",
-            "choose a model that was trained to segment, not its backbone",
-        )
-    mean, std = [0.0] * 3, [1.0] * 3
-    if processor.get("do_normalize", True):
-        if not {"image_mean", "image_std"} <= processor.keys():
-            raise refused("no image_mean or image_std", "choose another")
-        mean, std = processor["image_mean"], processor["image_std"]
-    scale = 1 / processor.get("rescale_factor", 1 / 255) if processor.get("do_rescale", True) else 1.0
-    return HuggingFaceTeacher(model.to(device), scale * torch.tensor(mean), scale * torch.tensor(std))
+    path = fetch(name) if name.startswith(HUB) else Path(name)
+    return HuggingFaceTeacher(open_hugging_face(path, f"teacher {name}", Execution(str(device))))
 
 
 def groups_of(student: ModelConfig) -> tuple[int, ...] | None:
