@@ -20,7 +20,9 @@ from tdseg.video import open_video
 from tdseg.zoo import catalog
 from tdseg.zoo import load as loading
 from tdseg.zoo.checkpoint import WEIGHTS, save
-from tdseg.zoo.load import fetch, load, prepare, resolve
+from tdseg.zoo.hub import fetch
+from tdseg.zoo.load import load, prepare
+from tdseg.zoo.resolve import resolve
 
 PACKAGED = "td4-lite0-camvid"
 

@@ -45,7 +45,7 @@ from tdseg.runtime.manifest import (
 )
 from tdseg.runtime.network import Execution, Network
 from tdseg.runtime.torch import TorchNetwork
-from tdseg.zoo.load import Artifact, resolve
+from tdseg.zoo.resolve import Artifact, resolve
 
 CALIBRATED_ON = 64
 """Frames at most."""

@@ -21,8 +21,8 @@ from tdseg.train.checkpoints import CHECKPOINTS, latest_checkpoint
 from tdseg.train.teacher import group_masks
 from tdseg.train.watch import Warn
 from tdseg.zoo.checkpoint import mismatches
-from tdseg.zoo.load import resolve
 from tdseg.zoo.official import read_state_dict
+from tdseg.zoo.resolve import resolve
 
 Net = TypeVar("Net", bound=nn.Module)
 

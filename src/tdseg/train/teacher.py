@@ -18,7 +18,8 @@ from tdseg.runtime.external.hugging_face import open_hugging_face
 from tdseg.runtime.external.segmenter import HuggingFaceNetwork
 from tdseg.runtime.network import Execution
 from tdseg.train.recipe import Distillation
-from tdseg.zoo.load import HUB, fetch, load
+from tdseg.zoo.hub import HUB, fetch
+from tdseg.zoo.load import load
 
 _LEAST = 1e-8
 

@@ -2,72 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
-from typing import Literal, NamedTuple, overload
+from typing import Literal, overload
 
 import torch
 
-from tdseg.errors import ConfigError, WeightsError
+from tdseg.errors import ConfigError
 from tdseg.models.subnets import SubNetwork
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.any_model import AnyModel, as_network
 from tdseg.runtime.exported import open_exported
-from tdseg.runtime.external import is_external, open_external
-from tdseg.runtime.manifest import checksum, is_exported, read_manifest
+from tdseg.runtime.external import open_external
+from tdseg.runtime.manifest import read_manifest
 from tdseg.runtime.memory import RememberingNetwork
 from tdseg.runtime.network import RUNTIMES, AnyRuntime, Execution, Network, RuntimeName, check_size
 from tdseg.runtime.torch import TorchNetwork
-from tdseg.system import __version__, installed, require, resolve_device
-from tdseg.zoo.catalog import NETWORKS, PACKAGED, unknown_model
-from tdseg.zoo.checkpoint import WEIGHTS, read_model
+from tdseg.system import installed, resolve_device
+from tdseg.zoo.cache import cached_export, compiled_folder
+from tdseg.zoo.resolve import Artifact, resolve
 
-HUB = "hf://"
-"""How addresses of the Hugging Face hub begin: hf://org/name, or hf://org/name@revision."""
-_HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.onnx", "*.yaml", "*.xml", "*.bin"]
 EXTERNAL_MEMORY = 4
 """Frames that networks of others remember, unless it is said."""
 _log = logging.getLogger("tdseg")
-
-
-class Artifact(NamedTuple):
-    """The files that a name stands for: weights, a graph, or both."""
-
-    name: str
-    """As it was given."""
-    weights: Path | None
-    """A file of weights."""
-    graph: Path | None
-    """An exported folder."""
-    sha256: str | None = None
-    """Of the weights, where it is known."""
-    external: Path | None = None
-    """A network of others: a folder of Hugging Face, an ONNX file, or a folder with such a one."""
-
-    def load(self, make_subnetwork: Callable[[], SubNetwork] | None = None) -> TDNet:
-        """The model of the weights, in eval mode, on the CPU.
-
-        Raises:
-            ConfigError: there are none, but a graph.
-            WeightsError: the file is damaged, of another program, or not safe to open.
-        """
-        if self.external:
-            raise ConfigError(
-                f"{self.name}, a network of others, as a TDNet",
-                expected="weights of tdseg",
-                do="use it where networks run: segment, eval, bench, compare, export, or as the teacher of a recipe",
-            )
-        if self.weights is None:
-            raise ConfigError(
-                f"{self.name}, an exported folder, as a model of torch",
-                expected="weights; a graph runs in ONNX Runtime or OpenVINO",
-                do='load it with runtime="auto", or give the weights it was exported from',
-            )
-        return read_model(self.weights, sha256=self.sha256, make=make_subnetwork)
 
 
 @overload
@@ -182,58 +140,6 @@ def _remembering(network: Network, memory: int | None) -> Network:
     return RememberingNetwork(network, memory) if memory else network
 
 
-def resolve(name_or_path: str | Path) -> Artifact:
-    """The files that a packaged name, a path or an address of the Hugging Face hub stands for.
-
-    Raises:
-        ConfigError: an unknown name.
-        WeightsError: the hub has no such repository or revision, or cannot be reached.
-    """
-    name = str(name_or_path)
-    if entry := PACKAGED.get(name):
-        return Artifact(name, entry.path, entry.graph, entry.sha256)
-    path = fetch(name) if name.startswith(HUB) else Path(name)
-    if is_exported(path):
-        return Artifact(name, None, path)
-    if is_external(path):
-        return Artifact(name, None, None, external=path)
-    if (path / WEIGHTS).is_file():
-        return Artifact(name, path / WEIGHTS, None)
-    if not path.suffix and not path.is_file():
-        raise unknown_model(name, sorted(PACKAGED), f"{NETWORKS}, or one of these names")
-    return Artifact(name, path, None)
-
-
-def parse_address(address: str) -> tuple[str, str | None]:
-    """The repository, "org/name", and the revision of an address; None: the newest."""
-    repository, _, revision = address.removeprefix(HUB).partition("@")
-    return repository, revision or None
-
-
-def fetch(address: str) -> Path:
-    """The folder of a repository, downloaded if it is not here yet.
-
-    Args:
-        address: hf://org/name, or hf://org/name@revision.
-
-    Raises:
-        ConfigError: huggingface_hub is not installed.
-        WeightsError: there is no such repository or revision, or it cannot be reached.
-    """
-    require("huggingface_hub", extra="hub")
-    from huggingface_hub import snapshot_download
-
-    repository, revision = parse_address(address)
-    try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=_HUB_FILES))
-    except (OSError, ValueError) as error:  # all of the hub's errors are one of these
-        raise WeightsError(
-            f"{address}: {str(error).splitlines()[0]}",
-            expected="hf://org/name or hf://org/name@revision, and a connection to the hub",
-            do="check the name, or download the files and give their folder",
-        ) from None
-
-
 def _choose(artifact: Artifact, execution: Execution) -> RuntimeName:
     """The runtime for weights: the one asked for, or for "auto" the fastest one that has what is asked for.
 
@@ -269,7 +175,7 @@ def _open(artifact: Artifact, execution: Execution, size: tuple[int, int] | None
         model = artifact.load()
         size = check_size(size or model.config.size, model.config.size)  # one that no runtime takes is refused
         try:
-            graph = _exported(model, weights, size, runtime)
+            graph = cached_export(model, weights, size, runtime)
         except ConfigError as error:
             if execution.runtime != "auto":
                 raise
@@ -277,49 +183,10 @@ def _open(artifact: Artifact, execution: Execution, size: tuple[int, int] | None
             return TorchNetwork(model, execution)
     elif size is None:
         size = read_manifest(graph).model.size
-    return open_exported(graph, execution, size=size, workers=workers, cache=_compiled())
+    return open_exported(graph, execution, size=size, workers=workers, cache=compiled_folder())
 
 
 def fastest(device: str) -> RuntimeName:
     """The fastest runtime installed for a device, by the figures of docs/runtimes.md."""
     on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
     return "openvino" if on_cpu and installed("openvino") else "torch"
-
-
-def cache_folder() -> Path:
-    """Where what was made once is kept: the environment's TDSEG_CACHE, or a folder of the user."""
-    if chosen := os.environ.get("TDSEG_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tdseg"
-
-
-def _compiled() -> Path | None:
-    """Where runtimes keep what they compile; None where nothing can be written, which costs a slower start only."""
-    folder = cache_folder() / "compiled"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return folder if os.access(folder, os.W_OK) else None
-
-
-def _exported(model: TDNet, weights: Path, size: tuple[int, int], runtime: RuntimeName) -> Path:
-    """The export of the weights in a file, from the cache or made now."""
-    made_of = f"{checksum(weights)[:16]}-{size[0]}x{size[1]}-{__version__}.{_code_digest()}"
-    folder = cache_folder() / f"{weights.stem}-{made_of}"
-    if is_exported(folder):
-        return folder
-    require("onnx", "onnxscript", runtime)
-    from tdseg.export import export
-
-    _log.info("exporting %s at %dx%d; this is done once", weights.stem, *size)
-    export(model, folder, to="onnx", size=size, overwrite=True)
-    return folder
-
-
-@cache
-def _code_digest() -> str:
-    """Of the code that a graph is made by: where it is worked on, its version says little."""
-    package = Path(__file__).parents[1]
-    sources = (file.read_bytes() for room in ("models", "export") for file in sorted((package / room).rglob("*.py")))
-    return hashlib.sha256(b"".join(sources)).hexdigest()[:8]

@@ -27,7 +27,8 @@ from tdseg.runtime.network import Execution, frames_remembered
 from tdseg.video import VideoReader, open_video
 from tdseg.video.pictures import RGB
 from tdseg.zoo import catalog
-from tdseg.zoo.load import HUB, prepare
+from tdseg.zoo.hub import HUB
+from tdseg.zoo.load import prepare
 
 if TYPE_CHECKING:
     from tdseg.metrics.flow import Flows
