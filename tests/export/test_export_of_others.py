@@ -18,6 +18,7 @@ from support.small import SIZE, moving_frames, write_clip
 from tdseg.cli import DONE, REFUSED, main
 from tdseg.errors import ConfigError, OutputError
 from tdseg.export import export
+from tdseg.inference.stream import Stream
 from tdseg.runtime.external.function import FunctionNetwork
 from tdseg.runtime.external.onnx_file import OnnxNetwork
 from tdseg.runtime.external.per_frame import PerFrameNetwork, external_config
@@ -133,6 +134,24 @@ def test_what_cannot_be_traced(tmp_path: Path) -> None:
         export(Given(odd=True), tmp_path / "e", to="onnx")
     assert "\n" not in raised.value.got
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", ["segformer", "mobilevit", "maskformer"])
+def test_models_of_hugging_face(make: str, tmp_path: Path) -> None:
+    """Semantic ones, of BGR, universal ones: exported, and read again in either runtime."""
+    from support import pretrained
+
+    pretrained.save_pretrained(tmp_path / "model", getattr(pretrained, make))
+    manifest = export(tmp_path / "model", tmp_path / "e", to="onnx")
+    assert manifest.parity
+    assert manifest.parity.agreement >= 0.999
+    model = Stream(tdseg.load(tmp_path / "model", runtime="auto"))
+    for runtime in ("onnxruntime", "openvino"):
+        graph = tdseg.load(tmp_path / "e", runtime=runtime)  # type: ignore[call-overload]
+        assert (graph.runtime, graph.config.classes) == (runtime, pretrained.FIVE)
+        frame = moving_frames(1)[0]
+        assert (Stream(graph).step(frame).mask == model.step(frame).mask).mean() >= 0.999
 
 
 def blue(frame: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

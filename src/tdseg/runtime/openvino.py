@@ -28,14 +28,17 @@ class OpenVinoEngine:
 
     Args:
         compiled: an openvino.CompiledModel.
+        model: the openvino.Model it is of, which knows inputs and outputs by their own names alone: compiled, one may
+            have those of tensors that it was fused with.
     """
 
     name: RuntimeName = "openvino"
     where = "cpu"
 
-    def __init__(self, compiled: Any) -> None:
+    def __init__(self, compiled: Any, model: Any = None) -> None:
         self._compiled = compiled
-        self.inputs, self.outputs = (tuple(map(_told, some)) for some in (compiled.inputs, compiled.outputs))
+        ports = compiled if model is None else model
+        self.inputs, self.outputs = (tuple(map(_told, some)) for some in (ports.inputs, ports.outputs))
         self._free: SimpleQueue[Any] = SimpleQueue()
         """Requests that run the graph; there come to be as many as threads that ever ran it at once."""
 
@@ -102,7 +105,7 @@ def open_bare(graph: Path, threads: int | None) -> OpenVinoEngine | OpenVinoSize
     model.set_friendly_name(str(graph))
     if any(port.partial_shape.is_dynamic for port in model.inputs):
         return OpenVinoSizes(model, threads)
-    return OpenVinoEngine(compile_graph(model, threads=threads))
+    return OpenVinoEngine(compile_graph(model, threads=threads), model)
 
 
 def _told(port: Any) -> GraphTensor:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import lcm
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tdseg.errors import ConfigError
 from tdseg.masks.classes import own_palette
@@ -68,6 +68,7 @@ class HuggingFaceNetwork(PerFrameNetwork):
         self._place = place
         self._mean, self._std = (values.to(place) for values in processor.normalization())
         self._tokens = None if tokens is None else tokens.to(place)
+        self.parameters = sum(parameter.numel() for parameter in model.parameters())
 
     def fit_size(self, size: tuple[int, int] | None, frame: tuple[int, int] | None = None) -> tuple[int, int]:
         """See Network: as the processor says, for the frame's aspect where it keeps that."""
@@ -90,13 +91,11 @@ class HuggingFaceNetwork(PerFrameNetwork):
     def scores(self, images: Tensor) -> Tensor:
         """See PerFrameNetwork. Frames may also be floats in 0..255."""
         given = {} if self._tokens is None else {"task_inputs": self._tokens.expand(len(images), -1)}
-        out = self._run(self.model, pixel_values=self._normalized(images), **given)
-        if "pred_masks" in out:
-            return query_scores(out["logits"], out["pred_masks"])
-        if "masks_queries_logits" in out:
-            return query_scores(out["class_queries_logits"], out["masks_queries_logits"])
-        logits: Tensor = out["logits"]
-        return logits.float()
+        return class_scores(self._run(self.model, pixel_values=self._normalized(images), **given))
+
+    def graph_module(self) -> nn.Module:
+        """See PerFrameNetwork."""
+        return _Exportable(self.model, self._processor, self._tokens).to("cpu").eval()
 
     def _normalized(self, images: Tensor) -> Tensor:
         """Frames (B, 3, h, w) as the model takes them."""
@@ -118,6 +117,36 @@ class HuggingFaceNetwork(PerFrameNetwork):
                 expected=f"a size that it takes, such as {self.config.size[0]}x{self.config.size[1]}",
                 do="choose another --size, or leave it out",
             ) from None
+
+
+class _Exportable(nn.Module):
+    """A model with what its processor does to values, for a graph: uint8 RGB (1, 3, h, w) -> scores (1, C, ·, ·)."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: nn.Module, processor: ProcessorConfig, tokens: Tensor | None) -> None:
+        super().__init__()
+        self.model = model
+        self.flipped = processor.do_flip_channel_order
+        for name, values in zip(("mean", "std"), processor.normalization(), strict=True):
+            self.register_buffer(name, values)
+        self.register_buffer("tokens", tokens)
+
+    def forward(self, images: Tensor) -> Tensor:
+        images = images.float()
+        pixels = ((images.flip(1) if self.flipped else images) - self.mean) / self.std
+        given = {} if self.tokens is None else {"task_inputs": self.tokens}
+        return class_scores(self.model(pixel_values=pixels, **given))
+
+
+def class_scores(out: Mapping[str, Tensor]) -> Tensor:
+    """The class scores, float32 (B, C, h, w), in what a model of transformers gives."""
+    if "pred_masks" in out:
+        return query_scores(out["logits"], out["pred_masks"])
+    if "masks_queries_logits" in out:
+        return query_scores(out["class_queries_logits"], out["masks_queries_logits"])
+    return out["logits"].float()
 
 
 def query_scores(classes: Tensor, masks: Tensor) -> Tensor:

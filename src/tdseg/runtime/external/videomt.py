@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tdseg.errors import ConfigError
 from tdseg.models.propagation import TDNetState
@@ -23,6 +23,14 @@ class VideomtNetwork(HuggingFaceNetwork):
     def scores(self, images: Tensor) -> Tensor:
         """See PerFrameNetwork: of frames that are the first of their videos."""
         return self.advance(self.encode(images, 0), TDNetState())[0]
+
+    def graph_module(self) -> nn.Module:
+        """See PerFrameNetwork: a graph would need its state."""
+        raise ConfigError(
+            f"export of {self.config.name}, which has a state of its own",
+            expected="a per-frame network",
+            do="use it in torch, as it is",
+        )
 
     def encode(self, images: Tensor, path: int) -> Tensor:
         """See Network: tokens (B, N, D) of the layers that see no query."""
