@@ -148,7 +148,7 @@ def test_models_of_hugging_face(make: str, tmp_path: Path) -> None:
     assert manifest.parity.agreement >= 0.999
     model = Stream(tdseg.load(tmp_path / "model", runtime="auto"))
     for runtime in ("onnxruntime", "openvino"):
-        graph = tdseg.load(tmp_path / "e", runtime=runtime)  # type: ignore[call-overload]
+        graph = tdseg.load(tmp_path / "e", runtime=runtime)
         assert (graph.runtime, graph.config.classes) == (runtime, pretrained.FIVE)
         frame = moving_frames(1)[0]
         assert (Stream(graph).step(frame).mask == model.step(frame).mask).mean() >= 0.999

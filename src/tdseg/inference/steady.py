@@ -24,7 +24,7 @@ from tdseg.metrics.basic import Mask, flip_share
 from tdseg.metrics.iou import VOID
 from tdseg.models.propagation.motion import FINENESS
 from tdseg.models.subnets import SubNetwork
-from tdseg.runtime.window import MOST_FRAMES, Ballot, ScoreWindow, added, merged
+from tdseg.runtime.window import MOST_FRAMES, Ballot, ScoreWindow, added
 from tdseg.video import open_video
 from tdseg.video.pictures import RGB
 
@@ -112,25 +112,28 @@ def _voted(
     table = np.array(values, np.uint8)
     window, ahead = (ScoreWindow(frames, SCALE, "matching", "cpu", most_classes=256) for frames in (memory, delay + 1))
     past: tuple[Tensor, ...] = ()
-    waiting: list[tuple[Mask, Ballot, Tensor]] = []
+    waiting: list[tuple[Mask, Ballot, tuple[Tensor, Tensor]]] = []
 
     def counted(ready: int) -> Iterator[tuple[Mask, Mask]]:
         """The first of those that wait, after a look from the last of them back."""
         future: tuple[Tensor, ...] = ()
         results: list[tuple[Mask, Mask]] = []
-        for at, (mask, ballot, votes) in reversed(list(enumerate(waiting))):
-            slots, _, future = ahead.meet(ballot, future) if delay else ([], [], ())
+        for at, (mask, ballot, (votes, weight)) in reversed(list(enumerate(waiting))):
+            if delay:
+                seen, future = ahead.meet(ballot, future)
+                votes, more = added(votes, seen)
+                weight = weight + more - 1
             if at < ready:
-                votes = added([votes, *slots[:-1]])
-                winners = class_map(merged(votes)[0].numpy(), (mask.shape[0], mask.shape[1]), align_corners=False)
+                shares = (votes / weight)[0].numpy()
+                winners = class_map(shares, (mask.shape[0], mask.shape[1]), align_corners=False)
                 results.append((mask, table[winners]))
         del waiting[:ready]
         return reversed(results)
 
     for frame, mask in pairs:
         ballot = _ballot(frame, mask, values, window)
-        slots, _, past = window.meet(ballot, past)
-        waiting.append((mask, ballot, added(slots)))
+        seen, past = window.meet(ballot, past)
+        waiting.append((mask, ballot, added(ballot.scores, seen)))
         if len(waiting) > delay and (not delay or len(waiting) == BLOCK + delay):
             yield from counted(len(waiting) - delay)
     yield from counted(len(waiting))

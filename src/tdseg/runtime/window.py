@@ -6,7 +6,6 @@ classes a slot holds the likeliest: the others hardly ever win, and cost the mos
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -18,10 +17,12 @@ from tdseg.models.propagation.motion import MOTIONS, sampling_grid
 
 MOST_FRAMES = 16
 """In a window, as in a ModelConfig."""
-MOST_CLASSES = 32
+MOST_CLASSES = 24
 """Classes that a slot holds, unless it is said: pictures rarely show more."""
 
 Memory = tuple[Tensor, ...]
+"""The picture of the newest frame, the weights of the slots (B, n, u·h, u·w), then the n slots, the oldest first, and
+where slots hold a part of the classes, the indices of those of each."""
 
 
 class Ballot(NamedTuple):
@@ -33,14 +34,23 @@ class Ballot(NamedTuple):
     """(B, 1, 4·h, 4·w): the picture that motion is found in, 0 … 255."""
 
 
+class Seen(NamedTuple):
+    """What the frames before say of a frame, carried to where that shows the same."""
+
+    slots: list[Tensor]
+    """Of each, scores times their weight, (B, C, u·h, u·w); see `ScoreWindow` for many classes."""
+    weights: Tensor
+    """(B, n, u·h, u·w)"""
+    classes: list[Tensor]
+    """Of each slot, where it holds a part of them, (K,)."""
+
+
 class ScoreWindow:
     """The mean of the scores of the last m frames, those before the newest carried along the motion of the picture.
 
-    See `ConsensusPropagation`, whose scores these are. The memory is the picture of the newest frame, then the slots of
-    the frames there are, the oldest first: scores times their weight, and the weight. With more than `most_classes`, a
-    slot holds those that win most of its frame or come nearest to winning any of it, and before the weight one score
-    for all others: the least of those, or the best of all where one of the others has it; the memory then has the
-    indices of the classes of each slot at its end.
+    See `ConsensusPropagation`, whose scores these are. With more than `most_classes`, a slot holds those that win most
+    of its frame or come nearest to winning any of it, and one score for all others: the least of those, or the best of
+    all where one of the others has it.
 
     Args:
         frames: m, in the window, 2 or more.
@@ -68,73 +78,66 @@ class ScoreWindow:
         Raises:
             ConfigError: the memory is of frames of another batch or size.
         """
-        slots, lists, memory = self.meet(ballot, memory)
-        if len(slots) == 1:
+        seen, memory = self.meet(ballot, memory)
+        if not seen.slots:
             return ballot.scores, memory
-        if lists:
-            return _merged_of_many(ballot.scores, slots[:-1], lists[:-1]), memory
-        return merged(added(slots)), memory
+        if seen.classes:
+            return _merged_of_many(ballot.scores, seen), memory
+        total, weight = added(ballot.scores, seen)
+        return total.div_(weight), memory
 
-    def meet(self, ballot: Ballot, memory: Memory) -> tuple[list[Tensor], list[Tensor], Memory]:
-        """The slots of the window, that of the frame itself the last, the classes of each, and the memory after it.
-
-        Arguments and errors: as of `advance`. Where slots hold all classes, there are no lists of them.
-        """
+    def meet(self, ballot: Ballot, memory: Memory) -> tuple[Seen, Memory]:
+        """What the frames before say of a frame, and the memory after it. Arguments and errors: as of `advance`."""
         many = ballot.scores.shape[1] > self.most_classes
-        slots, lists = list[Tensor](), list[Tensor]()
-        if memory:
-            self._check(ballot, memory)
-            count = (len(memory) - 1) // (2 if many else 1)
-            displacement, validity = self.motion(ballot.grey, memory[0], self.scale)
-            grid = sampling_grid(displacement)  # the same for all of them
-            slots = [F.grid_sample(slot, grid, align_corners=False).mul_(validity) for slot in memory[1 : count + 1]]
-            lists = list(memory[count + 1 :])
-        if many:
-            newest, classes = _slot_of_many(ballot.scores, self.most_classes)
-            slots, lists = [*slots, newest], [*lists, classes]
-        else:
-            slots.append(torch.cat([ballot.scores, torch.ones_like(ballot.scores[:, :1])], 1))
-        kept = slice(max(0, len(slots) - self.frames + 1), None)
-        return slots, lists, (ballot.grey, *slots[kept], *lists[kept])
+        newest, classes = _likeliest(ballot.scores, self.most_classes) if many else (ballot.scores, None)
+        one = torch.ones_like(ballot.scores[:, :1])
+        seen = self._carried(ballot, memory, many) if memory else Seen([], one[:, :0], [])
+        kept = slice(max(0, len(seen.slots) + 2 - self.frames), None)
+        weights = torch.cat([seen.weights[:, kept], one], 1)
+        lists = [] if classes is None else [*seen.classes[kept], classes]
+        return seen, (ballot.grey, weights, *seen.slots[kept], newest, *lists)
 
-    def _check(self, ballot: Ballot, memory: Memory) -> None:
-        if memory[0].shape != ballot.grey.shape or memory[1].shape[-2:] != ballot.scores.shape[-2:]:
+    def _carried(self, ballot: Ballot, memory: Memory, many: bool) -> Seen:
+        grey, weights, *slots = memory
+        if grey.shape != ballot.grey.shape or weights.shape[-2:] != ballot.scores.shape[-2:]:
             raise ConfigError(
-                f"a memory of pictures {tuple(memory[0].shape)} and a frame of {tuple(ballot.grey.shape)}",
+                f"a memory of pictures {tuple(grey.shape)} and a frame of {tuple(ballot.grey.shape)}",
                 expected="frames of one batch and size between two resets",
                 do="reset the stream when the batch or the frame size changes",
             )
+        count = weights.shape[1]
+        displacement, validity = self.motion(ballot.grey, grey, self.scale)
+        grid = sampling_grid(displacement)  # the same for all of them
+        weights, *moved = (
+            F.grid_sample(values, grid, align_corners=False).mul_(validity) for values in (weights, *slots[:count])
+        )
+        return Seen(moved, weights, slots[count:] if many else [])
 
 
-def _slot_of_many(scores: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """A frame's slot, (B, K + 2, h, w), and its classes, (K,), the same for the whole batch."""
+def added(scores: Tensor, seen: Seen) -> tuple[Tensor, Tensor]:
+    """s + Σ wᵢ sᵢ, (B, C, h, w), and 1 + Σ wᵢ, (B, 1, h, w), where slots hold all classes."""
+    total = scores.clone() if not seen.slots else scores + seen.slots[0]
+    for slot in seen.slots[1:]:
+        total += slot
+    return total, 1 + seen.weights.sum(1, keepdim=True)
+
+
+def _merged_of_many(scores: Tensor, seen: Seen) -> Tensor:
+    """The quotient of these where slots hold a part of the classes, and last one score for the others."""
+    share = 1 / (1 + seen.weights.sum(1, keepdim=True))
+    others = torch.cat([slot[:, -1:] for slot in seen.slots], 1).sum(1, keepdim=True)
+    merged = torch.addcmul(share * others, scores, share)
+    for slot, classes in zip(seen.slots, seen.classes, strict=True):
+        merged.index_add_(1, classes, share * (slot[:, :-1] - slot[:, -1:]))
+    return merged
+
+
+def _likeliest(scores: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """What a slot holds of many classes, (B, K + 1, h, w), and which these are, (K,), for the whole batch."""
     some = scores[:, :, ::4, ::4].contiguous()  # most things are larger
     behind = some.amax(1, keepdim=True) - some
     won, nearest = (behind == 0).sum((0, 2, 3)), behind.amin((0, 2, 3))  # (C,)
     classes = (won - nearest).topk(most).indices.sort().values
     held, best = scores.index_select(1, classes), scores.amax(1, keepdim=True)
     others = torch.where(held.amax(1, keepdim=True) < best, best, held.amin(1, keepdim=True))
-    return torch.cat([held, others, torch.ones_like(others)], 1), classes
-
-
-def added(slots: Sequence[Tensor]) -> Tensor:
-    """The sum of slots: Σ wᵢ sᵢ and Σ wᵢ, (B, C + 1, h, w), where they hold all classes."""
-    total = slots[0].clone() if len(slots) == 1 else slots[0] + slots[1]
-    for slot in slots[2:]:
-        total += slot
-    return total
-
-
-def merged(total: Tensor) -> Tensor:
-    """Σ wᵢ sᵢ / Σ wᵢ, (B, C, h, w), in the place of what `added` gave."""
-    return total[:, :-1].div_(total[:, -1:])
-
-
-def _merged_of_many(scores: Tensor, slots: list[Tensor], lists: list[Tensor]) -> Tensor:
-    """The same of a frame's own scores and slots that hold a part of the classes each, and one score for the others."""
-    last = added([slot[:, -2:] for slot in slots])
-    share = 1 / (1 + last[:, 1:])
-    scored = torch.addcmul(share * last[:, :1], scores, share)
-    for slot, classes in zip(slots, lists, strict=True):
-        scored.index_add_(1, classes, share * (slot[:, :-2] - slot[:, -2:-1]))
-    return scored
+    return torch.cat([held, others], 1), classes
