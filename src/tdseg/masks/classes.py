@@ -273,6 +273,7 @@ def class_difference(ours: Sequence[str] | int, theirs: Sequence[str] | int) -> 
 
 
 def own_palette(names: Sequence[str]) -> tuple[tuple[int, int, int], ...]:
-    """The colours that a set of classes is known by, Cityscapes' or ADE20K's; () for any other, or none."""
-    known = ((CITYSCAPES_CLASSES, CITYSCAPES_PALETTE), (ADE20K_CLASSES, ADE20K_PALETTE))
-    return next((palette for classes, palette in known if not class_difference(classes, tuple(names))), ())
+    """The colours that a set of classes is known by, Cityscapes', ADE20K's or CamVid's; () for any other, or none."""
+    known = (CITYSCAPES, ADE20K, CAMVID)
+    found = (classes for classes in known if not class_difference([name for name, _ in classes], tuple(names)))
+    return tuple(color for _, color in next(found, ()))
