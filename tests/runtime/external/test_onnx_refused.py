@@ -146,9 +146,9 @@ def pickled(path: Path) -> Path:
 
 
 FILES: list[tuple[Callable[[Path], Path], str]] = [
-    (garbage, "cannot load it"),
-    (nothing, "cannot load it"),
-    (pickled, "cannot load it"),
+    (garbage, "not an ONNX file"),
+    (nothing, "not an ONNX file"),
+    (pickled, "not an ONNX file"),
     (cut, "cannot load it"),
     (text_model, "input_ids, int64 (1, ?)"),
     (rank_one, "float32 (18432)"),

@@ -13,9 +13,9 @@ ONNX = "model.onnx"
 
 
 def is_external(path: Path) -> bool:
-    """Whether the path is a network of others: a folder of Hugging Face, an ONNX file, or a folder with its export."""
+    """Whether a path is a network of others: a folder of Hugging Face, FILE.onnx, or a folder with such an export."""
     holds_graph = all((path / ONNX).with_suffix(suffix).is_file() for suffix in (".onnx", ".yaml"))
-    return (path / HUGGING_FACE).is_file() or holds_graph or (path.suffix.lower() == ".onnx" and path.is_file())
+    return (path / HUGGING_FACE).is_file() or holds_graph or (path.suffix.lower() == ".onnx" and not path.is_dir())
 
 
 def holds_export(folder: Path) -> bool:

@@ -27,6 +27,8 @@ _MOST_VALUES = 1 << 25
 """Of votes at the network's own resolution, 128 MiB; more are averaged to half of the input's."""
 _MULTIPLE = 32
 """Of sizes that follow from the frames: of the strides that there are, the largest usual one."""
+_FIRST_BYTES = bytes.fromhex("08 12 1a 22 28 32 3a 42 72")
+"""Tags of the fields of an ONNX model, one of which comes first; as a rule that of its version."""
 _log = logging.getLogger("tdseg")
 
 
@@ -146,6 +148,20 @@ def votes(indices: Tensor, num_classes: int, size: tuple[int, int]) -> Tensor:
     return torch.cat([F.interpolate(plane, half, mode="area") for plane in planes], 1).mul_(_VOTE)
 
 
+def _check_file(path: Path) -> None:
+    """See that a file begins as an ONNX model: of another one OpenVINO prints what each of its readers makes of it."""
+    try:
+        with path.open("rb") as file:
+            first = file.read(1)
+        why = "" if first and first in _FIRST_BYTES else "not an ONNX file"
+    except OSError as error:
+        why = error.strerror or "unreadable"
+    if why:
+        raise WeightsError(
+            f"{path}: {why}", expected="a network as an ONNX file", do="check the path, or export the network again"
+        )
+
+
 def open_onnx(path: Path, name: str, execution: Execution, size: tuple[int, int] | None = None) -> Network:
     """The network in an ONNX file; see `open_external`. ONNX Runtime takes over where OpenVINO, chosen here, fails."""
     if execution.form:
@@ -154,6 +170,7 @@ def open_onnx(path: Path, name: str, execution: Execution, size: tuple[int, int]
             expected="the graph as it is",
             do="leave the options of torch out",
         )
+    _check_file(path)
     runtime = choose_reader(name, "onnx", execution)
     told, short = read_description(yaml_beside(path)), Path(name).name.removesuffix(path.suffix) or path.stem
     if runtime == "openvino":
