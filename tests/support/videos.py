@@ -64,7 +64,7 @@ def make_clip(
 ) -> Path:
     """A video file. ``colour``: (matrix, range); ``sound``: (codec, rate, seconds); ``shift_s`` delays the pictures."""
     images = [moving(i) for i in range(30)] if images is None else list(images)
-    time_base = Fraction(1, fps if path.suffix in {".avi", ".y4m"} else 12800)  # those two count frames
+    time_base = Fraction(1, fps if path.suffix in {".avi", ".mpg", ".vob", ".y4m"} else 12800)  # those two count frames
     with av.open(str(path), "w", container_options=muxer or {}) as container:
         height, width = images[0].shape[:2]
         stream = container.add_stream(

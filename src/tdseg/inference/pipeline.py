@@ -23,6 +23,7 @@ from tdseg.runtime.any_model import AnyModel
 from tdseg.runtime.network import Execution, frames_remembered
 from tdseg.system import cpu_threads, keep_freed_memory
 from tdseg.video import VideoReader, open_video
+from tdseg.video.address import is_camera, is_pattern, is_url, printable
 from tdseg.zoo.load import prepare
 
 DEFAULT_MODEL = "td6-lite0s-camvid"
@@ -133,16 +134,17 @@ def segment_to(
 
 
 def default_output(source: str | Path | int) -> Path:
-    """out/NAME: the file's or folder's name, or camera-0, stdin, or the last part of the URL."""
-    name = str(source)
-    if name.isdigit():
+    """out/NAME: the file's or folder's name, the folder of a pattern, or camera-0, stdin, or the last part of the URL."""
+    name = printable(source)
+    if is_camera(source):
         return Path("out", f"camera-{name}")
     if name == "-":
         return Path("out", "stdin")
-    if "://" in name:
+    if is_url(name):
         url = urlsplit(name)
         return Path("out", Path(url.path).stem or url.hostname or "stream")
-    return Path("out", Path(name).resolve().stem)
+    path = Path(name).resolve()
+    return Path("out", path.parent.name or "frames" if is_pattern(source) else path.stem)
 
 
 def _keep_source(source: str | Path | int, output: Path) -> None:
@@ -150,7 +152,7 @@ def _keep_source(source: str | Path | int, output: Path) -> None:
     path = Path(str(source)).resolve()
     if any(path.is_relative_to(place.resolve()) for place in (*places(output), output / STAGING)):
         raise OutputError(
-            f"source {source} is part of the former result in {output}",
+            f"source {printable(source)} is part of the former result in {output}",
             expected="an output folder that does not hold the source",
             do="choose another folder with --output",
         )

@@ -25,6 +25,7 @@ from tdseg.metrics.basic import Mask
 from tdseg.models.propagation import TDNetState
 from tdseg.runtime.network import Network
 from tdseg.video import Frame, VideoReader, VideoWriter, open_video
+from tdseg.video.address import is_camera
 from tdseg.video.pictures import RGB
 
 PERIOD = 4
@@ -56,7 +57,7 @@ class Feed:
     def __init__(
         self, source: str | Path | int | None, streams: int, *, size: tuple[int, int], palette: Sequence[Color]
     ) -> None:
-        if streams > 1 and (str(source) == "-" or str(source).isdecimal()):
+        if streams > 1 and (source == "-" or (source is not None and is_camera(source))):
             raise ConfigError(
                 f"{streams} streams from {source!r}",
                 expected="a source that can be opened several times",

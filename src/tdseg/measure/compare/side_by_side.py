@@ -25,6 +25,7 @@ from tdseg.runtime.external import is_external
 from tdseg.runtime.manifest import is_exported
 from tdseg.runtime.network import Execution, frames_remembered
 from tdseg.video import VideoReader, open_video
+from tdseg.video.address import is_frames
 from tdseg.video.pictures import RGB
 from tdseg.zoo import catalog
 from tdseg.zoo.hub import HUB
@@ -110,7 +111,7 @@ def compare(
         frame_size = reader.info.height, reader.info.width
         colors = color_table([tuple(color) for color in classes.colors.tolist()])
         film = stack.enter_context(Film(frame_size, frames=total, fps=reader.info.fps, colors=colors))
-        fps = None if Path(video).is_dir() else reader.info.fps
+        fps = None if is_frames(video) else reader.info.fps
         flows, along = _flow_metrics(fps, flow)
         figures = [
             SideFigures(name, side.about, len(classes.names), steadiness)
@@ -119,7 +120,7 @@ def compare(
         mappings = [side.mapping for side in sides if side.mapping]
         left_out = ", ".join(dict.fromkeys(name for mapping in mappings for name in mapping.left_out))
         told = None if labels is None else f"{labels}, without {left_out}" if left_out else str(labels)
-        comparison = Comparison(str(video), frame_size, fps, classes, told, figures[0], figures[1], film)
+        comparison = Comparison(reader.info.source, frame_size, fps, classes, told, figures[0], figures[1], film)
         do = ", or compare its beginning with --frames"
         for frame, found in frames_with_masks(reader, kinds, limit=frames, do=do):
             masks = [_step(side, one, frame, found) for side, one in zip(sides, figures, strict=True)]
