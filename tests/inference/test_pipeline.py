@@ -216,7 +216,7 @@ def test_full_disk_met_by_the_encoder_is_told_likewise(
 def test_sound_that_cannot_be_read_again_is_left_out(
     model: TDNet, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def with_audio(source: Path) -> VideoReader:
+    def with_audio(source: Path, **_: object) -> VideoReader:
         reader = open_video(source)
         reader.info = dataclasses.replace(reader.info, has_audio=True)
         clip_again.unlink()

@@ -84,7 +84,8 @@ def evaluate_model(
     if not isinstance(data, Source):
         fields = {"data": data, "root": root, "split": split, "num_classes": num_classes}
         data = Source.parse(fields, where="tdseg eval")
-    network = prepare(model, execution, memory=memory)
+    height, width = open_source(data)[0].frames.shape[-2:]
+    network = prepare(model, execution, memory=memory, frame=(height, width))
     clips = open_evaluation(data, network.config)
     name = str(model) if isinstance(model, str | Path) else network.config.name
     about: dict[str, Any] = {"model": name, "runtime": network.runtime, "precision": network.precision}

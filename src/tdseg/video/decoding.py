@@ -111,7 +111,9 @@ class _Deinterlacer:
         self.form = _form(frame)
         self._graph = graph = av.filter.Graph()
         graph.threads = 1
-        source = graph.add_buffer(frame.width, frame.height, frame.format, time_base=Fraction(1, 25))
+        source = graph.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 25)
+        )
         graph.link_nodes(source, graph.add("bwdif", _ONE_FOR_ONE), graph.add("buffersink")).configure()
         self._count = 0
         self._inside: deque[_Shown] = deque()

@@ -103,7 +103,7 @@ def compare(
         reader = stack.enter_context(open_video(video))
         total = _total(reader, frames)
         given = None if palette is None else read_palette(palette)
-        sides, known = _open_sides((str(a), str(b)), given, class_map, memory, size, execution)
+        sides, known = _open_sides((str(a), str(b)), given, class_map, memory, size, reader.size, execution)
         kinds = [side.source for side in sides if isinstance(side.source, Masks)]
         if labels is not None:
             kinds.append(open_masks(labels, given or known))
@@ -140,12 +140,13 @@ def _open_sides(
     class_map: str | Path | None,
     memory: int | None,
     size: tuple[int, int] | None,
+    frame: tuple[int, int],
     execution: Execution,
 ) -> tuple[list[Side], Palette | None]:
     """The sides, and the classes of both; None: unknown, masks may have any. Models go first, for they know them."""
     are_masks = [_are_masks(name) for name in given]
     models = [
-        None if masks else _open_model(name, memory, size, execution)
+        None if masks else _open_model(name, memory, size, frame, execution)
         for name, masks in zip(given, are_masks, strict=True)
     ]
     opened = [model for model in models if model]
@@ -201,9 +202,12 @@ def _are_masks(given: str) -> bool:
     raise catalog.unknown_model(given, sorted(catalog.PACKAGED), what)
 
 
-def _open_model(given: str, memory: int | None, size: tuple[int, int] | None, execution: Execution) -> _Model:
-    model = prepare(given, execution, memory=memory, size=size)
+def _open_model(
+    given: str, memory: int | None, size: tuple[int, int] | None, frame: tuple[int, int], execution: Execution
+) -> _Model:
+    model = prepare(given, execution, memory=memory, size=size, frame=frame)
     stream, config = Stream(model, size), model.config
+    stream.expect(frame)
     warm_up(stream)
     names = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
     colors = color_table(config.palette)[: config.num_classes]
