@@ -16,12 +16,17 @@ from tdseg.inference.pipeline import segment_to
 from tdseg.video import VideoWriter, open_video
 
 
-def encoded(path: Path, images: list[RGB], *, aspect: Fraction = Fraction(1), turn: int = 0, **options: str) -> Path:
+def encoded(path: Path, images: list[RGB], *, aspect: Fraction = Fraction(1), turn: int = 0, x264: str = "") -> Path:
     """An H.264 video with pixels of an aspect, shown turned."""
     height, width = images[0].shape[:2]
     with av.open(str(path), "w") as container:
         stream = container.add_stream(
-            "libx264", rate=25, width=width, height=height, pix_fmt="yuv420p", options=options
+            "libx264",
+            rate=25,
+            width=width,
+            height=height,
+            pix_fmt="yuv420p",
+            options={"crf": "10", "x264-params": x264},
         )
         stream.codec_context.sample_aspect_ratio = aspect
         if turn:
@@ -77,7 +82,7 @@ def comb(image: RGB) -> float:
 
 
 def test_interlaced_frames_are_made_whole_one_for_one(tmp_path: Path) -> None:
-    path = encoded(tmp_path / "a.mp4", fields(12), crf="10", **{"x264-params": "tff=1"})
+    path = encoded(tmp_path / "a.mp4", fields(12), x264="tff=1")
     _, whole = read(path)
     with open_video(path, deinterlace=False) as reader:
         kept = list(reader)
@@ -88,7 +93,7 @@ def test_interlaced_frames_are_made_whole_one_for_one(tmp_path: Path) -> None:
 
 
 def test_progressive_frames_are_left_alone(tmp_path: Path) -> None:
-    path = encoded(tmp_path / "a.mp4", fields(4), crf="10")
+    path = encoded(tmp_path / "a.mp4", fields(4))
     with open_video(path, deinterlace=False) as reader:
         kept = [frame.image for frame in reader]
     for frame, image in zip(read(path)[1], kept, strict=True):
@@ -97,12 +102,11 @@ def test_progressive_frames_are_left_alone(tmp_path: Path) -> None:
 
 def test_interlaced_frames_may_change_their_size_and_be_turned(tmp_path: Path) -> None:
     both = tmp_path / "both.ts"
-    options = {"crf": "10", "x264-params": "tff=1"}
     parts = [
-        encoded(tmp_path / f"{index}.ts", [image[: 96 - 32 * index] for image in fields(6)], **options)
+        encoded(tmp_path / f"{index}.ts", [image[: 96 - 32 * index] for image in fields(6)], x264="tff=1")
         for index in range(2)
     ]
     both.write_bytes(b"".join(part.read_bytes() for part in parts))
     assert [frame.image.shape[:2] for frame in read(both)[1]] == [(96, 128)] * 6 + [(64, 128)] * 6
-    turned = read(encoded(tmp_path / "t.mp4", fields(6), turn=90, **options))[1]
+    turned = read(encoded(tmp_path / "t.mp4", fields(6), turn=90, x264="tff=1"))[1]
     assert [frame.image.shape[:2] for frame in turned] == [(128, 96)] * 6
