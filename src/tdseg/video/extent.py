@@ -67,9 +67,8 @@ def _count(path: str, size: int, mtime_ns: int) -> Extent:
         fps = _rate(len(shown), (last - first) * stream.time_base, declared.fps)
         start = start_of(stream)
         start = first * stream.time_base if start is None else start
-        ends = (stamp + duration for stamp, duration in known)
-        end_s = float(max(ends) * stream.time_base - start)
-        end_s = max(end_s, float((last * stream.time_base) - start) + (0 if max(known)[1] else 1 / fps))
+        usual = Fraction(1 / fps) / stream.time_base
+        end_s = float(max(stamp + (duration or usual) for stamp, duration in known) * stream.time_base - start)
         return Extent(len(shown), fps, max(end_s, _declared_duration(container, stream) or 0.0))
 
 
@@ -79,23 +78,24 @@ def _shown(container: InputContainer, stream: VideoStream) -> list[tuple[int | N
     Edit lists hide some; VP8 has pictures that others are only made from; and what needs a key frame that is not there,
     at the start of a recording, cannot be decoded.
     """
-    by_display, packets = has_display_times(container, stream), []
+    by_display, packets = has_display_times(container, stream), list[tuple[int | None, int]]()
     key: int | None = None
     is_vp8, begun = stream.codec_context.name == "vp8", False
+    before = list[tuple[int | None, int]]()
     try:
         for packet in container.demux(stream):
-            if not packet.size or packet.is_corrupt:
+            if not packet.size:
                 continue
             stamp = packet.pts if by_display and packet.pts is not None else packet.dts
             if packet.is_keyframe and not begun:
                 begun, key = True, stamp if by_display else None
             hidden = packet.is_discard or (is_vp8 and not memoryview(packet)[0] & 0x10)
             early = not begun or (key is not None and stamp is not None and stamp < key)
-            if not (hidden or early):
-                packets.append((stamp, packet.duration or 0))
+            if not hidden:
+                (before if early else packets).append((stamp, packet.duration or 0))
     except av.FFmpegError:
         pass  # the rest is damaged, and the reader will say so
-    return packets
+    return packets or before  # where no packet is marked as one, all are
 
 
 def _rate(frames: int, span_s: Fraction, declared: float) -> float:

@@ -63,7 +63,7 @@ FrameGenerator = Generator[Frame, None, "str | None"]  # returns why fewer frame
 
 
 class _About(NamedTuple):
-    """What a source knows of itself when its first frame is there."""
+    """A source as it knows itself when its first frame is there."""
 
     extent: Extent
     has_audio: bool = False
