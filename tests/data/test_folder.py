@@ -115,6 +115,24 @@ def test_video_with_a_mask_for_every_frame_is_a_video(tmp_path: Path) -> None:
     assert {data.sequence(i) for i in range(len(data))} == {"drive.mp4"}
 
 
+@pytest.mark.parametrize(
+    ("times", "muxer"), [(None, {"live": "1"}), ([*(i / 25 for i in range(8)), 2.0, 2.4, 2.8, 3.2], {})]
+)
+def test_videos_are_counted_whatever_they_declare(
+    tmp_path: Path, times: list[float] | None, muxer: dict[str, str]
+) -> None:
+    """A pipe leaves no duration; at a variable rate, duration times rate is no count."""
+    images = [layouts.picture(number) for number in range(12)]
+    videos.make_clip(tmp_path / "a.mkv", images, times=times, muxer=muxer, codec="ffv1", pix_fmt="bgr0")
+    for number in range(12):
+        layouts.save(tmp_path / "masks" / f"{number}.png", layouts.stripes([0, 1], images[0].shape[:2]))
+    layouts.folder(
+        tmp_path, splits={"all": [{"video": "a.mkv", "masks": "masks"}], "free": [{"video": "a.mkv", "every": 4}]}
+    )
+    assert layouts.numbers(Folder(tmp_path, "all", length=12)[0]) == list(range(12))
+    assert [layouts.numbers(clip) for clip in Folder(tmp_path, "free")] == [[3], [7], [11]]
+
+
 def test_folder_of_frames_as_video(tmp_path: Path) -> None:
     for number in (8, 9, 10, 11):
         layouts.save(tmp_path / "drive" / f"{number}.png", layouts.picture(number))

@@ -204,7 +204,7 @@ def test_full_disk_is_told_and_loses_nothing(
 def test_full_disk_met_by_the_encoder_is_told_likewise(
     model: TDNet, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OutputError("overlay.mp4: No space left on device", expected="room", do="free some")
 
     monkeypatch.setattr(VideoWriter, "write", full)
@@ -216,7 +216,7 @@ def test_full_disk_met_by_the_encoder_is_told_likewise(
 def test_sound_that_cannot_be_read_again_is_left_out(
     model: TDNet, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def with_audio(source: Path) -> VideoReader:
+    def with_audio(source: Path, **_: object) -> VideoReader:
         reader = open_video(source)
         reader.info = dataclasses.replace(reader.info, has_audio=True)
         clip_again.unlink()

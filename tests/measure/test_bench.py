@@ -123,7 +123,7 @@ def test_untrained_weights_are_the_same_for_the_comparison() -> None:
 
 def test_batch_equals_streams() -> None:
     network = TorchNetwork(small_model().fuse())
-    batch, streams = StreamBatch(network, SIZE), [Stream(network) for _ in range(3)]
+    batch, streams = StreamBatch(network, SIZE), [Stream(network, SIZE) for _ in range(3)]
     clips = [moving_frames(7, size, seed) for seed, size in enumerate([SIZE, (80, 120), (40, 40)])]
     first = None
     for frames in zip(*clips, strict=True):

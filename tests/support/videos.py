@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -64,7 +66,7 @@ def make_clip(
 ) -> Path:
     """A video file. ``colour``: (matrix, range); ``sound``: (codec, rate, seconds); ``shift_s`` delays the pictures."""
     images = [moving(i) for i in range(30)] if images is None else list(images)
-    time_base = Fraction(1, fps if path.suffix in {".avi", ".y4m"} else 12800)  # those two count frames
+    time_base = Fraction(1, fps if path.suffix in {".avi", ".mpg", ".vob", ".y4m"} else 12800)  # those two count frames
     with av.open(str(path), "w", container_options=muxer or {}) as container:
         height, width = images[0].shape[:2]
         stream = container.add_stream(
@@ -117,3 +119,10 @@ def turned() -> Image.Exif:
     exif = Image.Exif()
     exif[0x0112] = 6  # orientation
     return exif
+
+
+def through_stdin(data: bytes) -> subprocess.CompletedProcess[bytes]:
+    """A process that reads them there, and prints what came."""
+    program = "from tdseg.video import open_video\nr = open_video('-')\nn = [(f.time_s, f.image.shape) for f in r]\n"
+    program += "print(r.info.source, len(n), round(n[-1][0], 3), n[0][1], r.problem)"
+    return subprocess.run([sys.executable, "-c", program], input=data, capture_output=True, check=False)

@@ -17,8 +17,8 @@ from tdseg.masks.labels import ClassTable
 from tdseg.masks.palette import Color, default_palette
 from tdseg.metrics.iou import VOID
 from tdseg.video import open_video
+from tdseg.video.extent import FALLBACK_FPS
 from tdseg.video.pictures import RGB, images_in
-from tdseg.video.reader import FALLBACK_FPS
 
 FILE = "data.yaml"
 MOST_CLASSES = 253

@@ -23,6 +23,7 @@ from tdseg.runtime.any_model import AnyModel
 from tdseg.runtime.network import Execution, frames_remembered
 from tdseg.system import cpu_threads, keep_freed_memory
 from tdseg.video import VideoReader, open_video
+from tdseg.video.address import is_camera, is_pattern, is_url, printable
 from tdseg.zoo.load import prepare
 
 DEFAULT_MODEL = "td6-lite0s-camvid"
@@ -36,6 +37,7 @@ def segment(
     *,
     memory: int | None = None,
     size: tuple[int, int] | None = None,
+    deinterlace: bool = True,
     execution: Execution = Execution(),  # noqa: B008 - immutable
 ) -> Iterator[Result]:
     """Segment a video frame by frame in bounded memory; frames to come are made ready in threads.
@@ -43,7 +45,7 @@ def segment(
     A generator: closing it stops it. Meanwhile torch has only the threads of the CPU that its share of the work needs.
 
     Args:
-        source, model, memory, size, execution: as in `segment_to`.
+        source, model, memory, size, deinterlace, execution: as in `segment_to`.
 
     Yields:
         A Result for each frame, in order.
@@ -54,7 +56,7 @@ def segment(
     Warns:
         UserWarning: the source gave fewer frames than it declares.
     """
-    with _opened(source, model, memory, size, execution) as run:
+    with _opened(source, model, memory, size, execution, deinterlace) as run:
         yield from run.results
     if run.reader.problem:
         warnings.warn(run.reader.problem, stacklevel=2)
@@ -67,6 +69,7 @@ def segment_to(
     model: str | Path | AnyModel = DEFAULT_MODEL,
     memory: int | None = None,
     size: tuple[int, int] | None = None,
+    deinterlace: bool = True,
     execution: Execution = Execution(),  # noqa: B008 - immutable
     write: tuple[str, ...] = ("masks", "overlay"),
     overwrite: bool = False,
@@ -78,14 +81,17 @@ def segment_to(
     interrupt is raised again. A source that breaks off is published likewise, and the summary names the problem.
 
     Args:
-        source: video file, folder of frames, camera index, URL, or - for stdin.
+        source: video file, folder or pattern of frames ('frames/*.png', frames/%05d.png), camera index, URL, or - for
+            stdin.
         output: folder of the result; None: out/ and the source's name.
         model: name of packaged weights (see `tdseg models`), a file of weights, or an exported folder; of others, a
             model of Hugging Face, as hf://org/name or its folder, or an ONNX file. In Python also a model, a network,
             or a function from a frame to its class scores.
         memory: frames that a per-frame network is to remember, 2 … 16, or 0 for none; None: 4 for networks of others,
             none for ours.
-        size: (height, width) of the network's input, pixels; None: the model's own.
+        size: (height, width) of the network's input, pixels; None: the model's own or, where the frames have another
+            shape and the network takes any, as many pixels in their shape.
+        deinterlace: make frames whole that are flagged as interlaced.
         execution: where and how the network runs.
         write: outputs beside summary.json, any of masks (one a frame, 8-bit indexed PNG) and overlay (a video with the
             source's timestamps and audio), or none.
@@ -107,7 +113,7 @@ def segment_to(
     _keep_source(source, folder_path)
     interrupt: KeyboardInterrupt | None = None
     with (
-        _opened(source, model, memory, size, execution) as run,
+        _opened(source, model, memory, size, execution, deinterlace) as run,
         OutputFolder(folder_path, overwrite=overwrite) as folder,
     ):
         info, config = run.reader.info, run.stream.model.config
@@ -133,16 +139,17 @@ def segment_to(
 
 
 def default_output(source: str | Path | int) -> Path:
-    """out/NAME: the file's or folder's name, or camera-0, stdin, or the last part of the URL."""
-    name = str(source)
-    if name.isdigit():
+    """out/NAME: the name of the file, the folder or that of a pattern; camera-0, stdin, or the last part of the URL."""
+    name = printable(source)
+    if is_camera(source):
         return Path("out", f"camera-{name}")
     if name == "-":
         return Path("out", "stdin")
-    if "://" in name:
+    if is_url(name):
         url = urlsplit(name)
         return Path("out", Path(url.path).stem or url.hostname or "stream")
-    return Path("out", Path(name).resolve().stem)
+    path = Path(name).resolve()
+    return Path("out", path.parent.name or "frames" if is_pattern(source) else path.stem)
 
 
 def _keep_source(source: str | Path | int, output: Path) -> None:
@@ -150,7 +157,7 @@ def _keep_source(source: str | Path | int, output: Path) -> None:
     path = Path(str(source)).resolve()
     if any(path.is_relative_to(place.resolve()) for place in (*places(output), output / STAGING)):
         raise OutputError(
-            f"source {source} is part of the former result in {output}",
+            f"source {printable(source)} is part of the former result in {output}",
             expected="an output folder that does not hold the source",
             do="choose another folder with --output",
         )
@@ -166,7 +173,7 @@ class _Run(NamedTuple):
     startup_s: float
     """Loading the network and running it for the first time, seconds."""
     started: float
-    """When the first frame was asked, `time.perf_counter()`."""
+    """When the first frame was asked, `time.perf_counter()`, as if the network had been ready before that."""
 
 
 @contextmanager
@@ -176,26 +183,35 @@ def _opened(
     memory: int | None,
     size: tuple[int, int] | None,
     execution: Execution,
+    deinterlace: bool,
 ) -> Iterator[_Run]:
     """The one way of a video, whatever becomes of its results; at the end torch has its threads back."""
     begun = time.perf_counter()
     keep_freed_memory()
-    with cpu_threads(execution.threads) as available:
+    reader = open_video(source, deinterlace=deinterlace)  # the shape of its frames chooses the network's size
+    opened_s = time.perf_counter() - begun
+    with _closing(reader), cpu_threads(execution.threads) as available:
         workers = min(available, MOST_WORKERS)
-        network = prepare(model, replace(execution, threads=available), memory=memory, size=size, workers=workers)
+        execution = replace(execution, threads=available)
+        network = prepare(model, execution, memory=memory, size=size, frame=reader.size, workers=workers)
         # Two frames on a thread each are faster than one frame on two, which wait for each other at every layer, and on
         # busy cores wait long. Other runtimes have threads of their own.
         torch.set_num_threads(available // workers if network.runtime == "torch" else 1)
         stream = Stream(network, size)
+        stream.expect(reader.size)
         warm_up(stream)
-        started = time.perf_counter()
-        reader = open_video(source)
-        try:
-            with closing(stream.ahead(reader, workers)) as results:
-                yield _Run(stream, reader, results, started - begun, started)
-        finally:
-            with suppress(ValueError):  # a silent source still holds the thread that reads it, which then closes it
-                reader.close()
+        started = time.perf_counter() - opened_s
+        with closing(stream.ahead(reader, workers)) as results:
+            yield _Run(stream, reader, results, started - begun, started)
+
+
+@contextmanager
+def _closing(reader: VideoReader) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # a silent source still holds the thread that reads it, which then closes it
+            reader.close()
 
 
 def warm_up(stream: Stream) -> None:

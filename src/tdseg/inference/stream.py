@@ -61,7 +61,8 @@ class Stream:
     Args:
         model: a TDNet in eval mode, which runs as it is (`fuse()` gives a faster one); a network that `tdseg.load`
             gave; or a function from a frame, uint8 (H, W, 3), to class scores, floats (C, h, w).
-        size: (height, width) of the network's input, pixels; None: the model's own.
+        size: (height, width) of the network's input, pixels; None: the model's own or, where frames have another shape
+            and the network takes any, as many pixels in their shape.
 
     Raises:
         ConfigError: a size below 64 pixels, or one that an exported model does not take; or a model in training mode.
@@ -77,6 +78,10 @@ class Stream:
         self._index = 0
         self._frame_size: tuple[int, int] | None = None
         self._state = TDNetState()
+
+    def expect(self, frame: tuple[int, int]) -> None:
+        """Say of which (height, width) the frames will be, so that `size` is right before the first of them."""
+        self.size = self.model.fit_size(self._asked, frame)
 
     def reset(self, path: int = 0) -> None:
         """Forget everything: the next frame is the first of another video, or of a part of one.

@@ -73,7 +73,10 @@ class OverlayWriter(Writer):
         """Draw the frame."""
         if self._video is None:
             self._video = self._open(result)
-        self._video.write(draw.overlay(result.frame, result.mask, self.colors), result.time_s or 0.0)
+        time_s, stands_s = result.time_s or 0.0, None
+        if self.info.duration_s is not None and result.index + 1 == self.info.num_frames:
+            stands_s = self.info.duration_s - time_s
+        self._video.write(draw.overlay(result.frame, result.mask, self.colors), time_s, duration_s=stands_s)
 
     def close(self) -> None:
         """Close the video."""
@@ -84,7 +87,13 @@ class OverlayWriter(Writer):
         height, width = first.mask.shape
         # Audio is read from the source a second time, which pipes and live streams do not allow.
         again = self.info.has_audio and self.info.num_frames is not None and str(self.source) != "-"
-        video = partial(VideoWriter, self.place(self.folder), size=(height, width), fps=self.info.fps)
+        video = partial(
+            VideoWriter,
+            self.place(self.folder),
+            size=(height, width),
+            fps=self.info.fps,
+            pixel_aspect=self.info.pixel_aspect,
+        )
         try:
             return video(audio_from=str(self.source) if again else None)
         except VideoError as error:

@@ -84,7 +84,8 @@ def evaluate_model(
     if not isinstance(data, Source):
         fields = {"data": data, "root": root, "split": split, "num_classes": num_classes}
         data = Source.parse(fields, where="tdseg eval")
-    network = prepare(model, execution, memory=memory)
+    height, width = open_source(data)[0].frames.shape[-2:]
+    network = prepare(model, execution, memory=memory, frame=(height, width))
     clips = open_evaluation(data, network.config)
     name = str(model) if isinstance(model, str | Path) else network.config.name
     about: dict[str, Any] = {"model": name, "runtime": network.runtime, "precision": network.precision}
@@ -217,10 +218,11 @@ def _shown(
     of the clip, or after the newest itself m-1 times.
     """
     m, turns = network.config.paths, network.config.turns
-    states, sequence = [TDNetState()] * turns, None
+    states, video = [TDNetState()] * turns, None
     for index in range(len(data)):
         clip, name = data[index], data.sequence(index)
-        first, sequence = protocol != "stream" or name != sequence, name
+        newest = name, clip.frames.shape[-2:]
+        first, video = protocol != "stream" or newest != video, newest
         pictures = clip.frames[-m if protocol == "clip" else -1 :].permute(0, 2, 3, 1).cpu().numpy()
         frames = [np.ascontiguousarray(picture) for picture in pictures]
         order = [0] * m if protocol == "still" else range(len(frames))

@@ -19,6 +19,7 @@ from tdseg.metrics.flow import Flows
 from tdseg.metrics.iou import VOID, ConfusionMatrix
 from tdseg.metrics.temporal import Steadiness
 from tdseg.video import open_video
+from tdseg.video.address import is_frames, printable
 from tdseg.video.pictures import RGB
 
 MAP_FPS = 25.0
@@ -69,7 +70,7 @@ def flicker(
     predicted = kinds[0]
     with ExitStack() as stack:
         reader = None if video is None else stack.enter_context(open_video(video))
-        if reader and fps is None and not Path(str(video)).is_dir():
+        if reader and fps is None and not is_frames(str(video)):
             fps = reader.info.fps
         steadiness, flows = Steadiness(fps=fps, phases=phases), Flows(flow)
         matrix = ConfusionMatrix(len(classes.names) if classes else VOID)
@@ -88,7 +89,7 @@ def flicker(
                 on_progress(count, len(predicted))
     figures = {**_accuracy(matrix, classes), **temporal([steadiness])}
     protocol = f"masks in {masks}" + ("" if labels is None else f", labels in {labels}, void ignored")
-    protocol += "" if video is None else "; ".join(filter(None, (f", video {video}", flow_note(flow))))
+    protocol += "" if video is None else "; ".join(filter(None, (f", video {printable(video)}", flow_note(flow))))
     return {**figures, "fps": fps, "frames": len(predicted), "protocol": protocol}
 
 

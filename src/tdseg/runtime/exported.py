@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ from tdseg.errors import ConfigError
 from tdseg.models.propagation import TDNetState
 from tdseg.runtime.engine import Arrays, Engine, Parts
 from tdseg.runtime.manifest import Manifest, Part, read_manifest
-from tdseg.runtime.network import Execution, RuntimeName
+from tdseg.runtime.network import Execution, RuntimeName, same_aspect
 from tdseg.system import installed, require
+
+_log = logging.getLogger("tdseg")
 
 
 class ExportedNetwork:
@@ -39,10 +42,20 @@ class ExportedNetwork:
         self.precision: str = manifest.precision
         self.keeps_state = self.config.paths > 1
         self._size = manifest.size or size
+        self._told = set[tuple[int, int]]()
 
     def fit_size(self, size: tuple[int, int] | None, frame: tuple[int, int] | None = None) -> tuple[int, int]:
-        """See Network."""
-        return self.manifest.fit_size(size, fixed=self._size)
+        """See Network. Where the graph takes one size only, it is said of frames that are squashed for it."""
+        fitting = self.manifest.fit_size(size, fixed=self._size, frame=frame)
+        if size is None and frame and frame not in self._told and not same_aspect(fitting, frame):
+            self._told.add(frame)
+            _log.warning(
+                "%s takes %dx%d as it was exported or loaded: frames of %dx%d are squashed to it",
+                self.config.name,
+                *fitting,
+                *frame,
+            )
+        return fitting
 
     def encode(self, images: Tensor, path: int) -> Arrays:
         """See Network: one frame; where the graph does all of a step at once, the image as it takes it."""
@@ -89,6 +102,7 @@ def open_exported(
     execution: Execution = Execution(),  # noqa: B008 - immutable
     *,
     size: tuple[int, int] | None = None,
+    frame: tuple[int, int] | None = None,
     workers: int = 1,
     cache: Path | None = None,
 ) -> ExportedNetwork:
@@ -98,6 +112,7 @@ def open_exported(
         folder: with its tdseg.json.
         execution: device, runtime and threads; runtime "auto" is the fastest of those installed that read it.
         size: (height, width) of the input, pixels: OpenVINO runs a graph of any size faster where it takes one alone.
+        frame: (height, width) of the frames, which say the size where it is not given and one alone is faster.
         workers: frames that are encoded at once, on a share of the threads each, where runtime and graph can do so.
         cache: folder where a runtime may keep what it compiles.
 
@@ -109,8 +124,8 @@ def open_exported(
     manifest = read_manifest(folder)
     runtime = choose_reader(folder, manifest.target, execution)
     graph, workers = folder / manifest.graph, workers if manifest.encoded else 1
-    if size or workers > 1:
-        size = manifest.fit_size(size)
+    if size or frame or workers > 1:
+        size = manifest.fit_size(size, frame=frame)
     if runtime == "onnxruntime":
         from tdseg.runtime.onnxruntime import OnnxRuntimeEngine
 

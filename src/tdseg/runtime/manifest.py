@@ -12,7 +12,7 @@ from pydantic import Field
 from tdseg.config import FrozenConfig, StoredModelConfig
 from tdseg.errors import ConfigError, WeightsError
 from tdseg.models.propagation import StateTensor, kind_of
-from tdseg.runtime.network import check_size
+from tdseg.runtime.network import check_size, size_for
 
 MANIFEST = "tdseg.json"
 Part = Literal["encode", "merge"]
@@ -85,19 +85,26 @@ class Manifest(FrozenConfig):
         """The tensors of the memory for an input of (height, width) pixels."""
         return kind_of(self.model).layout(self.model, cells(size, self.stride))
 
-    def fit_size(self, size: tuple[int, int] | None, *, fixed: tuple[int, int] | None = None) -> tuple[int, int]:
-        """The (height, width) of the input that was asked for, pixels, or the model's own for None.
+    def fit_size(
+        self,
+        size: tuple[int, int] | None,
+        *,
+        fixed: tuple[int, int] | None = None,
+        frame: tuple[int, int] | None = None,
+    ) -> tuple[int, int]:
+        """The (height, width) of the input that was asked for, pixels, or for None the model's own, see `size_for`.
 
         Args:
             size: what is asked for.
             fixed: the only one that the graph, as it was loaded, takes.
+            frame: (height, width) of the frames, where they are known.
 
         Raises:
             ConfigError: below 64 pixels, or none that the graph takes.
         """
         fixed = self.size or fixed
         own = fixed or self.model.size
-        size = size or own
+        size = size or fixed or size_for(own, frame, self.stride)
         if fixed and size != own:
             raise ConfigError(
                 f"size {size[0]}x{size[1]} for a model exported or loaded for {own[0]}x{own[1]}",

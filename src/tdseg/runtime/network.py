@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 RuntimeName = Literal["torch", "onnxruntime", "openvino"]
 AnyRuntime = Literal["auto", "torch", "onnxruntime", "openvino"]
+SAME_ASPECT = 1.15
+"""Ratio of aspects up to which a frame is resized to a model's own size."""
 RUNTIMES: tuple[AnyRuntime, ...] = get_args(AnyRuntime)
 
 
@@ -78,11 +81,11 @@ class Network(Protocol):
     """Whether most of a step's work can be done before its turn, by `encode`, for several frames at once."""
 
     def fit_size(self, size: tuple[int, int] | None, frame: tuple[int, int] | None = None) -> tuple[int, int]:
-        """The (height, width) of its input that was asked for, pixels, or its own for None.
+        """The (height, width) of its input that was asked for, pixels, or for None its own, see `size_for`.
 
         Args:
             size: what is asked for.
-            frame: (height, width) of the frames, for networks whose own size follows from it.
+            frame: (height, width) of the frames, for networks that take several sizes.
 
         Raises:
             ConfigError: below 64 pixels, or one that it does not take.
@@ -102,6 +105,32 @@ class Network(Protocol):
 def frames_remembered(network: Network) -> int | None:
     """Frames that a mask of the network draws on, the newest included; None: it is per-frame."""
     return network.config.paths if network.keeps_state else None
+
+
+def size_for(own: tuple[int, int], frame: tuple[int, int] | None, stride: int) -> tuple[int, int]:
+    """The size of the input of a network that takes any, for frames: as many pixels as its own, at their aspect.
+
+    Args:
+        own: the model's own (height, width), pixels; kept where the aspects hardly differ.
+        frame: (height, width) of the frames; None: not known.
+        stride: of which the sides become multiples.
+    """
+    if frame is None or same_aspect(own, frame):
+        return own
+    area = own[0] * own[1]
+    most = max(1.0, area / MIN_SIZE**2)
+    aspect = min(max(frame[0] / frame[1], 1 / most), most)
+    height, width = (
+        max(-(-MIN_SIZE // stride), round(side / stride)) * stride
+        for side in (math.sqrt(area * aspect), math.sqrt(area / aspect))
+    )
+    return height, width
+
+
+def same_aspect(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether pictures of these (height, width) hardly differ in shape: what is squashed by so little is known."""
+    ratio = one[0] * other[1] / (one[1] * other[0])
+    return max(ratio, 1 / ratio) <= SAME_ASPECT
 
 
 def check_size(size: tuple[int, int], own: tuple[int, int], *, multiple_of: int = 1) -> tuple[int, int]:

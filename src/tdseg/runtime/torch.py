@@ -16,7 +16,7 @@ from tdseg.errors import ConfigError
 from tdseg.models.path import Encoded
 from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import TDNet
-from tdseg.runtime.network import Execution, RuntimeName, check_size
+from tdseg.runtime.network import Execution, RuntimeName, check_size, size_for
 from tdseg.system import resolve_device
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -57,7 +57,8 @@ class TorchNetwork:
 
     def fit_size(self, size: tuple[int, int] | None, frame: tuple[int, int] | None = None) -> tuple[int, int]:
         """See Network."""
-        return check_size(size or self.config.size, self.config.size)
+        own = self.config.size
+        return check_size(size or size_for(own, frame, self.model.path(0).subnet.stride), own)
 
     def encode(self, images: Tensor, path: int) -> Encoded:
         """See Network."""

@@ -66,7 +66,13 @@ def open_image(path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as image:
             yield image
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # all that Pillow raises
+    except Image.DecompressionBombError as error:
+        raise DataError(
+            f"{path}: {str(error).partition(',')[0].lower()}",  # it says how many, and how many there may be
+            expected="an image of fewer pixels",
+            do="resize it, or cut it into parts",
+        ) from None
+    except (OSError, ValueError, SyntaxError) as error:  # all else that Pillow raises
         raise DataError(
             f"{path}: {getattr(error, 'strerror', None) or 'not a readable image'}",
             expected="an image that exists and may be read",

@@ -8,26 +8,24 @@ and range; BT.601 limited where it has none, as in FFmpeg); transparency is drop
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-import av
-import numpy as np
 from av.container import InputContainer
-from av.stream import Disposition
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from tdseg.errors import DataError, VideoError
+from tdseg.video.address import is_camera, is_pattern, is_url, matching_images, printable
+from tdseg.video.container import open_input, start_of, unreachable, video_stream
+from tdseg.video.decoding import DecodingReport, decode
+from tdseg.video.extent import FALLBACK_FPS, Extent, counted_extent, declared_extent, is_cut
 from tdseg.video.pictures import IMAGE_SUFFIXES, RGB, images_in, is_image, read_image
 
-FALLBACK_FPS = 25.0  # of sources that know none, such as folders of images
-URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-URL_TIMEOUT_S = 20.0  # how long a network source may stay silent
+PIPE = "pipe:0"
 
 
 class Frame(NamedTuple):
@@ -43,20 +41,33 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """A source as it declares itself, rotation applied."""
+    """A source as it is, rotation applied."""
 
     source: str
-    """As the user gave it, printable."""
+    """As the user gave it, printable: without the user and the password of a URL."""
     height: int
     width: int
     fps: float
     """Average frames per second; 25 where the source knows none."""
     num_frames: int | None
-    """Declared number of frames, or an estimate from the declared duration; None where unknown (camera, live, pipe)."""
+    """Number of frames: of files, counted; of one that is cut off, of pipes and addresses, as declared or estimated
+    from the declared duration; None where unknown (camera, live, pipe)."""
     has_audio: bool
+    duration_s: float | None = None
+    """From the first frame to the end of the last, seconds, where it was counted; the last may stand for long."""
+    pixel_aspect: Fraction = Fraction(1)
+    """Width of a pixel over its height, as it is to be shown."""
 
 
-FrameGenerator = Generator[Frame, None, "str | None"]  # returns why fewer frames came than were declared, or None
+FrameGenerator = Generator[Frame, None, "str | None"]  # returns why fewer frames came than there are, or None
+
+
+class _About(NamedTuple):
+    """A source as it knows itself when its first frame is there."""
+
+    extent: Extent
+    has_audio: bool = False
+    pixel_aspect: Fraction = Fraction(1)
 
 
 class VideoReader:
@@ -65,24 +76,30 @@ class VideoReader:
     A context manager. Close it, or let its iterator end, in the thread that iterates.
 
     Attributes:
-        info: the source as it declares itself; height and width are those of the first frame.
-        problem: after the last frame, why fewer came than were declared (cut off, damaged), else None.
+        size: (height, width) of the first frame.
+        problem: after the last frame, why fewer came than there are (cut off, damaged), else None.
     """
 
-    def __init__(self, frames: FrameGenerator, *, source: str, fps: float, num_frames: int | None, audio: bool) -> None:
+    def __init__(self, frames: FrameGenerator, source: str, about: Callable[[], _About]) -> None:
         self.problem: str | None = None
-        self._frames = frames
+        self._frames, self._source, self._about = frames, source, about
         try:
             first = next(frames)
         except StopIteration as end:
             raise VideoError(
                 f"{source}: no frame could be decoded" + (f" ({end.value})" if end.value else ""),
                 expected="a video with at least one whole frame",
-                do="play it in another program to see whether it is damaged",
+                do="open it in another program to see whether it is damaged",
             ) from None
-        height, width = first.image.shape[:2]
-        self.info = VideoInfo(source, height, width, fps, num_frames, audio)
+        self.size = first.image.shape[0], first.image.shape[1]
         self._iterator = self._iterate(first)
+
+    @cached_property
+    def info(self) -> VideoInfo:
+        """The source as it is; height and width are those of the first frame. The frames of a file are counted for it,
+        once in a process, which reads the file without decoding it."""
+        (num_frames, fps, duration_s), has_audio, aspect = self._about()
+        return VideoInfo(self._source, *self.size, fps, num_frames, has_audio, duration_s, aspect)
 
     def _iterate(self, first: Frame) -> Iterator[Frame]:
         yield first
@@ -103,181 +120,141 @@ class VideoReader:
         self._frames.close()
 
 
-def open_video(source: str | Path | int) -> VideoReader:
+def open_video(source: str | Path | int, *, deinterlace: bool = True) -> VideoReader:
     """Open a video and decode its first frame.
 
     Args:
-        source: a video or image file; a folder of images, played in natural order (2 before 10); a camera index (an int
-            or digits; Linux V4L2); a URL (http, rtsp, …); or ``-``: any video, or images one after the other, on stdin.
+        source: a video or image file; a folder of images, played in natural order (2 before 10); a pattern of images,
+            ``frames/%05d.png`` or ``frames/*.png``; a camera index (an int, or digits that are no file or folder; Linux
+            V4L2); a URL (http, rtsp, …); or ``-``: any video, or images one after the other, on stdin.
+        deinterlace: make frames whole that are flagged as interlaced.
 
     Raises:
         VideoError: the source is missing, unreadable, not a video, or holds no picture.
     """
     name = str(source)
+    if is_camera(source):
+        return _open_container(f"camera {name}", f"/dev/video{name}", "v4l2", deinterlace=deinterlace)
     if not isinstance(source, Path):
         if name == "-":
-            return _open_container("stdin", "pipe:0")
-        if name.isdecimal():
-            return _open_container(f"camera {name}", f"/dev/video{name}", "v4l2")
-        if URL.match(name):
-            return _open_container(name)
+            return _open_container("stdin", PIPE, deinterlace=deinterlace)
+        if is_url(name):
+            return _open_container(name, deinterlace=deinterlace)
     path = Path(name)
-    if os.path.isdir(path):  # unlike Path.is_dir, False where it may not look
-        try:
+    try:
+        if os.path.isdir(path):  # unlike Path.is_dir, False where it may not look
             return _open_images(name, images_in(path))
-        except OSError as error:
-            raise _unreachable(name, error) from error
-    return _open_images(name, [path]) if is_image(path) else _open_container(name)
+        if is_pattern(source):
+            return _open_images(name, matching_images(name))
+        if is_image(path):
+            os.stat(path)
+            return _open_images(name, [path])
+    except OSError as error:
+        raise unreachable(name, error) from error
+    return _open_container(name, deinterlace=deinterlace)
 
 
 # --- files, streams, cameras, pipes ---------------------------------------------------------------------------------
 
 
-@dataclass
-class _Packets:
-    """The packets of a stream, and what ended it early."""
-
-    packets: int = 0
-    failed: int = 0
-    stopped: str | None = None
-
-
-def open_input(name: str, address: str | None = None, format: str | None = None) -> InputContainer:
-    """Open a path or URL, or what FFmpeg calls ``address``, for which errors say ``name``.
-
-    Raises:
-        VideoError: it is missing, unreadable or no video.
-    """
-    if address is None:  # FFmpeg takes a:b.mp4 for a protocol, unless it is marked as a file
-        address = name if URL.match(name) else f"file:{name}"
-    timeout = URL_TIMEOUT_S if URL.match(address) else None
-    try:
-        return av.open(address, "r", format=format, timeout=timeout, metadata_errors="replace")
-    except OSError as error:  # missing, no permission, no such camera, no answer
-        raise _unreachable(name, error) from error
-    except av.FFmpegError as error:
-        raise VideoError(
-            f"{name}: {error.strerror}",
-            expected="a video that FFmpeg can read",
-            do="check that the file is a video; one cut off while being recorded lacks its index and needs repair",
-        ) from error
-
-
-def _unreachable(name: str, error: OSError) -> VideoError:
-    return VideoError(
-        f"{name}: {error.strerror}",
-        expected="a source that exists and may be read",
-        do="check the path, its permissions or the address",
-    )
-
-
-def video_stream(container: InputContainer) -> VideoStream | None:
-    """The largest picture stream, as FFmpeg chooses; cover art of music is none."""
-    streams = [s for s in container.streams.video if s.codec_context and not s.disposition & Disposition.attached_pic]
-    return max(streams, key=lambda s: s.width * s.height, default=None)
-
-
-def start_of(stream: VideoStream) -> Fraction | None:
-    """The source's clock, in seconds, at the start of the video, where :attr:`Frame.time_s` is 0."""
-    return None if stream.start_time is None or stream.time_base is None else stream.start_time * stream.time_base
-
-
-def _open_container(name: str, address: str | None = None, format: str | None = None) -> VideoReader:
+def _open_container(
+    name: str, address: str | None = None, format: str | None = None, *, deinterlace: bool
+) -> VideoReader:
     container = open_input(name, address, format)
     stream = video_stream(container)
     if stream is None or container.format.name == "tty":  # FFmpeg draws text files as videos of a terminal
         container.close()
         raise VideoError(
-            f"{name}: no video in it",
+            f"{printable(name)}: no video in it",
             expected="a file or address with a video stream; sound, cover art and text are none",
             do="check that this is the right source",
         )
     stream.thread_type = "AUTO"
     stream.codec_context.thread_count = min(4, os.cpu_count() or 1)  # the network needs the rest
-    fps = float(stream.average_rate or stream.guessed_rate or FALLBACK_FPS)
-    duration_s = _tagged_duration(stream) or (container.duration or 0) / av.time_base
-    num_frames = stream.frames or round(duration_s * fps) or None
-    frames, audio = _read_container(container, stream, fps), bool(container.streams.audio)
-    return VideoReader(frames, source=name, fps=fps, num_frames=num_frames, audio=audio)
+    source = _Source(container, stream, name if address is None and os.path.isfile(name) else None)
+    try:
+        return VideoReader(source.frames(deinterlace), printable(name), source.about)
+    except VideoError:
+        if address == PIPE and "mp4" in source.format:
+            raise VideoError(
+                f"{name}: an mp4 with its index at the end, which a pipe gives too late",
+                expected="the file itself, or on a pipe an mp4 that begins with its index",
+                do="give the path, or move the index: ffmpeg -i in.mp4 -c copy -movflags +faststart out.mp4",
+            ) from None
+        raise
 
 
-def _read_container(container: InputContainer, stream: VideoStream, fps: float) -> FrameGenerator:
-    counts = _Packets()
-    index, time_s, next_s = -1, 0.0, 0.0
-    start_s = start_of(stream)
-    origin = None if start_s is None else float(start_s)
-    with container:
-        for index, (stamp, image) in enumerate(_decode(container, stream, counts)):
-            if stamp is None:  # raw streams have no clock
-                time_s = next_s
-            else:
-                if origin is None or stamp - origin < time_s:  # no start, or the clock was set back: go on from here
-                    origin = stamp - next_s
-                time_s = stamp - origin
-            next_s = time_s + 1 / fps
-            yield Frame(index, time_s, image)
-        return _shortfall(stream, counts, index + 1, next_s, fps)
+class _Source:
+    """A container on its way through the decoder.
 
+    Args:
+        container: with the stream.
+        stream: to decode.
+        path: of a file, which can be counted; None for what can be read only once.
+    """
 
-def _decode(container: InputContainer, stream: VideoStream, counts: _Packets) -> Iterator[tuple[float | None, RGB]]:
-    # Kept, for it builds its tables once. Its fast path rounds down, about one level in 255; exact flags cost ten times
-    # the time.
-    reformatter = VideoReformatter()
-    for packet in _demux(container, stream, counts):
-        counts.packets += bool(packet and packet.size)
+    def __init__(self, container: InputContainer, stream: VideoStream, path: str | None) -> None:
+        self._container, self._stream, self._path = container, stream, path
+        self.format = container.format.name
+        self._declared = declared_extent(container, stream)
+        self._report = DecodingReport()
+        self._aspect = Fraction(stream.sample_aspect_ratio or 1)
+        self._audio = bool(container.streams.audio)
+
+    def about(self) -> _About:
+        """What is known of it, after its first frame."""
+        aspect = 1 / self._aspect if self._report.is_turned else self._aspect
+        return _About(self._extent(), self._audio, aspect)
+
+    def _extent(self) -> Extent:
+        """Counted, where that is possible; of a file that is cut off, as declared."""
+        if self._path is None or self._is_cut():
+            return self._declared
         try:
-            for frame in stream.decode(packet):
-                yield frame.time, _upright(frame, reformatter)
-        except av.FFmpegError:
-            counts.failed += 1
+            return counted_extent(self._path)
+        except (OSError, VideoError):  # gone since
+            return self._declared
 
+    def _is_cut(self) -> bool:
+        try:
+            return self._path is not None and is_cut(self._path, self.format)
+        except OSError:
+            return False
 
-def _demux(container: InputContainer, stream: VideoStream, counts: _Packets) -> Iterator[av.Packet[VideoStream] | None]:
-    try:
-        yield from container.demux(stream)  # the last packet is empty and flushes the decoder
-    except av.FFmpegError as error:
-        counts.stopped = error.strerror
-        yield None  # flushes likewise
+    def frames(self, deinterlace: bool) -> FrameGenerator:
+        """Its frames; closes the container."""
+        stream, fps = self._stream, self._declared.fps
+        index, time_s, next_s = -1, 0.0, 0.0
+        start_s = start_of(stream)
+        origin = None if start_s is None else float(start_s)
+        with self._container:
+            for index, (stamp, image) in enumerate(
+                decode(self._container, stream, self._report, deinterlace=deinterlace)
+            ):
+                if stamp is None:  # raw streams have no clock
+                    time_s = next_s
+                else:
+                    if origin is None or float(stamp) - origin < time_s:  # no start, or the clock was set back
+                        origin = float(stamp) - next_s
+                    time_s = float(stamp) - origin
+                next_s = time_s + 1 / fps
+                yield Frame(index, time_s, image)
+            return self._shortfall(index + 1)
 
-
-def _upright(frame: av.VideoFrame, reformatter: VideoReformatter) -> RGB:
-    image = np.asarray(reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray(), np.uint8)
-    try:
-        a, b, _, c, d = np.frombuffer(frame.side_data["DISPLAYMATRIX"], np.int32)[:5]  # type: ignore[typeddict-item]
-    except KeyError:
-        pass
-    except ValueError:  # PyAV cannot name the side data of pictures with EXIF, nor anything beside it
-        image = np.rot90(image, round(frame.rotation / 90))
-    else:  # the pixel at (x, y) is shown at (ax + cy, bx + dy), up to a shift
-        if abs(b) > abs(a):
-            image = image.swapaxes(0, 1)
-            a, d = c, b
-        image = image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
-    return np.ascontiguousarray(image)
-
-
-def _tagged_duration(stream: VideoStream) -> float | None:
-    """Seconds of the stream by Matroska's tag, which does not count the audio as the container's duration does."""
-    match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
-    return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else None
-
-
-def _shortfall(stream: VideoStream, counts: _Packets, count: int, end_s: float, fps: float) -> str | None:
-    # Packets, not frames, are held against the declared count: edit lists hide frames of whole files.
-    # Half a second is the leave for a duration that is not a count.
-    duration_s = _tagged_duration(stream) or 0.0
-    cut = counts.packets < stream.frames or end_s + 0.5 < duration_s
-    if not (cut or counts.failed or counts.stopped):
-        return None
-    declared = stream.frames or round(duration_s * fps)
-    parts = [f"{count} of {declared} declared frames came" if declared else f"{count} frames came"]
-    if counts.failed:
-        parts.append(f"{counts.failed} damaged packet{'s were' if counts.failed > 1 else ' was'} skipped")
-    if counts.stopped:
-        parts.append(f"reading stopped: {counts.stopped}")
-    elif cut:
-        parts.append("the file is cut off")
-    return "; ".join(parts)
+    def _shortfall(self, count: int) -> str | None:
+        report = self._report
+        cut = self._is_cut() or (self._path is None and report.packets < len(self._stream.index_entries))
+        if not (cut or report.failed or report.stopped):
+            return None
+        declared = self._extent().num_frames
+        parts = [f"{count} of {declared} declared frames came" if declared else f"{count} frames came"]
+        if report.failed:
+            parts.append(f"{report.failed} damaged packet{'s were' if report.failed > 1 else ' was'} skipped")
+        if report.stopped:
+            parts.append(f"reading stopped: {report.stopped}")
+        elif cut:
+            parts.append("the file is cut off")
+        return "; ".join(parts)
 
 
 # --- images ---------------------------------------------------------------------------------------------------------
@@ -285,12 +262,20 @@ def _shortfall(stream: VideoStream, counts: _Packets, count: int, end_s: float, 
 
 def _open_images(name: str, paths: list[Path]) -> VideoReader:
     if not paths:
+        suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
+        if is_pattern(name):
+            raise VideoError(
+                f"{name}: no image matches this pattern",
+                expected=f"images ({suffixes}) with such names",
+                do="check the folder and the names; put a pattern with * in quotes",
+            )
         raise VideoError(
             f"{name}: a folder without images",
-            expected=f"a folder of frames ({', '.join(sorted(IMAGE_SUFFIXES))})",
+            expected=f"a folder of frames ({suffixes})",
             do="give the folder that holds the frames themselves, or a video file",
         )
-    return VideoReader(_read_images(paths), source=name, fps=FALLBACK_FPS, num_frames=len(paths), audio=False)
+    extent = Extent(len(paths), FALLBACK_FPS, len(paths) / FALLBACK_FPS)
+    return VideoReader(_read_images(paths), name, lambda: _About(extent))
 
 
 def _read_images(paths: list[Path]) -> FrameGenerator:

@@ -11,12 +11,13 @@ from typing import Literal, NamedTuple
 import av
 import numpy as np
 from av.audio.stream import AudioStream
+from av.codec.context import Flags
 from av.container import InputContainer, OutputContainer
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from tdseg.files import unwritable
+from tdseg.video.container import open_input, start_of, video_stream
 from tdseg.video.pictures import RGB
-from tdseg.video.reader import open_input, start_of, video_stream
 
 
 class _Codec(NamedTuple):
@@ -52,6 +53,7 @@ class VideoWriter:
         bit_rate: a small file, of so many bits per second at most, in twice the time; None: quality and speed first.
         audio_from: a video file or URL whose sound is added, for as long as there are frames. It is copied where an
             mp4 may hold it, else encoded as AAC. A source without sound adds none; cut-off sound ends where it does.
+        pixel_aspect: width of a pixel over its height, for players.
 
     Raises:
         OutputError: the file cannot be written (here, and in every method).
@@ -66,6 +68,7 @@ class VideoWriter:
         fps: float,
         bit_rate: int | None = None,
         audio_from: str | Path | None = None,
+        pixel_aspect: Fraction = Fraction(1),
     ) -> None:
         height, width = size
         self._path, self._size = path, size
@@ -75,6 +78,7 @@ class VideoWriter:
         fps = max(fps, codec.ticks_per_s / MAX_TICKS)
         self._duration = max(1, round(codec.ticks_per_s / fps))
         self._last_pts: int | None = None
+        self._last_duration = self._duration
         self._open = True
         sound = None if audio_from is None else open_input(str(audio_from))
         with self._output_errors():
@@ -89,25 +93,31 @@ class VideoWriter:
                 pix_fmt="yuv420p",
             )
             self._video.codec_context.thread_count = 2
+            self._video.codec_context.flags |= Flags.frame_duration
+            self._video.codec_context.sample_aspect_ratio = pixel_aspect
             self._video.colorspace = self._video.color_primaries = self._video.color_trc = BT709
             self._video.color_range = ColorRange.MPEG
             self._audio = _Audio(sound, self._container) if sound and sound.streams.audio else None
             self._container.start_encoding()
 
-    def write(self, image: RGB, time_s: float) -> None:
+    def write(self, image: RGB, time_s: float, *, duration_s: float | None = None) -> None:
         """Append a frame.
 
         Args:
             image: uint8 (H, W, 3) RGB. Of another size than the writer's, it is scaled to fit and centred on black.
             time_s: presentation time in seconds; at or before the previous frame's, the frame follows that one at once.
                 One over 4 hours after it may come too early; the times are right again in a few frames.
+            duration_s: how long it stands if it is the last; None: as `fps` says.
         """
         pts = round(time_s * self._ticks_per_s)
         if self._last_pts is not None:
             pts = min(max(pts, self._last_pts + 1), self._last_pts + MAX_TICKS)
         self._last_pts = pts
+        self._last_duration = self._duration
+        if duration_s is not None:
+            self._last_duration = min(max(1, round(duration_s * self._ticks_per_s)), MAX_TICKS)
         frame = self._yuv420(image)
-        frame.pts, frame.duration, frame.time_base = pts, self._duration, self._video.time_base
+        frame.pts, frame.duration, frame.time_base = pts, self._last_duration, self._video.time_base
         with self._output_errors():
             self._container.mux(self._video.encode(frame))
             if self._audio:
@@ -148,7 +158,7 @@ class VideoWriter:
         with self._output_errors(), self._container:
             self._container.mux(self._video.encode(None))
             if self._audio:
-                end = 0 if self._last_pts is None else self._last_pts + self._duration
+                end = 0 if self._last_pts is None else self._last_pts + self._last_duration
                 self._audio.mux_until(end / self._ticks_per_s)
                 self._audio.close()
 

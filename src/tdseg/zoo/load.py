@@ -17,7 +17,7 @@ from tdseg.runtime.exported import open_exported
 from tdseg.runtime.external import open_external
 from tdseg.runtime.manifest import read_manifest
 from tdseg.runtime.memory import RememberingNetwork
-from tdseg.runtime.network import RUNTIMES, AnyRuntime, Execution, Network, RuntimeName, check_size
+from tdseg.runtime.network import RUNTIMES, AnyRuntime, Execution, Network, RuntimeName, check_size, size_for
 from tdseg.runtime.torch import TorchNetwork
 from tdseg.system import installed, resolve_device
 from tdseg.zoo.cache import cached_export, compiled_folder
@@ -98,6 +98,7 @@ def prepare(
     *,
     memory: int | None = None,
     size: tuple[int, int] | None = None,
+    frame: tuple[int, int] | None = None,
     workers: int = 1,
 ) -> Network:
     """A network in the fastest form that its runtime has, on its device.
@@ -109,13 +110,15 @@ def prepare(
         memory: frames that a per-frame network is to remember, 2 … 16, or 0 for none. None: 4 for a network of others
             that is loaded here; anything else as it is.
         size, workers: as of `load`.
+        frame: (height, width) of the frames to come, pixels; where they have another shape than the model's own size,
+            and no size is given, what is loaded is for as many pixels in their shape, if the graph takes that.
 
     Raises:
         ConfigError: a network of another runtime than asked for; and as `load`.
     """
     if isinstance(model, str | Path):
         artifact = resolve(model)
-        network = _open(artifact, execution, size, workers)
+        network = _open(artifact, execution, size, workers, frame)
         if memory is None and artifact.external and not network.keeps_state:
             memory = EXTERNAL_MEMORY
         return _remembering(network, memory)
@@ -160,20 +163,27 @@ def _choose(artifact: Artifact, execution: Execution) -> RuntimeName:
     return chosen
 
 
-def _open(artifact: Artifact, execution: Execution, size: tuple[int, int] | None, workers: int) -> Network:
-    """The network of an artifact in the runtime chosen; see `load`."""
+def _open(
+    artifact: Artifact,
+    execution: Execution,
+    size: tuple[int, int] | None,
+    workers: int,
+    frame: tuple[int, int] | None = None,
+) -> Network:
+    """The network of an artifact in the runtime chosen; see `load` and `prepare`."""
     if artifact.external:
         return open_external(artifact.external, artifact.name, execution, size)
     runtime = _choose(artifact, execution)
     weights, graph = artifact.weights, artifact.graph
     if weights is None:
         assert graph is not None, "an artifact has one of them"
-        return open_exported(graph, execution, size=size, workers=workers)
+        return open_exported(graph, execution, size=size, frame=frame, workers=workers)
     if runtime == "torch":
         return TorchNetwork(artifact.load(), execution)
     if graph is None or execution.runtime != "auto" or any(side % SubNetwork.stride for side in size or ()):
         model = artifact.load()
-        size = check_size(size or model.config.size, model.config.size)  # one that no runtime takes is refused
+        own = model.config.size
+        size = check_size(size or size_for(own, frame, SubNetwork.stride), own)  # one that no runtime takes is refused
         try:
             graph = cached_export(model, weights, size, runtime)
         except ConfigError as error:
@@ -182,7 +192,7 @@ def _open(artifact: Artifact, execution: Execution, size: tuple[int, int] | None
             _log.warning("%s runs in torch: %s; for %s: %s", artifact.name, error.got, runtime, error.do)
             return TorchNetwork(model, execution)
     elif size is None:
-        size = read_manifest(graph).model.size
+        size = read_manifest(graph).fit_size(None, frame=frame)
     return open_exported(graph, execution, size=size, workers=workers, cache=compiled_folder())
 
 

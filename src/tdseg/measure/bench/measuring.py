@@ -136,10 +136,12 @@ def bench(
     begun = time.perf_counter()
     with cpu_threads(execution.threads) as available:
         try:
-            network = open_network(model, memory, replace(execution, threads=available), streams, size)
-            feed = Feed(source, streams, size=network.fit_size(size), palette=network.config.palette)
-            batch = StreamBatch(network, network.fit_size(size, feed.size))
-            return _measure(model, batch, feed, frames, begun, on_progress)
+            with closing(Feed(source, streams)) as feed:
+                frame, ready = feed.frame_size, replace(execution, threads=available)
+                network = open_network(model, memory, ready, streams, size, frame)
+                feed.show(frame or network.fit_size(size), network.config.palette)
+                batch = StreamBatch(network, network.fit_size(size, feed.size))
+                return _measure(model, batch, feed, frames, begun, on_progress)
         except (RuntimeError, MemoryError) as error:  # torch's: out of memory, too many pixels to count, no compiler
             why = (str(error).splitlines() or [type(error).__name__])[0]
             name = str(model) if isinstance(model, str | Path) else type(model).__name__

@@ -25,6 +25,7 @@ from tdseg.metrics.basic import Mask
 from tdseg.models.propagation import TDNetState
 from tdseg.runtime.network import Network
 from tdseg.video import Frame, VideoReader, VideoWriter, open_video
+from tdseg.video.address import is_camera
 from tdseg.video.pictures import RGB
 
 PERIOD = 4
@@ -41,11 +42,10 @@ class Feed:
     Args:
         source: as in `open_video`; None: made-up pictures.
         streams: N.
-        size: (height, width) of made-up pictures, pixels.
-        palette: RGB of each class in the overlay.
 
     Attributes:
-        size: (height, width) of the frames, pixels.
+        frame_size: (height, width) of the frames of a source, pixels; None without one.
+        size: (height, width) of the frames, after `show`.
         name: of the source; None for made-up pictures.
 
     Raises:
@@ -53,18 +53,16 @@ class Feed:
         ConfigError: several streams of a source that can be opened only once.
     """
 
-    def __init__(
-        self, source: str | Path | int | None, streams: int, *, size: tuple[int, int], palette: Sequence[Color]
-    ) -> None:
-        if streams > 1 and (str(source) == "-" or str(source).isdecimal()):
+    def __init__(self, source: str | Path | int | None, streams: int) -> None:
+        if streams > 1 and (source == "-" or (source is not None and is_camera(source))):
             raise ConfigError(
                 f"{streams} streams from {source!r}",
                 expected="a source that can be opened several times",
                 do="give a video file, or --streams 1",
             )
-        self.size, self.streams = size, streams
+        self.streams = streams
+        self.frame_size: tuple[int, int] | None = None
         self.name: str | None = None
-        self._colors = color_table(palette)
         self._frames: tuple[Frame, ...] = ()
         self._readers: list[VideoReader] = []
         self._writers: list[VideoWriter] = []
@@ -73,12 +71,16 @@ class Feed:
                 self._readers = [opened.enter_context(open_video(source)) for _ in range(streams)]
                 folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="tdseg-bench-")))
                 info = self._readers[0].info
-                self.size, self.name = (info.height, info.width), info.source
+                self.frame_size, self.name = (info.height, info.width), info.source
                 self._writers = [
-                    opened.enter_context(VideoWriter(folder / f"{index}.mp4", size=self.size, fps=info.fps))
+                    opened.enter_context(VideoWriter(folder / f"{index}.mp4", size=self.frame_size, fps=info.fps))
                     for index in range(streams)
                 ]
             self._open = opened.pop_all()
+
+    def show(self, size: tuple[int, int], palette: Sequence[Color]) -> None:
+        """Before the first frame: the (height, width) of made-up pictures, pixels, and the colours of the overlay."""
+        self.size, self._colors = size, color_table(palette)
 
     @cached_property
     def pictures(self) -> list[list[RGB]]:

@@ -27,7 +27,12 @@ from tdseg.zoo.load import load, prepare
 
 
 def open_network(
-    model: str | Path | AnyModel, memory: int | None, execution: Execution, streams: int, size: tuple[int, int] | None
+    model: str | Path | AnyModel,
+    memory: int | None,
+    execution: Execution,
+    streams: int,
+    size: tuple[int, int] | None,
+    frame: tuple[int, int] | None = None,
 ) -> Network:
     """A network as `prepare` gives it: in torch, if it is ours and there are several streams or the weights are random.
 
@@ -42,7 +47,7 @@ def open_network(
                 do="use --runtime torch, or leave the other options out",
             )
         execution = replace(execution, runtime="torch")
-    return prepare(_torch_model(model) if is_random(model) else model, execution, memory=memory, size=size)
+    return prepare(_torch_model(model) if is_random(model) else model, execution, memory=memory, size=size, frame=frame)
 
 
 def is_random(model: str | Path | AnyModel) -> TypeGuard[str | Path]:

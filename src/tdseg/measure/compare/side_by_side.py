@@ -25,6 +25,7 @@ from tdseg.runtime.external import is_external
 from tdseg.runtime.manifest import is_exported
 from tdseg.runtime.network import Execution, frames_remembered
 from tdseg.video import VideoReader, open_video
+from tdseg.video.address import is_frames
 from tdseg.video.pictures import RGB
 from tdseg.zoo import catalog
 from tdseg.zoo.hub import HUB
@@ -102,7 +103,7 @@ def compare(
         reader = stack.enter_context(open_video(video))
         total = _total(reader, frames)
         given = None if palette is None else read_palette(palette)
-        sides, known = _open_sides((str(a), str(b)), given, class_map, memory, size, execution)
+        sides, known = _open_sides((str(a), str(b)), given, class_map, memory, size, reader.size, execution)
         kinds = [side.source for side in sides if isinstance(side.source, Masks)]
         if labels is not None:
             kinds.append(open_masks(labels, given or known))
@@ -110,7 +111,7 @@ def compare(
         frame_size = reader.info.height, reader.info.width
         colors = color_table([tuple(color) for color in classes.colors.tolist()])
         film = stack.enter_context(Film(frame_size, frames=total, fps=reader.info.fps, colors=colors))
-        fps = None if Path(video).is_dir() else reader.info.fps
+        fps = None if is_frames(video) else reader.info.fps
         flows, along = _flow_metrics(fps, flow)
         figures = [
             SideFigures(name, side.about, len(classes.names), steadiness)
@@ -119,7 +120,7 @@ def compare(
         mappings = [side.mapping for side in sides if side.mapping]
         left_out = ", ".join(dict.fromkeys(name for mapping in mappings for name in mapping.left_out))
         told = None if labels is None else f"{labels}, without {left_out}" if left_out else str(labels)
-        comparison = Comparison(str(video), frame_size, fps, classes, told, figures[0], figures[1], film)
+        comparison = Comparison(reader.info.source, frame_size, fps, classes, told, figures[0], figures[1], film)
         do = ", or compare its beginning with --frames"
         for frame, found in frames_with_masks(reader, kinds, limit=frames, do=do):
             masks = [_step(side, one, frame, found) for side, one in zip(sides, figures, strict=True)]
@@ -139,12 +140,13 @@ def _open_sides(
     class_map: str | Path | None,
     memory: int | None,
     size: tuple[int, int] | None,
+    frame: tuple[int, int],
     execution: Execution,
 ) -> tuple[list[Side], Palette | None]:
     """The sides, and the classes of both; None: unknown, masks may have any. Models go first, for they know them."""
     are_masks = [_are_masks(name) for name in given]
     models = [
-        None if masks else _open_model(name, memory, size, execution)
+        None if masks else _open_model(name, memory, size, frame, execution)
         for name, masks in zip(given, are_masks, strict=True)
     ]
     opened = [model for model in models if model]
@@ -200,9 +202,12 @@ def _are_masks(given: str) -> bool:
     raise catalog.unknown_model(given, sorted(catalog.PACKAGED), what)
 
 
-def _open_model(given: str, memory: int | None, size: tuple[int, int] | None, execution: Execution) -> _Model:
-    model = prepare(given, execution, memory=memory, size=size)
+def _open_model(
+    given: str, memory: int | None, size: tuple[int, int] | None, frame: tuple[int, int], execution: Execution
+) -> _Model:
+    model = prepare(given, execution, memory=memory, size=size, frame=frame)
     stream, config = Stream(model, size), model.config
+    stream.expect(frame)
     warm_up(stream)
     names = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
     colors = color_table(config.palette)[: config.num_classes]

@@ -1,0 +1,77 @@
+"""Files, streams, cameras and pipes, opened: their picture stream, its clock, and why one cannot be opened."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from tdseg.errors import VideoError
+from tdseg.video.address import is_url, printable
+
+URL_TIMEOUT_S = 20.0  # how long a network source may stay silent
+LIVE_FORMATS = frozenset({"mpjpeg"})
+"""What cameras send that has no times: a picture's time is that of its coming."""
+
+
+def open_input(name: str, address: str | None = None, format: str | None = None) -> InputContainer:
+    """Open a path or URL, or what FFmpeg calls ``address``, for which errors say ``name``.
+
+    Raises:
+        VideoError: it is missing, unreadable or no video.
+    """
+    if address is None:  # FFmpeg takes a:b.mp4 for a protocol, unless it is marked as a file
+        address = name if is_url(name) else f"file:{name}"
+    container = _open(printable(name), address, format, {})
+    if is_url(address) and container.format.name in LIVE_FORMATS:
+        container.close()  # what was read to find out has no times yet
+        container = _open(printable(name), address, format, {"use_wallclock_as_timestamps": "1"})
+    return container
+
+
+def _open(name: str, address: str, format: str | None, options: dict[str, str]) -> InputContainer:
+    timeout = URL_TIMEOUT_S if is_url(address) else None
+    try:
+        return av.open(address, "r", format=format, timeout=timeout, metadata_errors="replace", options=options)
+    except OSError as error:  # missing, no permission, no such camera, no answer
+        raise unreachable(name, error) from error
+    except av.FFmpegError as error:
+        raise VideoError(
+            f"{name}: {error.strerror}",
+            expected="a video that FFmpeg can read",
+            do="check that the file is a video; one cut off while being recorded lacks its index and needs repair",
+        ) from error
+
+
+def unreachable(name: str, error: OSError) -> VideoError:
+    """The error for a source that the system does not give."""
+    return VideoError(
+        f"{name}: {error.strerror}",
+        expected="a source that exists and may be read",
+        do="check the path, its permissions or the address",
+    )
+
+
+def video_stream(container: InputContainer) -> VideoStream | None:
+    """The largest picture stream, as FFmpeg chooses; cover art of music is none."""
+    streams = [s for s in container.streams.video if s.codec_context and not s.disposition & Disposition.attached_pic]
+    return max(streams, key=lambda s: s.width * s.height, default=None)
+
+
+def start_of(stream: VideoStream) -> Fraction | None:
+    """The source's clock, in seconds, at the start of the video, where :attr:`Frame.time_s` is 0."""
+    return None if stream.start_time is None or stream.time_base is None else stream.start_time * stream.time_base
+
+
+def has_display_times(container: InputContainer, stream: VideoStream) -> bool:
+    """Whether packets say when they are shown; those of AVI, and of Matroska that wraps it, only say their order.
+
+    FFmpeg makes times up for such packets, which are wrong where frames are not shown in the order of decoding.
+    """
+    if container.format.name == "avi":
+        return False
+    tagged = bool(stream.codec_context.codec_tag.strip("\0"))
+    return not (tagged and container.format.name.startswith("matroska"))

@@ -1,0 +1,197 @@
+"""The frames of a picture stream: each upright, whole and at its time."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from tdseg.video.container import has_display_times
+from tdseg.video.pictures import RGB
+
+_ONE_FOR_ONE = "mode=send_frame:parity=auto:deint=interlaced"
+"""Of FFmpeg's bwdif: a frame for each frame, and those that are not interlaced as they are."""
+
+
+@dataclass
+class DecodingReport:
+    """How the decoding of a stream went so far."""
+
+    packets: int = 0
+    failed: int = 0
+    """Packets that could not be decoded."""
+    stopped: str | None = None
+    """What ended it early."""
+    is_turned: bool = False
+    """Frames were turned by a quarter, so that what was their width is their height."""
+
+
+class _Orientation:
+    """How a frame lies: the rotation and flips that its source asks for."""
+
+    def __init__(self, frame: av.VideoFrame) -> None:
+        self._matrix: tuple[int, int, int, int] | None = None
+        self._turns = 0
+        try:
+            a, b, _, c, d = np.frombuffer(frame.side_data["DISPLAYMATRIX"], np.int32)[:5]  # type: ignore[typeddict-item]
+        except KeyError:
+            pass
+        except ValueError:  # PyAV cannot name the side data of pictures with EXIF, nor anything beside it
+            self._turns = round(frame.rotation / 90)
+        else:
+            self._matrix = int(a), int(b), int(c), int(d)
+
+    @property
+    def is_turned(self) -> bool:
+        """By a quarter, one way or the other."""
+        return self._turns % 2 == 1 or (self._matrix is not None and abs(self._matrix[1]) > abs(self._matrix[0]))
+
+    def apply(self, image: NDArray[np.uint8]) -> RGB:
+        """The picture, upright."""
+        if self._matrix:  # the pixel at (x, y) is shown at (ax + cy, bx + dy), up to a shift
+            a, b, c, d = self._matrix
+            if abs(b) > abs(a):
+                image = image.swapaxes(0, 1)
+                a, d = c, b
+            image = image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+        return np.ascontiguousarray(np.rot90(image, self._turns))
+
+
+class _Shown(NamedTuple):
+    """A frame as it was decoded."""
+
+    time: Fraction | None
+    """Seconds of the source's clock."""
+    orientation: _Orientation
+    frame: av.VideoFrame
+
+
+class _Clock:
+    """When the frames are shown, in seconds of the source's clock.
+
+    Where packets have no such times, frames have those of their order: the n-th that is shown the n-th that is sent.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        self._stream = stream
+        self._by_display = has_display_times(container, stream)
+        self._sent: list[int] = []
+
+    def send(self, packet: av.Packet[VideoStream]) -> None:
+        """Note a packet that goes to the decoder."""
+        if not self._by_display and packet.dts is not None:
+            heapq.heappush(self._sent, packet.dts)
+
+    def time(self, frame: av.VideoFrame) -> Fraction | None:
+        """The time of the next frame that was decoded; None for raw streams."""
+        base = frame.time_base or self._stream.time_base
+        if self._by_display or base is None:
+            return None if frame.pts is None or base is None else frame.pts * base
+        if frame.dts is not None:  # of frames that were lost the times are left over
+            waiting = sum(stamp <= frame.dts for stamp in self._sent) - 1 - self._stream.codec_context.reorder_depth
+            for _ in range(waiting):
+                heapq.heappop(self._sent)
+        return heapq.heappop(self._sent) * base if self._sent else None
+
+
+class _Deinterlacer:
+    """Frames of two fields made whole, one for one."""
+
+    def __init__(self, frame: av.VideoFrame) -> None:
+        self.form = _form(frame)
+        self._graph = graph = av.filter.Graph()
+        graph.threads = 1
+        source = graph.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 25)
+        )
+        graph.link_nodes(source, graph.add("bwdif", _ONE_FOR_ONE), graph.add("buffersink")).configure()
+        self._count = 0
+        self._inside: deque[_Shown] = deque()
+
+    def push(self, shown: _Shown | None) -> Iterator[_Shown]:
+        """Those that are ready, in order, after another or, for None, after the last."""
+        if shown is not None:
+            shown.frame.pts, self._count = self._count, self._count + 1
+            self._inside.append(shown)
+        self._graph.vpush(shown and shown.frame)
+        while True:
+            try:
+                whole = self._graph.vpull()
+            except (av.BlockingIOError, av.EOFError):
+                return
+            yield self._inside.popleft()._replace(frame=whole)
+
+
+def _form(frame: av.VideoFrame) -> tuple[int, int, str]:
+    return frame.width, frame.height, frame.format.name
+
+
+def _whole(frames: Iterable[_Shown]) -> Iterator[_Shown]:
+    """The frames, those deinterlaced that are flagged as interlaced, and what follows them."""
+    fields: _Deinterlacer | None = None
+    for shown in frames:
+        if fields and fields.form != _form(shown.frame):
+            yield from fields.push(None)
+            fields = None
+        if fields is None and shown.frame.interlaced_frame:
+            fields = _Deinterlacer(shown.frame)
+        if fields:
+            yield from fields.push(shown)
+        else:
+            yield shown
+    if fields:
+        yield from fields.push(None)
+
+
+def decode(
+    container: InputContainer, stream: VideoStream, report: DecodingReport, *, deinterlace: bool
+) -> Iterator[tuple[Fraction | None, RGB]]:
+    """(time, picture) of each frame: seconds of the source's clock, None for raw streams, and uint8 (H, W, 3) RGB.
+
+    Args:
+        container: read to its end.
+        stream: of it.
+        report: kept up to date.
+        deinterlace: make frames whole that are flagged as interlaced.
+    """
+    # Kept, for it builds its tables once. Its fast path rounds down, about one level in 255; exact flags cost ten times
+    # the time.
+    reformatter = VideoReformatter()
+    frames = _decoded(container, stream, report)
+    for time, orientation, frame in _whole(frames) if deinterlace else frames:
+        report.is_turned = orientation.is_turned
+        image = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+        yield time, orientation.apply(np.asarray(image, np.uint8))
+
+
+def _decoded(container: InputContainer, stream: VideoStream, report: DecodingReport) -> Iterator[_Shown]:
+    clock = _Clock(container, stream)
+    for packet in _demux(container, stream, report):
+        if packet and packet.size:
+            report.packets += 1
+            clock.send(packet)
+        try:
+            for frame in stream.decode(packet):
+                yield _Shown(clock.time(frame), _Orientation(frame), frame)
+        except av.FFmpegError:
+            report.failed += 1
+
+
+def _demux(
+    container: InputContainer, stream: VideoStream, report: DecodingReport
+) -> Iterator[av.Packet[VideoStream] | None]:
+    try:
+        yield from container.demux(stream)  # the last packet is empty and flushes the decoder
+    except av.FFmpegError as error:
+        report.stopped = error.strerror
+        yield None  # flushes likewise
