@@ -12,6 +12,7 @@ import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from tdseg.errors import DataError, VideoError
+from tdseg.video.animation import animated_frames, animation_of
 from tdseg.video.pictures import IMAGE_SUFFIXES, RGB, images_in, is_image, read_image
 
 FALLBACK_FPS = 25.0  # of sources that know none, such as folders of images
@@ -107,8 +109,9 @@ def open_video(source: str | Path | int) -> VideoReader:
     """Open a video and decode its first frame.
 
     Args:
-        source: a video or image file; a folder of images, played in natural order (2 before 10); a camera index (an int
-            or digits; Linux V4L2); a URL (http, rtsp, …); or ``-``: any video, or images one after the other, on stdin.
+        source: a video or image file, animated or a still; a folder of images, played in natural order (2 before 10),
+            of animated ones the first picture; a camera index (an int or digits; Linux V4L2); a URL (http, rtsp, …); or
+            ``-``: any video, or images one after the other, on stdin.
 
     Raises:
         VideoError: the source is missing, unreadable, not a video, or holds no picture.
@@ -127,7 +130,7 @@ def open_video(source: str | Path | int) -> VideoReader:
             return _open_images(name, images_in(path))
         except OSError as error:
             raise _unreachable(name, error) from error
-    return _open_images(name, [path]) if is_image(path) else _open_container(name)
+    return _open_picture(name, path) if is_image(path) else _open_container(name)
 
 
 # --- files, streams, cameras, pipes ---------------------------------------------------------------------------------
@@ -185,6 +188,14 @@ def start_of(stream: VideoStream) -> Fraction | None:
 def _open_container(name: str, address: str | None = None, format: str | None = None) -> VideoReader:
     container = open_input(name, address, format)
     stream = video_stream(container)
+    if stream is not None and stream.disposition & Disposition.dependent:  # which FFmpeg decodes one by one
+        count = len(container.streams.video)
+        container.close()
+        raise VideoError(
+            f"{name}: a picture in tiles, {count} parts",
+            expected="a picture in one piece, such as PNG, JPEG or AVIF",
+            do="save it as one of these",
+        )
     if stream is None or container.format.name == "tty":  # FFmpeg draws text files as videos of a terminal
         container.close()
         raise VideoError(
@@ -306,3 +317,24 @@ def _read_images(paths: list[Path]) -> FrameGenerator:
     if not unread:
         return None
     return f"{count} of {len(paths)} images came; the first that did not is {unread[0]}"
+
+
+def _open_picture(name: str, path: Path) -> VideoReader:
+    try:
+        places, durations = animation_of(path)
+    except DataError as error:
+        raise VideoError(error.got, expected=error.expected, do=error.do) from None
+    fps = FALLBACK_FPS if durations is None else len(durations) / sum(durations)
+    frames = _read_picture(path, places, durations or [1 / fps] * len(places))
+    return VideoReader(frames, source=name, fps=fps, num_frames=len(places), audio=False)
+
+
+def _read_picture(path: Path, places: list[int], durations: list[float]) -> FrameGenerator:
+    count = 0
+    try:
+        for time_s, image in zip(accumulate(durations, initial=0.0), animated_frames(path, places), strict=False):
+            yield Frame(count, time_s, image)
+            count += 1
+    except DataError as error:
+        return f"{count} of {len(places)} pictures came; {error.got}"
+    return None
