@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -36,6 +36,7 @@ def segment(
     *,
     memory: int | None = None,
     size: tuple[int, int] | None = None,
+    stills: bool = False,
     execution: Execution = Execution(),  # noqa: B008 - immutable
 ) -> Iterator[Result]:
     """Segment a video frame by frame in bounded memory; frames to come are made ready in threads.
@@ -43,7 +44,7 @@ def segment(
     A generator: closing it stops it. Meanwhile torch has only the threads of the CPU that its share of the work needs.
 
     Args:
-        source, model, memory, size, execution: as in `segment_to`.
+        source, model, memory, size, stills, execution: as in `segment_to`.
 
     Yields:
         A Result for each frame, in order.
@@ -54,7 +55,7 @@ def segment(
     Warns:
         UserWarning: the source gave fewer frames than it declares.
     """
-    with _opened(source, model, memory, size, execution) as run:
+    with _opened(source, model, memory, size, stills, execution) as run:
         yield from run.results
     if run.reader.problem:
         warnings.warn(run.reader.problem, stacklevel=2)
@@ -67,7 +68,9 @@ def segment_to(
     model: str | Path | AnyModel = DEFAULT_MODEL,
     memory: int | None = None,
     size: tuple[int, int] | None = None,
+    stills: bool = False,
     execution: Execution = Execution(),  # noqa: B008 - immutable
+    names: Literal["source", "index"] = "source",
     write: tuple[str, ...] = ("masks", "overlay"),
     overwrite: bool = False,
     on_progress: Callable[[int, int | None], None] | None = None,
@@ -86,7 +89,10 @@ def segment_to(
         memory: frames that a per-frame network is to remember, 2 … 16, or 0 for none; None: 4 for networks of others,
             none for ours.
         size: (height, width) of the network's input, pixels; None: the model's own.
+        stills: the source is a folder of photos and no video: each is segmented without memory of those before it.
         execution: where and how the network runs.
+        names: of the masks: source, those of the images in a folder (masks/IMG_0001.png of IMG_0001.jpg; masks of other
+            sources are numbered); index, numbers in any case.
         write: outputs beside summary.json, any of masks (one a frame, 8-bit indexed PNG) and overlay (a video with the
             source's timestamps and audio), or none.
         overwrite: replace a former result in the folder.
@@ -107,13 +113,15 @@ def segment_to(
     _keep_source(source, folder_path)
     interrupt: KeyboardInterrupt | None = None
     with (
-        _opened(source, model, memory, size, execution) as run,
+        _opened(source, model, memory, size, stills, execution) as run,
         OutputFolder(folder_path, overwrite=overwrite) as folder,
     ):
         info, config = run.reader.info, run.stream.model.config
         classes = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
         colors = color_table(config.palette)
         chosen = [WRITERS[name](folder.staging, source, info, classes, colors) for name in dict.fromkeys(write)]
+        for writer in chosen:
+            writer.names = run.reader.names if names == "source" else None
         recorder = Recorder(folder, chosen)
         try:
             with recorder:
@@ -126,6 +134,8 @@ def segment_to(
                 raise
             interrupt = error
         summary = _summarize(model, run, recorder, classes, finished=interrupt is None)
+        if names == "source" and run.reader.names and "masks" in write:
+            summary = replace(summary, names=run.reader.names[: summary.frames])
         folder.publish(summary)
     if interrupt:
         raise KeyboardInterrupt(f"{summary.frames} frames are in {folder_path}") from interrupt
@@ -175,6 +185,7 @@ def _opened(
     model: str | Path | AnyModel,
     memory: int | None,
     size: tuple[int, int] | None,
+    stills: bool,
     execution: Execution,
 ) -> Iterator[_Run]:
     """The one way of a video, whatever becomes of its results; at the end torch has its threads back."""
@@ -186,7 +197,7 @@ def _opened(
         # Two frames on a thread each are faster than one frame on two, which wait for each other at every layer, and on
         # busy cores wait long. Other runtimes have threads of their own.
         torch.set_num_threads(available // workers if network.runtime == "torch" else 1)
-        stream = Stream(network, size)
+        stream = Stream(network, size, stills=stills)
         warm_up(stream)
         started = time.perf_counter()
         reader = open_video(source)
@@ -223,7 +234,7 @@ def _summarize(
         device=network.device,
         runtime=network.runtime,
         precision=network.precision,
-        memory=frames_remembered(network),
+        memory=None if run.stream.stills else frames_remembered(network),
         complete=finished and problem is None,
         problem=problem or recorder.problem,
         size=run.stream.size,

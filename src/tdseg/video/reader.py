@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
 
 import av
 import numpy as np
@@ -24,23 +22,13 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from tdseg.errors import DataError, VideoError
-from tdseg.video.animation import animated_frames, animation_of
-from tdseg.video.pictures import IMAGE_SUFFIXES, RGB, images_in, is_image, read_image
+from tdseg.video.animation import animation_of
+from tdseg.video.frame import Frame, FrameGenerator, read_animation, read_images
+from tdseg.video.pictures import IMAGE_SUFFIXES, RGB, images_in, is_image
 
 FALLBACK_FPS = 25.0  # of sources that know none, such as folders of images
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 URL_TIMEOUT_S = 20.0  # how long a network source may stay silent
-
-
-class Frame(NamedTuple):
-    """One picture of a video."""
-
-    index: int  # type: ignore[assignment]  # tuple.index is of no use here
-    """Count of the frames delivered before it, from 0."""
-    time_s: float
-    """Presentation time in seconds from the start of the video; never smaller than the previous frame's."""
-    image: RGB
-    """uint8 (H, W, 3) RGB, upright: the source's rotation is applied."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +46,6 @@ class VideoInfo:
     has_audio: bool
 
 
-FrameGenerator = Generator[Frame, None, "str | None"]  # returns why fewer frames came than were declared, or None
-
-
 class VideoReader:
     """The frames of one source, once through; made by :func:`open_video`.
 
@@ -69,10 +54,21 @@ class VideoReader:
     Attributes:
         info: the source as it declares itself; height and width are those of the first frame.
         problem: after the last frame, why fewer came than were declared (cut off, damaged), else None.
+        names: of the images that the frames so far are, all different; None where they are no images of a folder.
     """
 
-    def __init__(self, frames: FrameGenerator, *, source: str, fps: float, num_frames: int | None, audio: bool) -> None:
+    def __init__(
+        self,
+        frames: FrameGenerator,
+        *,
+        source: str,
+        fps: float,
+        num_frames: int | None,
+        audio: bool,
+        names: list[str] | None = None,
+    ) -> None:
         self.problem: str | None = None
+        self.names = names
         self._frames = frames
         try:
             first = next(frames)
@@ -301,22 +297,9 @@ def _open_images(name: str, paths: list[Path]) -> VideoReader:
             expected=f"a folder of frames ({', '.join(sorted(IMAGE_SUFFIXES))})",
             do="give the folder that holds the frames themselves, or a video file",
         )
-    return VideoReader(_read_images(paths), source=name, fps=FALLBACK_FPS, num_frames=len(paths), audio=False)
-
-
-def _read_images(paths: list[Path]) -> FrameGenerator:
-    count, unread = 0, []
-    for position, path in enumerate(paths):
-        try:
-            image = read_image(path)
-        except DataError as error:
-            unread.append(error.got.replace(str(path), path.name, 1))
-            continue
-        yield Frame(count, position / FALLBACK_FPS, image)
-        count += 1
-    if not unread:
-        return None
-    return f"{count} of {len(paths)} images came; the first that did not is {unread[0]}"
+    names = list[str]()
+    frames, count = read_images(paths, names, FALLBACK_FPS), len(paths)
+    return VideoReader(frames, source=name, fps=FALLBACK_FPS, num_frames=count, audio=False, names=names)
 
 
 def _open_picture(name: str, path: Path) -> VideoReader:
@@ -325,16 +308,5 @@ def _open_picture(name: str, path: Path) -> VideoReader:
     except DataError as error:
         raise VideoError(error.got, expected=error.expected, do=error.do) from None
     fps = FALLBACK_FPS if durations is None else len(durations) / sum(durations)
-    frames = _read_picture(path, places, durations or [1 / fps] * len(places))
+    frames = read_animation(path, places, durations or [1 / fps] * len(places))
     return VideoReader(frames, source=name, fps=fps, num_frames=len(places), audio=False)
-
-
-def _read_picture(path: Path, places: list[int], durations: list[float]) -> FrameGenerator:
-    count = 0
-    try:
-        for time_s, image in zip(accumulate(durations, initial=0.0), animated_frames(path, places), strict=False):
-            yield Frame(count, time_s, image)
-            count += 1
-    except DataError as error:
-        return f"{count} of {len(places)} pictures came; {error.got}"
-    return None
