@@ -211,9 +211,9 @@ def test_steadier_and_no_less_right_on_real_video(tmp_path: Path) -> None:
     tdseg.segment_to(frames, tmp_path / "run", model="lite0-camvid", write=("masks",))
     masks = tmp_path / "run" / "masks"
     (tmp_path / "labels").mkdir()
-    for index, file in enumerate(sorted((camvid / "labels" / "val").iterdir())):
+    for file in (camvid / "labels" / "val").iterdir():
         label = np.array(Image.open(file))
-        Image.fromarray(np.where(label == 11, 255, label).astype(np.uint8)).save(tmp_path / "labels" / f"{index}.png")
+        Image.fromarray(np.where(label == 11, 255, label).astype(np.uint8)).save(tmp_path / "labels" / file.name)
     figures = []
     for delay in (None, 0, 4):
         given = masks if delay is None else tmp_path / f"delay-{delay}"

@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tdseg.masks.labels import ClassTable, LabelError
+from tdseg.masks.labels import ClassTable, LabelError, Pixels
 from tdseg.masks.palette import Palette, color_table
 from tdseg.metrics.iou import VOID
 
-VALUES = np.array([[7, 9], [VOID, 0]], np.uint8)
-COLORS = np.array([[(0, 0, 1), (255, 255, 255), (1, 0, 0)]], np.uint8)
+VALUES = Pixels(np.array([[7, 9], [VOID, 0]], np.uint8))
+COLORS = Pixels(np.array([[(0, 0, 1), (255, 255, 255), (1, 0, 0)]], np.uint8))
 
 
 def test_values_and_colours_have_classes() -> None:
@@ -21,7 +21,7 @@ def test_a_palette_may_have_as_many_classes_as_a_mask() -> None:
     names = tuple("Void" if index == 3 else f"class {index}" for index in range(VOID))
     table = ClassTable.of(Palette("palette.txt", names, color_table()[:VOID]))
     every = np.arange(256, dtype=np.uint8)[None]
-    assert table.classes(every, "mask").tolist() == [[VOID if index == 3 else index for index in range(256)]]
+    assert table.classes(Pixels(every), "mask").tolist() == [[VOID if index == 3 else index for index in range(256)]]
 
 
 def test_what_has_no_class_is_refused() -> None:

@@ -77,6 +77,8 @@ def _show(reports: list[module.SourceReport]) -> None:
             say(f"  {escape(name)}")
         if len(names) > SHOWN:
             say(f"  and {len(names) - SHOWN} more")
+    for advice in dict.fromkeys(advice for report in reports for advice in report.advice):
+        say(f"\n[bold]do this:[/]  {escape(advice)}")
 
 
 def _sizes(sizes: dict[str, int]) -> str:
@@ -92,6 +94,12 @@ def _faults(report: module.SourceReport) -> Iterator[tuple[str, list[str]]]:
         "missing" if frames == 1 else f"missing for clips of {frames}": report.missing,
         "unreadable": report.unreadable,
         "labels that are wrong": report.labels,
-        f"no clip of {frames}": [] if report.clips else ["no frame has enough frames before it"],
+        "doubtful": report.doubts,
+        f"no clip of {frames}": ["no frame has enough frames before it"] if _too_short(report) else [],
     }
     return ((f"{report.name}: {kind}", names) for kind, names in kinds.items() if names)
+
+
+def _too_short(report: module.SourceReport) -> bool:
+    """Whether there are labelled frames, but all with too few before them."""
+    return not report.clips and bool(report.without_history or not report.missing)

@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tdseg.data.clip import ClipDataset
 from tdseg.data.source import Source, open_source
 from tdseg.errors import TdsegError
 from tdseg.masks.labels import LabelError
+from tdseg.metrics.basic import Mask
 from tdseg.metrics.iou import VOID
 
 OnProgress = Callable[[int, int | None], None]
@@ -43,11 +45,16 @@ class SourceReport:
     """Images and labels that cannot be read."""
     labels: list[str]
     """Labels that hold what is no class, or are of another size than their image."""
+    advice: list[str]
+    """What to do about these."""
+    doubts: list[str]
+    """What can be read, but hardly means what it is read as, and what to do: no pixel of a class, or of any; masks of 0
+    and 255; images that EXIF turns without their labels."""
 
     @property
     def sound(self) -> bool:
         """Whether nothing is wrong. Frames without history are not, as long as there are clips."""
-        return self.clips > 0 and not (self.missing or self.unreadable or self.labels)
+        return self.clips > 0 and not (self.missing or self.unreadable or self.labels or self.doubts)
 
     def as_dict(self) -> dict[str, Any]:
         """Its fields and sound."""
@@ -90,27 +97,47 @@ def check(sources: Sequence[Source], *, on_progress: OnProgress | None = None) -
 def _read(data: ClipDataset, *, one_video: bool, on_progress: OnProgress | None) -> dict[str, Any]:
     """The fields of a report from `sizes` on, which are of pixels."""
     counts, sizes = np.zeros(256, np.int64), Counter[str]()
-    unreadable: list[str] = []
-    labels: list[str] = []
+    unreadable, labels, advice, doubts = list[str](), list[str](), list[str](), [*data.doubts]
     indices = [i for i in range(len(data)) if not one_video or data.sequence(i) == data.sequence(0)]
     for done, index in enumerate(indices, 1):
+        label: Mask | None = None
         try:
             label = data[index].labels[-1].numpy()
+            if doubt := data.doubt(index):
+                doubts.append(doubt)
+        except LabelError as error:
+            labels.append(error.got)
+            advice.append(error.do)
+            label = error.mask
         except TdsegError as error:
-            (labels if isinstance(error, LabelError) else unreadable).append(error.got)
-        else:
+            unreadable.append(error.got)
+        if label is not None:
             sizes["x".join(map(str, label.shape))] += 1
             counts += np.bincount(label.ravel(), minlength=256)
         if on_progress:
             on_progress(done, len(indices))
     labelled = counts[:VOID].sum()
+    if data.has_labels and not one_video and not data.doubts:
+        doubts += _empty(data.classes, counts)
     return {
         "sizes": dict(sizes.most_common()),
         "shares": {name: _percent(count, labelled) for name, count in zip(data.classes, counts, strict=False)},
         "ignored": _percent(counts[VOID], counts.sum()),
         "unreadable": unreadable,
         "labels": labels,
+        "advice": list(dict.fromkeys(advice)),
+        "doubts": doubts,
     }
+
+
+def _empty(classes: Sequence[str], counts: NDArray[np.int64]) -> list[str]:
+    """That there are classes which no pixel has, given the pixels of each value."""
+    none = [name for name, count in zip(classes, counts, strict=False) if not count]
+    if not none or not counts.any():
+        return []
+    if not counts[:VOID].any():
+        return ["no pixel has a class; label some, or see whether their values or colours are those of the classes"]
+    return [f"no pixel is {', '.join(none)}; add pictures of it, leave it out, or see which value or colour it has"]
 
 
 def _percent(count: np.integer[Any], of: np.integer[Any]) -> float:

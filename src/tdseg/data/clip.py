@@ -32,6 +32,9 @@ class ClipDataset(ABC):
         has_past: whether labelled frames have frames without labels before them, for clips of more than one.
         dropped: labelled frames, by name, that end no clip, because too few frames are before them.
         flaws: what is missing, such as files; a data set opened strictly has none.
+        doubts: what shows that the labels as a whole mean something else than they are read as, and what to do; a data
+            set opened strictly has none.
+        has_labels: whether any frame has a label.
     """
 
     name: str
@@ -42,6 +45,8 @@ class ClipDataset(ABC):
     has_past: bool = False
     dropped: Sequence[str] = ()
     flaws: Sequence[str] = ()
+    doubts: Sequence[str] = ()
+    has_labels: bool = True
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -61,6 +66,14 @@ class ClipDataset(ABC):
         Raises:
             DataError: a file cannot be read, or a label holds what is no class; named.
         """
+
+    def doubt(self, index: int) -> str:
+        """What may be wrong with the label at the end of a clip, though it can be read, and what to do; "" if nothing.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        return ""
 
     def __getitem__(self, index: int) -> Clip:
         return self.clip(index)

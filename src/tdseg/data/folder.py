@@ -13,7 +13,7 @@ from tdseg.config import Byte, FrozenConfig
 from tdseg.data.tracks import Shot, Track, TrackClips
 from tdseg.errors import DataError, TdsegError
 from tdseg.files import read_fields
-from tdseg.masks.labels import ClassTable
+from tdseg.masks.labels import BINARY, PAINTED, ClassTable, LabelError, read_pixels
 from tdseg.masks.palette import Color, default_palette
 from tdseg.metrics.iou import VOID
 from tdseg.video import open_video
@@ -93,7 +93,8 @@ class FolderConfig(FrozenConfig):
         free = (value for value in range(VOID) if value not in values)
         table = {value: index for index, value in zip(range(len(self.classes)), free, strict=False)}
         by_color = {c.color: index for index, c in enumerate(self.classes) if c.color}
-        return ClassTable(table | dict.fromkeys(values, VOID), by_color and by_color | dict.fromkeys(colors, VOID))
+        by_color = by_color and by_color | dict.fromkeys(colors, VOID)
+        return ClassTable(table | dict.fromkeys(values, VOID), by_color, listed=FILE)
 
 
 class Folder(TrackClips):
@@ -123,10 +124,35 @@ class Folder(TrackClips):
         self._decoded: dict[Path, dict[int, RGB]] = {}
         opened = [self._open(part) for part in config.splits[self.split]]
         tracks = [track for part, _ in opened for track in part]
+        self._doubt_binary([shot.label for track in tracks for shot in track.shots if shot.label])
         self.has_past = any(len(track.shots) > 1 for track in tracks)
         rates = {fps for _, fps in opened}
         self.fps = rates.pop() if len(rates) == 1 else None
         return tracks
+
+    def _doubt_binary(self, masks: list[Path]) -> None:
+        """Note that no mask has a value but 0 and 255, which is void: then there is one class to learn, or none."""
+        painted = False
+        for mask in masks:
+            try:
+                pixels = read_pixels(mask)
+                classes = self.labels.classes(pixels, str(mask))
+            except LabelError:  # it has other values
+                return
+            except DataError:  # named when it is wanted
+                continue
+            white = pixels.values == VOID
+            if pixels.values.ndim == 3 or not {*pixels.used()} <= {0, VOID} or (classes[white] != VOID).any():
+                return
+            painted |= bool(white.any())
+        if painted:
+            self._doubts.append(
+                DataError(
+                    f"{masks[0].parent}: every mask {BINARY}",
+                    expected="the values 0, 1 … of the classes, with 255 where there is none",
+                    do=PAINTED,
+                )
+            )
 
     def _open(self, part: SplitPart) -> tuple[list[Track], float | None]:
         """The tracks of a part, and the rate of a video of which every frame is labelled."""

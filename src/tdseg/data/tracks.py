@@ -16,7 +16,16 @@ from tdseg.errors import DataError, TdsegError
 from tdseg.masks.labels import ClassTable, LabelError, read_pixels
 from tdseg.metrics.basic import Mask
 from tdseg.metrics.iou import VOID
-from tdseg.video.pictures import RGB, images_in, read_image
+from tdseg.video.pictures import RGB, images_in, orientation, read_image
+
+QUARTER = 5
+"""From this orientation on, width and height change places."""
+TURNED = {2: "mirrored", 3: "upside down", 4: "upside down, mirrored", 5: "a quarter turn and mirrored"}
+TURNED |= {6: "a quarter turn clockwise", 7: "a quarter turn and mirrored", 8: "a quarter turn counterclockwise"}
+UPRIGHT = (
+    "turn the label in the same way, unless it was drawn on the upright picture; then save the image as it is seen, "
+    "without that tag"
+)
 
 
 class Shot(NamedTuple):
@@ -77,9 +86,12 @@ class TrackClips(ClipDataset):
         self.length, self.step, self._num_classes = length, step, num_classes
         self.reach = (length - 1) * step[1]  # how far before its end a clip may begin
         self._flaws: list[TdsegError] = []
+        self._doubts: list[TdsegError] = []
         tracks = self.find_tracks()
         self.name = f"{self.title} {split}"
         self.flaws = [flaw.got for flaw in self._flaws]
+        self.doubts = [f"{doubt.got}; {doubt.do}" for doubt in self._doubts]
+        self.has_labels = any(track.shots[at].label for track in tracks for at in track.ends if track.shots)
         needed = (length - 1) * step[0]
         self._ends = [(track, at) for track in tracks for at in track.ends if at >= needed]
         self.dropped = [self._end_name(track, at) for track in tracks for at in track.ends if at < needed]
@@ -87,6 +99,8 @@ class TrackClips(ClipDataset):
             first, more = self._flaws[0], len(self._flaws) - 1
             got = first.got + (f"; and {more} more like it" if more else "")
             raise DataError(got, expected=first.expected, do=first.do)
+        if strict and self._doubts:
+            raise self._doubts[0]
         if strict and not self._ends:
             few = f"{len(self.dropped)} labelled frames have too few before them"
             raise DataError(
@@ -180,15 +194,38 @@ class TrackClips(ClipDataset):
             return image, np.full(image.shape[:2], VOID, np.uint8)
         label = self.labels.classes(read_pixels(shot.label), str(shot.label))
         if label.shape != image.shape[:2]:
-            raise LabelError(
-                f"{shot.label}: {label.shape[0]}x{label.shape[1]}, its image is {image.shape[0]}x{image.shape[1]}",
+            turned = shot.number is None and _turned(shot.image, shot.label)
+            error = LabelError(
+                f"{shot.label}: {label.shape[0]}x{label.shape[1]}, its image is {image.shape[0]}x{image.shape[1]}"
+                + (f", {turned}" if turned else ""),
                 expected="a label of the size of its image",
-                do="resize the label without interpolation, or take the image it was drawn on",
+                do=UPRIGHT if turned else "resize the label without interpolation, or take the image it was drawn on",
             )
+            error.mask = label
+            raise error
         return image, label
+
+    def doubt(self, index: int) -> str:
+        """See ClipDataset: an image that EXIF turns, of a size that does not tell whether its label is, too."""
+        track, last = self._ends[index]
+        shot = track.shots[last] if track.shots else None
+        if shot is None or shot.label is None or shot.number is not None or not _turned(shot.image, shot.label):
+            return ""
+        height, width = read_image(shot.image).shape[:2]
+        if height != width and orientation(shot.image) >= QUARTER:
+            return ""
+        return f"{shot.image}: {_turned(shot.image, shot.label)}; {UPRIGHT}"
 
     def _image(self, shot: Shot) -> RGB:
         return read_image(shot.image)
 
     def _end_name(self, track: Track, at: int) -> str:
         return str(track.shots[at].image) if track.shots else f"{track.name}, frame {at}"
+
+
+def _turned(image: Path, label: Path) -> str:
+    """How EXIF turns an image but not its label, in words; "" where it turns both alike, or none."""
+    turn = orientation(image)
+    return (
+        "" if turn == orientation(label) else f"turned by EXIF (orientation {turn}: {TURNED.get(turn, 'not at all')})"
+    )

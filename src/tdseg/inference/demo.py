@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from tdseg.errors import OutputError
 from tdseg.files import unwritable, whole_file
@@ -19,6 +18,7 @@ from tdseg.inference.pipeline import DEFAULT_MODEL, segment_to
 from tdseg.inference.writers import MaskWriter
 from tdseg.masks import draw
 from tdseg.masks.classes import CAMVID_CLASSES, CAMVID_PALETTE
+from tdseg.masks.labels import read_pixels
 from tdseg.masks.palette import color_table
 from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.runtime.network import Execution
@@ -69,7 +69,7 @@ def demo(
             if not (folder / SUMMARY).exists():  # without it, the next demo would not know the clip for its own
                 clip.unlink()
         confusion = ConfusionMatrix(len(CAMVID_CLASSES))
-        masks = [np.asarray(Image.open(MaskWriter.place(folder, index))) for index in range(num_frames)]
+        masks = [read_pixels(MaskWriter.place(folder, index)).values for index in range(num_frames)]
         for mask, label in zip(masks, labels, strict=True):
             confusion.update(mask, label)
         best = max(range(num_frames), key=lambda index: len(np.unique(labels[index])))  # most to see

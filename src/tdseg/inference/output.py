@@ -112,10 +112,20 @@ def _results(folder: Path) -> Iterator[Path]:
     """The files of a result, relative to its folder: the summary first."""
     if (folder / SUMMARY).exists():
         yield Path(SUMMARY)
+    names = _frame_names(folder)
     for writer in WRITERS.values():
         for file in sorted(folder.glob(writer.pattern)):
-            if file.stem.isdigit() or "*" not in writer.pattern:
+            if file.stem.isdigit() or file.stem in names or "*" not in writer.pattern:
                 yield file.relative_to(folder)
+
+
+def _frame_names(folder: Path) -> set[str]:
+    """The names that a result says its files have, beside numbers."""
+    try:
+        names = json.loads((folder / SUMMARY).read_bytes())["names"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return set()
+    return {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
 
 
 @dataclass(frozen=True)
@@ -155,6 +165,8 @@ class Summary:
     """Share of pixels whose class differs from the previous frame's, averaged over frame pairs of equal size."""
     class_share: dict[str, float]
     """Share of all pixels, by class."""
+    names: list[str] | None = None
+    """Of the masks in order, without suffix; None: they are numbered."""
 
 
 class RunStatistics:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -38,6 +38,7 @@ def segment(
     memory: int | None = None,
     size: tuple[int, int] | None = None,
     deinterlace: bool = True,
+    stills: bool = False,
     execution: Execution = Execution(),  # noqa: B008 - immutable
 ) -> Iterator[Result]:
     """Segment a video frame by frame in bounded memory; frames to come are made ready in threads.
@@ -45,7 +46,7 @@ def segment(
     A generator: closing it stops it. Meanwhile torch has only the threads of the CPU that its share of the work needs.
 
     Args:
-        source, model, memory, size, deinterlace, execution: as in `segment_to`.
+        source, model, memory, size, deinterlace, stills, execution: as in `segment_to`.
 
     Yields:
         A Result for each frame, in order.
@@ -56,7 +57,7 @@ def segment(
     Warns:
         UserWarning: the source gave fewer frames than it declares.
     """
-    with _opened(source, model, memory, size, execution, deinterlace) as run:
+    with _opened(source, model, memory, size, stills, execution, deinterlace) as run:
         yield from run.results
     if run.reader.problem:
         warnings.warn(run.reader.problem, stacklevel=2)
@@ -70,7 +71,9 @@ def segment_to(
     memory: int | None = None,
     size: tuple[int, int] | None = None,
     deinterlace: bool = True,
+    stills: bool = False,
     execution: Execution = Execution(),  # noqa: B008 - immutable
+    names: Literal["source", "index"] = "source",
     write: tuple[str, ...] = ("masks", "overlay"),
     overwrite: bool = False,
     on_progress: Callable[[int, int | None], None] | None = None,
@@ -92,7 +95,10 @@ def segment_to(
         size: (height, width) of the network's input, pixels; None: the model's own or, where the frames have another
             shape and the network takes any, as many pixels in their shape.
         deinterlace: make frames whole that are flagged as interlaced.
+        stills: the source is a folder of photos and no video: each is segmented without memory of those before it.
         execution: where and how the network runs.
+        names: of the masks: source, those of the images in a folder (masks/IMG_0001.png of IMG_0001.jpg; masks of other
+            sources are numbered); index, numbers in any case.
         write: outputs beside summary.json, any of masks (one a frame, 8-bit indexed PNG) and overlay (a video with the
             source's timestamps and audio), or none.
         overwrite: replace a former result in the folder.
@@ -113,13 +119,15 @@ def segment_to(
     _keep_source(source, folder_path)
     interrupt: KeyboardInterrupt | None = None
     with (
-        _opened(source, model, memory, size, execution, deinterlace) as run,
+        _opened(source, model, memory, size, stills, execution, deinterlace) as run,
         OutputFolder(folder_path, overwrite=overwrite) as folder,
     ):
         info, config = run.reader.info, run.stream.model.config
         classes = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
         colors = color_table(config.palette)
         chosen = [WRITERS[name](folder.staging, source, info, classes, colors) for name in dict.fromkeys(write)]
+        for writer in chosen:
+            writer.names = run.reader.names if names == "source" else None
         recorder = Recorder(folder, chosen)
         try:
             with recorder:
@@ -132,6 +140,8 @@ def segment_to(
                 raise
             interrupt = error
         summary = _summarize(model, run, recorder, classes, finished=interrupt is None)
+        if names == "source" and run.reader.names and "masks" in write:
+            summary = replace(summary, names=run.reader.names[: summary.frames])
         folder.publish(summary)
     if interrupt:
         raise KeyboardInterrupt(f"{summary.frames} frames are in {folder_path}") from interrupt
@@ -182,6 +192,7 @@ def _opened(
     model: str | Path | AnyModel,
     memory: int | None,
     size: tuple[int, int] | None,
+    stills: bool,
     execution: Execution,
     deinterlace: bool,
 ) -> Iterator[_Run]:
@@ -197,7 +208,7 @@ def _opened(
         # Two frames on a thread each are faster than one frame on two, which wait for each other at every layer, and on
         # busy cores wait long. Other runtimes have threads of their own.
         torch.set_num_threads(available // workers if network.runtime == "torch" else 1)
-        stream = Stream(network, size)
+        stream = Stream(network, size, stills=stills)
         stream.expect(reader.size)
         warm_up(stream)
         started = time.perf_counter() - opened_s
@@ -239,7 +250,7 @@ def _summarize(
         device=network.device,
         runtime=network.runtime,
         precision=network.precision,
-        memory=frames_remembered(network),
+        memory=None if run.stream.stills else frames_remembered(network),
         complete=finished and problem is None,
         problem=problem or recorder.problem,
         size=run.stream.size,

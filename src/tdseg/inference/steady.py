@@ -18,7 +18,7 @@ from tdseg.masks.classmap import class_map
 from tdseg.masks.labels import read_pixels
 from tdseg.masks.pairing import frames_with_masks
 from tdseg.masks.palette import Palette
-from tdseg.masks.reading import open_masks
+from tdseg.masks.reading import SeenPalettes, open_masks
 from tdseg.masks.writing import written_like
 from tdseg.metrics.basic import Mask, flip_share
 from tdseg.metrics.iou import VOID
@@ -151,23 +151,35 @@ def _ballot(frame: RGB, mask: Mask, values: list[int], window: ScoreWindow) -> B
 
 
 def _colors(masks: Path) -> Palette | None:
-    """The colours of coloured masks, in the order of their coming; None for others."""
+    """The colours of coloured masks, and of indexed ones that number them differently; None where values are classes.
+
+    Raises:
+        DataError: too many colours; grey masks among coloured ones.
+    """
     if not masks.is_dir():
         return None
     found: dict[tuple[int, ...], None] = {}
+    palettes, by_color, grey = SeenPalettes(), False, ""
     for file in sorted(masks.glob("*.[pP][nN][gG]")):
         pixels = read_pixels(file)
-        if pixels.ndim == 2:
-            return None
-        found |= dict.fromkeys(map(tuple, np.unique(pixels.reshape(-1, 3), axis=0).tolist()))
-        if len(found) >= VOID:
+        by_color |= pixels.values.ndim == 3 or palettes.differs(pixels) is not None
+        if pixels.values.ndim == 3:
+            colors = np.unique(pixels.values.reshape(-1, 3), axis=0)
+        elif pixels.mode == "P" and pixels.palette is not None:
+            colors = pixels.palette[[value for value in pixels.used() if value < len(pixels.palette)]]
+        else:
+            colors, grey = np.empty((0, 3), np.uint8), str(file)
+        found |= dict.fromkeys(map(tuple, colors.tolist()))
+        if by_color and len(found) >= VOID:
             raise DataError(
                 f"{file}: {len(found)} colours up to it",
                 expected=f"fewer than {VOID} classes, each with a colour",
                 do="save the masks without scaling and lossy compression, which blend colours",
             )
+    if by_color and grey:
+        raise DataError(f"{grey}: a grey mask among coloured ones", expected="masks of one kind", do="save them alike")
     names = tuple(" ".join(map(str, color)) for color in found)
-    return Palette(str(masks), names, np.array(list(found), np.uint8)) if found else None
+    return Palette(str(masks), names, np.array(list(found), np.uint8)) if by_color else None
 
 
 def _check_output(output: Path, *inputs: str | Path) -> None:

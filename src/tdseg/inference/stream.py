@@ -63,12 +63,14 @@ class Stream:
             gave; or a function from a frame, uint8 (H, W, 3), to class scores, floats (C, h, w).
         size: (height, width) of the network's input, pixels; None: the model's own or, where frames have another shape
             and the network takes any, as many pixels in their shape.
+        stills: frames are no video: each is as the first, without memory of those before it.
 
     Raises:
         ConfigError: a size below 64 pixels, or one that an exported model does not take; or a model in training mode.
     """
 
-    def __init__(self, model: AnyModel, size: tuple[int, int] | None = None) -> None:
+    def __init__(self, model: AnyModel, size: tuple[int, int] | None = None, *, stills: bool = False) -> None:
+        self.stills = stills
         self.model = as_network(model)
         self._asked = size
         self.size = self.model.fit_size(size)
@@ -114,7 +116,7 @@ class Stream:
         """
         start = time.perf_counter()
         _check_frame(frame)
-        path = self._state.path if self._frame_size in (None, frame.shape[:2]) else 0
+        path = 0 if self.stills or self._frame_size not in (None, frame.shape[:2]) else self._state.path
         return self._finish(frame, self._encode(frame, path), start, time_s)
 
     def ahead(self, frames: Iterable[Frame], workers: int) -> Generator[Result, None, None]:
@@ -139,7 +141,7 @@ class Stream:
         def submit(frame: Frame) -> tuple[Frame, float, Future[Any]]:
             nonlocal size, path
             _check_frame(frame.image)
-            if size not in (None, frame.image.shape[:2]):
+            if self.stills or size not in (None, frame.image.shape[:2]):
                 path = 0
             size = frame.image.shape[:2]
             turn, path = path, (path + 1) % self.model.config.paths
@@ -165,6 +167,8 @@ class Stream:
         if self._frame_size not in (None, size):
             self._state = TDNetState()
             self.resets += 1
+        if self.stills:
+            self._state = TDNetState()
         self._frame_size = size
         self.size = self.model.fit_size(self._asked, size)
         with torch.inference_mode():

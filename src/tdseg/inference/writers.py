@@ -21,7 +21,7 @@ class Writer(ABC):
     """One output of one run; made before the first result, it opens its files with it. Used by one thread."""
 
     pattern: ClassVar[str]
-    """Name of the file it leaves in a result; with *, of one for each frame, whose number stands there."""
+    """Name of the file it leaves in a result; with *, of one for each frame, whose number or name stands there."""
 
     folder: Path
     """Where its files are made; they are moved into the result when all are whole."""
@@ -33,11 +33,13 @@ class Writer(ABC):
     """RGB of every mask value."""
     problem: str | None = None
     """Why something is missing of it, if so."""
+    names: Sequence[str] | None = None
+    """Of the frames so far, which their files are to have; None: numbers."""
 
     @classmethod
-    def place(cls, folder: Path, index: int = 0) -> Path:
-        """Its file in a folder, or that of the frame of this number."""
-        return folder / cls.pattern.replace("*", f"{index:06d}")
+    def place(cls, folder: Path, index: int = 0, name: str | None = None) -> Path:
+        """Its file in a folder, or that of the frame of this number, or of this name."""
+        return folder / cls.pattern.replace("*", f"{index:06d}" if name is None else name)
 
     @abstractmethod
     def write(self, result: Result) -> None:
@@ -58,7 +60,7 @@ class MaskWriter(Writer):
 
     def write(self, result: Result) -> None:
         """Write the mask."""
-        path = self.place(self.folder, result.index)
+        path = self.place(self.folder, result.index, self.names[result.index] if self.names else None)
         path.parent.mkdir(exist_ok=True)
         draw.save_mask(path, result.mask, self.colors)
 

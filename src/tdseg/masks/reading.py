@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from tdseg.errors import DataError
-from tdseg.masks.labels import ClassTable, not_indexed, read_pixels
+from tdseg.masks.labels import ClassTable, Pixels, not_indexed, read_pixels
 from tdseg.masks.palette import Palette, unreadable
 from tdseg.metrics.basic import Mask
 from tdseg.metrics.iou import VOID
@@ -38,7 +38,7 @@ class Masks:
         self,
         source: Path,
         names: list[str],
-        read: Callable[[], Iterable[Mask]],
+        read: Callable[[], Iterable[Pixels]],
         palette: Palette | None,
         numbers: list[int] | None = None,
     ) -> None:
@@ -68,13 +68,38 @@ class Masks:
             yield mask
 
     def _classes(self) -> Iterator[tuple[str, Mask]]:
+        palettes = SeenPalettes()
         for name, pixels in zip(self.names, self._read(), strict=True):
             if self._table:
                 yield name, self._table.classes(pixels, name)
-            elif pixels.ndim == 2:
-                yield name, pixels
+            elif pixels.values.ndim == 2:
+                if (value := palettes.differs(pixels)) is not None:
+                    raise DataError(
+                        f"{name}: value {value} has another colour than in a mask before it",
+                        expected="masks in which a value is the same class throughout, and has its colour",
+                        do="give the colours of the classes with --palette; if the values are right, save them as grey",
+                    )
+                yield name, pixels.values
             else:
                 raise not_indexed(name, "RGB", "give the colours of the classes with --palette")
+
+
+class SeenPalettes:
+    """The colours that the values of indexed files had so far."""
+
+    def __init__(self) -> None:
+        self._colors = np.zeros((256, 3), np.uint8)
+        self._seen = np.zeros(256, bool)
+
+    def differs(self, pixels: Pixels) -> int | None:
+        """A value that had another colour in a file before this; None if there is none."""
+        if pixels.mode != "P" or pixels.palette is None:
+            return None
+        used = pixels.used()
+        used = used[used < len(pixels.palette)]
+        other = self._seen[used] & (self._colors[used] != pixels.palette[used]).any(1)
+        self._seen[used], self._colors[used] = True, pixels.palette[used]
+        return int(used[other][0]) if other.any() else None
 
 
 def open_masks(path: str | Path, palette: Palette | None = None) -> Masks:
@@ -82,7 +107,8 @@ def open_masks(path: str | Path, palette: Palette | None = None) -> Masks:
 
     Args:
         path: a folder of PNGs in natural order (2 before 10): indexed or grey ones hold the class itself, coloured ones
-            need `palette`; or an .npz file with one array of integers or bools, (T, H, W), read frame by frame.
+            need `palette`, and so do indexed ones in which a value has not the same colour throughout; or an .npz file
+            with one array of integers or bools, (T, H, W), read frame by frame.
         palette: the classes there are; any other is refused.
 
     Raises:
@@ -91,7 +117,7 @@ def open_masks(path: str | Path, palette: Palette | None = None) -> Masks:
     """
     path = Path(path)
     if path.suffix.lower() == ".npz":
-        return Masks(path, _npz_names(path), lambda: _read_npz(path), palette)
+        return Masks(path, _npz_names(path), lambda: map(Pixels, _read_npz(path)), palette)
     try:
         files = sorted((f for f in path.iterdir() if is_image(f) and f.suffix.lower() == ".png"), key=natural_order)
     except OSError as error:

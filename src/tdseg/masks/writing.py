@@ -12,6 +12,7 @@ from PIL import Image
 
 from tdseg.errors import OutputError
 from tdseg.files import check_target, whole_file, whole_folder
+from tdseg.masks.labels import read_pixels
 from tdseg.masks.palette import Palette
 from tdseg.masks.reading import Masks, open_npz
 from tdseg.metrics.basic import Mask
@@ -29,7 +30,8 @@ def written_like(
     Args:
         masks: a folder of PNGs, or an .npz file.
         output: folder to be; for an .npz file the .npz file to be.
-        palette: the colours that coloured masks are written in.
+        palette: the colours that coloured masks are written in, and indexed ones that are read by colour; None where
+            the values of indexed ones are the classes.
         overwrite: replace a former output.
 
     Yields:
@@ -75,20 +77,55 @@ def _check_folder(folder: Path, names: set[str], overwrite: bool) -> None:
 
 
 def _picture_like(original: Path, mask: Mask, palette: Palette | None) -> Image.Image:
-    """A mask as a picture of the mode of another, with its palette."""
+    """A mask as a picture of the mode of another, with its palette, to which colours that it lacks are added."""
     with open_image(original) as image:
         mode, colors, about = image.mode, image.getpalette() if image.mode == "P" else None, dict(image.info)
+        used = read_pixels(original).used().tolist() if palette is not None and mode == "P" else []
     if mode in ("RGB", "RGBA"):
         assert palette is not None, "coloured masks are read by one"
         return Image.fromarray(palette.colors[mask]).convert(mode)
     if mode == "1":
         return Image.fromarray(mask.astype(bool))
+    if colors is not None and palette is not None:
+        mask, colors = _numbered(mask, palette, colors, used)
     picture = Image.fromarray(mask)
+    if mode == "LA":
+        return picture.convert(mode)
     if colors is not None:
         picture.putpalette(colors)
         if "transparency" in about:
             picture.info["transparency"] = about["transparency"]
     return picture
+
+
+def _numbered(mask: Mask, palette: Palette, colors: list[int], used: list[int]) -> tuple[Mask, list[int]]:
+    """A mask of classes as values of another palette.
+
+    Args:
+        mask: (H, W) class indices.
+        palette: their colours.
+        colors: R, G, B of each value.
+        used: values whose entries stay; if one is needed for a colour that is not there, it is the last of the others.
+
+    Returns:
+        (H, W) values, and the palette with all the colours that they need.
+    """
+    entries = [tuple(colors[at : at + 3]) for at in range(0, len(colors) - 2, 3)]
+    values = {entries[value]: value for value in [*reversed(range(len(entries))), *used]}  # those in use come first
+    wanted = {tuple(palette.colors[index].tolist()): index for index in np.unique(mask)}
+    kept = {*used, *(values[color] for color in wanted if color in values)}
+    for color in wanted:
+        if color not in values and len(entries) < 256:
+            entries.append(color)
+            values[color] = len(entries) - 1
+        elif color not in values:
+            values[color] = max(value for value in range(256) if value not in kept)
+            entries[values[color]] = color
+        kept.add(values[color])
+    table = np.zeros(256, np.uint8)
+    for color, index in wanted.items():
+        table[index] = values[color]
+    return table[mask], [channel for entry in entries for channel in entry]
 
 
 @contextmanager

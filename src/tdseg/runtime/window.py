@@ -35,7 +35,7 @@ class Ballot(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What the frames before say of a frame, carried to where that shows the same."""
+    """Scores of the frames before one, carried to where it shows the same."""
 
     slots: list[Tensor]
     """Of each, scores times their weight, (B, C, u·h, u·w); see `ScoreWindow` for many classes."""

@@ -8,7 +8,7 @@ and range; BT.601 limited where it has none, as in FFmpeg); transparency is drop
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -16,27 +16,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from tdseg.errors import DataError, VideoError
 from tdseg.video.address import is_camera, is_pattern, is_url, matching_images, printable
+from tdseg.video.animation import animation_of
 from tdseg.video.container import open_input, start_of, unreachable, video_stream
 from tdseg.video.decoding import DecodingReport, decode
 from tdseg.video.extent import FALLBACK_FPS, Extent, counted_extent, declared_extent, is_cut
-from tdseg.video.pictures import IMAGE_SUFFIXES, RGB, images_in, is_image, read_image
+from tdseg.video.frame import Frame, FrameGenerator, read_animation, read_images
+from tdseg.video.pictures import IMAGE_SUFFIXES, images_in, is_image
 
 PIPE = "pipe:0"
-
-
-class Frame(NamedTuple):
-    """One picture of a video."""
-
-    index: int  # type: ignore[assignment]  # tuple.index is of no use here
-    """Count of the frames delivered before it, from 0."""
-    time_s: float
-    """Presentation time in seconds from the start of the video; never smaller than the previous frame's."""
-    image: RGB
-    """uint8 (H, W, 3) RGB, upright: the source's rotation is applied."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +51,6 @@ class VideoInfo:
     """Width of a pixel over its height, as it is to be shown."""
 
 
-FrameGenerator = Generator[Frame, None, "str | None"]  # returns why fewer frames came than there are, or None
-
-
 class _About(NamedTuple):
     """A source as it knows itself when its first frame is there."""
 
@@ -78,10 +67,14 @@ class VideoReader:
     Attributes:
         size: (height, width) of the first frame.
         problem: after the last frame, why fewer came than there are (cut off, damaged), else None.
+        names: of the images that the frames so far are, all different; None where they are no images of a folder.
     """
 
-    def __init__(self, frames: FrameGenerator, source: str, about: Callable[[], _About]) -> None:
+    def __init__(
+        self, frames: FrameGenerator, source: str, about: Callable[[], _About], names: list[str] | None = None
+    ) -> None:
         self.problem: str | None = None
+        self.names = names
         self._frames, self._source, self._about = frames, source, about
         try:
             first = next(frames)
@@ -124,9 +117,10 @@ def open_video(source: str | Path | int, *, deinterlace: bool = True) -> VideoRe
     """Open a video and decode its first frame.
 
     Args:
-        source: a video or image file; a folder of images, played in natural order (2 before 10); a pattern of images,
-            ``frames/%05d.png`` or ``frames/*.png``; a camera index (an int, or digits that are no file or folder; Linux
-            V4L2); a URL (http, rtsp, …); or ``-``: any video, or images one after the other, on stdin.
+        source: a video or image file, animated or a still; a folder of images, played in natural order (2 before 10),
+            of animated ones the first picture; a pattern of images, ``frames/%05d.png`` or ``frames/*.png``; a camera
+            index (an int, or digits that are no file or folder; Linux V4L2); a URL (http, rtsp, …); or ``-``: any
+            video, or images one after the other, on stdin.
         deinterlace: make frames whole that are flagged as interlaced.
 
     Raises:
@@ -148,7 +142,7 @@ def open_video(source: str | Path | int, *, deinterlace: bool = True) -> VideoRe
             return _open_images(name, matching_images(name))
         if is_image(path):
             os.stat(path)
-            return _open_images(name, [path])
+            return _open_picture(name, path)
     except OSError as error:
         raise unreachable(name, error) from error
     return _open_container(name, deinterlace=deinterlace)
@@ -162,6 +156,14 @@ def _open_container(
 ) -> VideoReader:
     container = open_input(name, address, format)
     stream = video_stream(container)
+    if stream is not None and stream.disposition & Disposition.dependent:  # which FFmpeg decodes one by one
+        count = len(container.streams.video)
+        container.close()
+        raise VideoError(
+            f"{name}: a picture in tiles, {count} parts",
+            expected="a picture in one piece, such as PNG, JPEG or AVIF",
+            do="save it as one of these",
+        )
     if stream is None or container.format.name == "tty":  # FFmpeg draws text files as videos of a terminal
         container.close()
         raise VideoError(
@@ -275,19 +277,16 @@ def _open_images(name: str, paths: list[Path]) -> VideoReader:
             do="give the folder that holds the frames themselves, or a video file",
         )
     extent = Extent(len(paths), FALLBACK_FPS, len(paths) / FALLBACK_FPS)
-    return VideoReader(_read_images(paths), name, lambda: _About(extent))
+    names = list[str]()
+    return VideoReader(read_images(paths, names, FALLBACK_FPS), name, lambda: _About(extent), names)
 
 
-def _read_images(paths: list[Path]) -> FrameGenerator:
-    count, unread = 0, []
-    for position, path in enumerate(paths):
-        try:
-            image = read_image(path)
-        except DataError as error:
-            unread.append(error.got.replace(str(path), path.name, 1))
-            continue
-        yield Frame(count, position / FALLBACK_FPS, image)
-        count += 1
-    if not unread:
-        return None
-    return f"{count} of {len(paths)} images came; the first that did not is {unread[0]}"
+def _open_picture(name: str, path: Path) -> VideoReader:
+    try:
+        places, durations = animation_of(path)
+    except DataError as error:
+        raise VideoError(error.got, expected=error.expected, do=error.do) from None
+    fps = FALLBACK_FPS if durations is None else len(durations) / sum(durations)
+    times = durations or [1 / fps] * len(places)
+    extent = Extent(len(places), fps, sum(times))
+    return VideoReader(read_animation(path, places, times), name, lambda: _About(extent))
