@@ -1,6 +1,8 @@
 """Video in and out, through PyAV (FFmpeg)."""
 
-from tdseg.video.reader import Frame, VideoInfo, VideoReader, open_video
+from tdseg.video.excerpt import Excerpt
+from tdseg.video.opening import open_video
+from tdseg.video.reader import Frame, VideoInfo, VideoReader
 from tdseg.video.writer import VideoWriter
 
-__all__ = ["Frame", "VideoInfo", "VideoReader", "VideoWriter", "open_video"]
+__all__ = ["Excerpt", "Frame", "VideoInfo", "VideoReader", "VideoWriter", "open_video"]

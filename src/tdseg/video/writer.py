@@ -15,8 +15,8 @@ from av.container import InputContainer, OutputContainer
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from tdseg.files import unwritable
+from tdseg.video.container import open_input, start_of, video_stream
 from tdseg.video.pictures import RGB
-from tdseg.video.reader import open_input, start_of, video_stream
 
 
 class _Codec(NamedTuple):
