@@ -34,7 +34,7 @@ def segment(source: object, folder: Path, *options: object) -> int:
 def test_segment(clip: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = segment(clip, tmp_path, "--model", weights, "--size", "72x80", "--write", "overlay", "--runtime", "torch")
     assert code == DONE
-    assert {file.name for file in tmp_path.iterdir()} == {"overlay.mp4", "summary.json"}
+    assert {file.name for file in tmp_path.iterdir()} == {"overlay.mp4", "classes.txt", "legend.png", "summary.json"}
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["size"], summary["model"]) == ([72, 80], str(weights))
     shown = capsys.readouterr()
@@ -45,7 +45,7 @@ def test_segment(clip: Path, weights: Path, tmp_path: Path, capsys: pytest.Captu
 def test_quiet(clip: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert segment(clip, tmp_path, "--model", weights, "--quiet", "--write", "masks") == DONE
     assert capsys.readouterr() == ("", "")
-    assert {file.name for file in tmp_path.iterdir()} == {"masks", "summary.json"}
+    assert {file.name for file in tmp_path.iterdir()} == {"masks", "classes.txt", "legend.png", "summary.json"}
 
 
 def test_incomplete_source_is_done_in_part(

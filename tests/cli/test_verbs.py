@@ -20,7 +20,7 @@ from tdseg.cli import REFUSED, VERBS, app
 from tdseg.cli.verb import Call, verb
 
 FUNCTIONS = {
-    "segment": "tdseg.inference.pipeline:segment_to",
+    "segment": "tdseg.inference.many:segment_all",
     "demo": "tdseg.inference.demo:demo",
     "train": "tdseg.train.loop:fit",
     "bench": "tdseg.measure.bench:bench",
@@ -32,7 +32,7 @@ FUNCTIONS = {
     "data check": "tdseg.data.check:check",
 }
 ADDED = {
-    "segment": "quiet",
+    "segment": "json quiet",
     "demo": "quiet",
     "train": "config fields threads",
     "bench": "json report",

@@ -73,6 +73,11 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def print_json(figures: Any) -> None:
+    """Print figures for a program to read."""
+    out.print(json.dumps(figures, indent=2, ensure_ascii=False), markup=False, soft_wrap=True)
+
+
 def write_json(figures: dict[str, Any], path: Path | None) -> None:
     """Write figures, if that was asked for; a former file is replaced when the new one is whole.
 

@@ -95,10 +95,11 @@ def _typed(hint: Any) -> Any:
     if hint == tuple[str, ...]:
         names = Parameter(n_tokens=1, converter=_names, metavar="A,B", negative=(), show_default=",".join)
         return Annotated[hint, names]
-    video = str in kinds and int in kinds  # "-" is stdin
+    if get_origin(hint) is Sequence:
+        return list[str]
     known = [kind for kind in kinds if kind in ((str, NoneType) if str in kinds else _TYPED)]
     choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
-    return Annotated[Union[*known, *([Literal[*choices]] if choices else [])], Parameter(allow_leading_hyphen=video)]
+    return Union[*known, *([Literal[*choices]] if choices else [])]
 
 
 def _size(_: Any, tokens: Sequence[Token]) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from tdseg.masks.classes import class_difference, plain_name
 from tdseg.masks.mapping import ClassMapping, map_classes
 from tdseg.masks.pairing import frames_with_masks
 from tdseg.masks.palette import Palette, color_table, read_palette
-from tdseg.masks.reading import Masks, open_masks, size_text
+from tdseg.masks.reading import FILES, Masks, is_masks, open_masks, size_text
 from tdseg.measure.compare.difference import Comparison, SideFigures
 from tdseg.measure.compare.film import Film, moments
 from tdseg.metrics.basic import Mask
@@ -75,7 +75,7 @@ def compare(
     Figures along optical flow need the extra `metrics`, and are left out without it.
 
     Args:
-        a: a model as of `tdseg.segment_to`, or masks: a folder of PNGs, an .npz file.
+        a: a model as of `tdseg.segment_to`, or masks: a folder of PNGs, or an .npz, .mkv or .jsonl file.
         b: likewise; models and masks may be mixed.
         video: video file or folder of frames, of the size of the masks; of known length, unless `frames` is given.
         memory: frames that per-frame models are to remember, 2 … 16, or 0 for none; None: 4 for networks of others.
@@ -194,9 +194,9 @@ def _are_masks(given: str) -> bool:
     known = given in catalog.PACKAGED or given.startswith(HUB) or path.suffix in (".safetensors", ".onnx")
     if known or is_exported(path) or is_external(path):
         return False
-    if path.is_dir() or path.suffix.lower() == ".npz":
+    if is_masks(path):
         return True
-    what = f"{catalog.NETWORKS}; masks as a folder or an .npz file; or one of these names"
+    what = f"{catalog.NETWORKS}; masks as a folder or a file, {', '.join(FILES)}; or one of these names"
     raise catalog.unknown_model(given, sorted(catalog.PACKAGED), what)
 
 
@@ -204,12 +204,11 @@ def _open_model(given: str, memory: int | None, size: tuple[int, int] | None, ex
     model = prepare(given, execution, memory=memory, size=size)
     stream, config = Stream(model, size), model.config
     warm_up(stream)
-    names = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
     colors = color_table(config.palette)[: config.num_classes]
     what = f"{given}: model, {size_text(stream.size)} in {model.runtime} {model.precision} on {model.device}"
     if remembered := frames_remembered(model):
         what += f", memory of {remembered} frames"
-    return _Model(Side(what, stream), Palette(given, names, colors), bool(config.classes))
+    return _Model(Side(what, stream), Palette(given, config.class_names, colors), bool(config.classes))
 
 
 def _step(side: Side, figures: SideFigures, frame: RGB, found: list[Mask]) -> Mask:
