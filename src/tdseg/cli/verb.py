@@ -80,7 +80,10 @@ def _options(function: Callable[..., object], hide: Collection[str]) -> dict[str
             positional = one.kind is one.POSITIONAL_OR_KEYWORD and one.default is one.empty and name not in _SHORT
             options[name] = one.replace(
                 kind=one.POSITIONAL_ONLY if positional else one.KEYWORD_ONLY,
-                annotation=Annotated[_typed(hints[name]), Parameter(alias=_SHORT.get(name))],
+                annotation=Annotated[
+                    _typed(hints[name]),
+                    Parameter(alias=_SHORT.get(name), **({"show_default": False} if one.default == () else {})),
+                ],
             )
     return options
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tdseg.masks.palette import Colors
 
-SMALLEST = 160
+SMALLEST = 200
 """Shortest side of a picture that has room for a legend, pixels."""
 SEEN = 0.002
 """Share of a picture from which on a class is there, 0..1: a few stray pixels are not worth a name."""
@@ -50,7 +50,7 @@ class Legend:
         height, width = picture.shape[:2]
         if min(height, width) < SMALLEST or not self._seen.any():
             return
-        text = min(max(round(min(height, width) / 34), 10), 28)
+        text = min(max(round(min(height, width) / 40), 10), 28)
         row, margin = round(1.45 * text), text // 2
         rows = int((HEIGHT * height - 2 * margin) / row)
         shown = np.flatnonzero(self._seen)
@@ -69,7 +69,7 @@ class Legend:
     def _drawn(self, shown: list[int], more: int, text: int, widest: int) -> NDArray[np.uint8]:
         font, row, swatch = ImageFont.load_default(text), round(1.45 * text), text
         names = [_fitted(self._classes[index], font, widest - swatch - 2 * text) for index in shown]
-        lines = [*names, *([f"+ {more} more"] if more else [])]
+        lines = [*names, *([_fitted(f"+ {more} more", font, widest - swatch - 2 * text)] if more else [])]
         width = max(round(font.getlength(line)) for line in lines) + swatch + 2 * text
         box = Image.new("RGB", (width, row * len(lines) + text // 2), GROUND)
         pen = ImageDraw.Draw(box)

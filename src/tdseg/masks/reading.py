@@ -229,13 +229,19 @@ def open_npz(path: Path) -> Iterator[tuple[list[zipfile.ZipInfo], IO[bytes], tup
 # --- all kinds of files ---------------------------------------------------------------------------------------------
 
 
+def _video_names(path: Path) -> list[str]:
+    if times := grey_times(path):
+        return _numbered(path, len(times))
+    raise DataError(f"{path}: no picture in it", expected="a mask for each frame", do="copy or make the file again")
+
+
 def _numbered(path: Path, count: int) -> list[str]:
     return [f"{path}, mask {index}" for index in range(count)]
 
 
 FILES: dict[str, tuple[Callable[[Path], list[str]], Callable[[Path], Iterator[Mask]]]] = {
     ".npz": (_npz_names, _read_npz),
-    ".mkv": (lambda path: _numbered(path, len(grey_times(path))), read_grey),
+    ".mkv": (_video_names, read_grey),
     ".jsonl": (lambda path: _numbered(path, rle.count_lines(path)), rle.read_lines),
 }
 """By suffix: what names each of the masks, and what reads them."""

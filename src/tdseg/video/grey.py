@@ -42,7 +42,7 @@ class GreyWriter:
                 width=size[1],
                 height=size[0],
                 pix_fmt="gray",
-                options={"level": "3", "slicecrc": "1"},  # damage is noticed
+                options={"level": "3", "g": "1"},  # each picture stands for itself: damage stays in one
             )
             self._video.color_range = ColorRange.JPEG  # all 256 values
         except av.FFmpegError as error:
@@ -110,7 +110,10 @@ def read_grey(path: Path) -> Iterator[NDArray[np.uint8]]:
     """
     with open_input(str(path)) as container:
         try:
-            for frame in container.decode(video_stream(container) or 0):
+            stream = video_stream(container)
+            if stream is None:
+                return
+            for frame in container.decode(stream):
                 yield np.asarray(frame.to_ndarray(), np.uint8)
         except av.FFmpegError as error:
             raise DataError(
