@@ -111,6 +111,7 @@ def test_refused(
         "empty.mp4": ["segment", "empty.mp4"],
         "frames": ["segment", "frames"],
         "did you mean td4-lite0-camvid": ["segment", str(clip), "--model", "td4-lite-camvid"],
+        "model td4-psp18, an architecture": ["segment", str(clip), "--model", "td4-psp18"],
         "not opened": ["segment", str(clip), "--model", "pickled.pt"],
         "damaged.safetensors": ["segment", str(clip), "--model", "damaged.safetensors"],
         "no CUDA GPU": ["segment", str(clip), "--model", str(weights), "--device", "cuda"],

@@ -13,8 +13,8 @@ from support.places import ROOT
 from tdseg.cli import DONE, REFUSED, main
 from tdseg.errors import ConfigError
 
-pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
-pytest.importorskip("tensorboard", reason="training needs: pip install 'tdseg[train]'")
+pytest.importorskip("lightning", reason="training needs: pip install -e '.[train]'")
+pytest.importorskip("tensorboard", reason="training needs: pip install -e '.[train]'")
 
 from tdseg.train.recipe import Recipe
 

@@ -60,7 +60,7 @@ def test_help_imports_nothing_heavy() -> None:
 def name(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     if name == "train":
-        pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
+        pytest.importorskip("lightning", reason="training needs: pip install -e '.[train]'")
     return name
 
 
@@ -98,7 +98,7 @@ def test_missing_extra_is_named(arguments: str, package: str, extra: str) -> Non
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == REFUSED
     assert re.search(rf"{package}\S* is not installed", done.stderr)
-    assert f"pip install 'tdseg[{extra}]'" in done.stderr
+    assert f"pip install -e '.[{extra}]'" in done.stderr
 
 
 class Model:

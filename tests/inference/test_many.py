@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import os
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 from support.small import moving_frames, small_model, write_clip
-from tdseg.errors import OutputError, VideoError
+from tdseg.errors import ConfigError, OutputError, VideoError
 from tdseg.inference import pipeline
 from tdseg.inference.many import find_videos, segment_all
 
@@ -78,3 +79,18 @@ def test_a_single_one_has_the_folder_itself_and_raises(clips: Path) -> None:
         segment_all("b/broken.mov", "broken", model=small_model())
     (outcome,) = segment_all(["frames"], model=small_model(), write=())
     assert outcome.output == Path("out/frames")
+
+
+def test_the_command_and_python_have_the_same_defaults() -> None:
+    whole = inspect.signature(segment_all).parameters
+    for function in (pipeline.segment, pipeline.segment_to):
+        own = inspect.signature(function).parameters
+        assert {name: one.default for name, one in own.items() if name not in ("source", "output")} == {
+            name: whole[name].default for name in own if name not in ("source", "output")
+        }
+
+
+def test_what_is_no_source_is_refused(clips: Path) -> None:
+    for call in (pipeline.segment, pipeline.segment_to):
+        with pytest.raises(ConfigError, match="a source of type list"):
+            list(call([moving_frames(1)], model=small_model()))  # type: ignore[call-overload,operator]

@@ -45,6 +45,11 @@ class Side(NamedTuple):
     mapping: ClassMapping | None = None
     """Of its masks to the classes of the comparison, where it has others."""
 
+    @property
+    def ran(self) -> str:
+        """Runtime and precision of a model; empty for masks."""
+        return "" if isinstance(self.source, Masks) else f"{self.source.model.runtime} {self.source.model.precision}"
+
 
 class _Model(NamedTuple):
     """A side that is a model, and its own classes."""
@@ -113,7 +118,7 @@ def compare(
         fps = None if Path(video).is_dir() else reader.info.fps
         flows, along = _flow_metrics(fps, flow)
         figures = [
-            SideFigures(name, side.about, len(classes.names), steadiness)
+            SideFigures(name, side.about, len(classes.names), steadiness, side.ran)
             for name, side, steadiness in zip(_short(str(a), str(b)), sides, along, strict=True)
         ]
         mappings = [side.mapping for side in sides if side.mapping]
