@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from support.small import SIZE, moving_frames, small_model
 from tdseg.errors import ConfigError
 from tdseg.inference.stream import Stream
+from tdseg.masks import draw
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.torch import TorchNetwork
 from tdseg.video import Frame

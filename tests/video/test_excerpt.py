@@ -32,8 +32,8 @@ def clip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """With pictures between key frames that are sent in another order than shown."""
     name, options = request.param
     images = [moving(index) for index in range(FRAMES)]
-    coded = {} if "codec" in options else {"options": {"g": "25", "bf": "3"}}
-    return make_clip(tmp_path_factory.mktemp("part") / name, images, fps=FPS, **coded, **options)
+    coded = None if "codec" in options else {"g": "25", "bf": "3"}
+    return make_clip(tmp_path_factory.mktemp("part") / name, images, fps=FPS, options=coded, **options)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
         open_video(clip, Excerpt(start=5))
     for wrong in ({"start": 2, "end": 1}, {"every": 0}, {"fps": 0.0}, {"start": "1:75"}, {"end": "-3"}, {"start": "x"}):
         with pytest.raises(ConfigError):
-            Excerpt(**wrong)  # type: ignore[arg-type]
+            Excerpt(**wrong)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def _options(function: Callable[..., object], hide: Collection[str]) -> dict[str
                 kind=one.POSITIONAL_ONLY if positional else one.KEYWORD_ONLY,
                 annotation=Annotated[
                     _typed(hints[name]),
-                    Parameter(alias=_SHORT.get(name), **({"show_default": False} if one.default == () else {})),
+                    Parameter(alias=_SHORT.get(name), show_default=False if one.default == () else None),
                 ],
             )
     return options

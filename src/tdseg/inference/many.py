@@ -28,7 +28,7 @@ AnySource = str | Path | int
 
 
 class VideoOutcome(NamedTuple):
-    """What became of one of several videos."""
+    """The end of one of several videos: its summary, or the error that it met."""
 
     source: AnySource
     output: Path

@@ -92,7 +92,7 @@ def _find(own: Sequence[str], asked: str) -> list[int]:
 
 
 class Order(NamedTuple):
-    """What is to be made of a video; see `segment_all`."""
+    """All that is to be made of a video; see `segment_all`."""
 
     excerpt: Excerpt
     classes: tuple[str, ...]

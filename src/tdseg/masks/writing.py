@@ -102,7 +102,11 @@ def _npz_like(masks: Masks, staged: Path) -> Iterator[Write]:
         name = member.filename
     with ExitStack() as stack:
         write = stack.enter_context(write_npz(staged, shape, dtype, name))
-        yield lambda mask: write(mask.astype(dtype).tobytes())
+
+        def write_next(mask: Mask) -> None:
+            write(mask.astype(dtype).tobytes())
+
+        yield write_next
 
 
 @contextmanager

@@ -80,7 +80,7 @@ def open_container(name: str, excerpt: Excerpt, address: str | None = None, form
             expected="a file or address with a video stream; sound, cover art and text are none",
             do="check that this is the right source",
         )
-    timeless = bool(container.format.flags & Flags.no_timestamps.value) or container.format.name.endswith("_pipe")
+    timeless = bool(int(container.format.flags) & Flags.no_timestamps.value) or container.format.name.endswith("_pipe")
     if excerpt.fps is not None and not timeless:
         container.close()
         raise ConfigError(

@@ -79,7 +79,8 @@ def fitted(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
     if picture.shape == size:
         return picture
     rows, columns = ((np.arange(new) * old) // new for new, old in zip(size, picture.shape, strict=True))
-    return picture[rows[:, None], columns]
+    scaled: NDArray[np.uint8] = picture[rows[:, None], columns]
+    return scaled
 
 
 def grey_times(path: Path) -> list[float]:
