@@ -11,6 +11,7 @@ from support.small import moving_frames, small_model, write_clip
 from tdseg.errors import ConfigError, OutputError, VideoError
 from tdseg.inference import pipeline
 from tdseg.inference.many import find_videos, segment_all
+from tdseg.inference.stream import Stream
 
 
 @pytest.fixture
@@ -47,9 +48,8 @@ def test_what_sources_stand_for(clips: Path) -> None:
 
 
 def test_each_has_its_folder_and_one_that_fails_stops_no_other(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[object] = []
-    prepare = pipeline.prepare
-    monkeypatch.setattr(pipeline, "prepare", lambda *args, **options: made.append(args) or prepare(*args, **options))
+    made: list[Stream] = []
+    monkeypatch.setattr(pipeline, "warm_up", made.append)
     outcomes = segment_all(["a", "b", "frames"], "out", model=small_model(), write=("masks",))
     assert len(made) == 1
     assert [str(outcome.output) for outcome in outcomes] == [
@@ -91,6 +91,7 @@ def test_the_command_and_python_have_the_same_defaults() -> None:
 
 
 def test_what_is_no_source_is_refused(clips: Path) -> None:
-    for call in (pipeline.segment, pipeline.segment_to):
-        with pytest.raises(ConfigError, match="a source of type list"):
-            list(call([moving_frames(1)], model=small_model()))  # type: ignore[call-overload,operator]
+    with pytest.raises(ConfigError, match="a source of type list"):
+        list(pipeline.segment(moving_frames(1), small_model()))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="a source of type list"):
+        pipeline.segment_to(moving_frames(1), "out", model=small_model())  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
+from typing import cast
 
 import av
 import numpy as np
@@ -80,7 +81,9 @@ def open_container(name: str, excerpt: Excerpt, address: str | None = None, form
             expected="a file or address with a video stream; sound, cover art and text are none",
             do="check that this is the right source",
         )
-    timeless = bool(int(container.format.flags) & Flags.no_timestamps.value) or container.format.name.endswith("_pipe")
+    timeless = bool(container.format.flags & cast(int, Flags.no_timestamps.value)) or container.format.name.endswith(
+        "_pipe"
+    )
     if excerpt.fps is not None and not timeless:
         container.close()
         raise ConfigError(
