@@ -138,8 +138,8 @@ def _videos_of(source: AnySource) -> Iterable[AnySource]:
         if os.path.isdir(name):
             if images_in(Path(name)):
                 return [source]
-            videos = [path for path in Path(name).iterdir() if _is_video(path)]
-            return sorted(videos, key=natural_order) or [source]
+            videos = sorted((path for path in Path(name).iterdir() if _is_video(path)), key=natural_order)
+            return videos or [source]
     except OSError as error:
         raise VideoError(
             f"{name}: {error.strerror}", expected="a folder that may be read", do="check its permissions"
