@@ -117,10 +117,10 @@ def test_a_part_keeps_its_times_and_the_memory_sees_it_alone(clip: Path, tmp_pat
 
 
 def test_the_sound_fits_the_part(tmp_path: Path) -> None:
-    """A second of silence, then a tone: the overlay from 0.9 s on is silent for a tenth of a second."""
-    silent = make_clip(tmp_path / "clip.mp4", moving_frames(30), fps=10, sound=("aac", 48_000, 3.0))
-    segment_to(silent, tmp_path / "result", model=small_model(), excerpt=Excerpt(start=1, end=2), write=("overlay",))
-    with av.open(str(tmp_path / "result/overlay.mp4")) as overlay, av.open(str(silent)) as source:
+    """Its packets are those of the source from the start of the part to its end."""
+    clip = make_clip(tmp_path / "clip.mp4", moving_frames(30), fps=10, sound=("aac", 48_000, 3.0))
+    segment_to(clip, tmp_path / "result", model=small_model(), excerpt=Excerpt(start=1, end=2), write=("overlay",))
+    with av.open(str(tmp_path / "result/overlay.mp4")) as overlay, av.open(str(clip)) as source:
         sound, first = (container.streams.audio[0] for container in (overlay, source))
         packets = [bytes(p) for p in overlay.demux(sound) if p.size]
         inside = [bytes(p) for p in source.demux(first) if p.size and 0.97 < float((p.pts or 0) * p.time_base) < 2.0]

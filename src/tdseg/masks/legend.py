@@ -34,7 +34,9 @@ class Legend:
         self._classes, self._colors = classes, colors
         self._covered = np.zeros(256)
         self._seen = np.zeros(256, bool)
-        self._box: tuple[tuple[object, ...], NDArray[np.uint8]] = ((), np.zeros((0, 0, 3), np.uint8))
+        self._drawn_for: tuple[int, ...] = ()
+        self._box = np.zeros((0, 0, 3), np.uint8)
+        self._is_ground = np.zeros((0, 0, 1), bool)
 
     def draw_on(self, picture: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
         """Draw it into the upper left corner of a picture, (H, W, 3); one that is too small stays as it is.
@@ -59,12 +61,12 @@ class Legend:
             more = len(shown) - rows + 1
             shown = np.sort(shown[np.argsort(-self._covered[shown], kind="stable")][: rows - 1])
         key = (height, width, more, *shown.tolist())
-        if key != self._box[0]:
-            self._box = key, self._drawn(shown.tolist(), more, text, int(WIDTH * width))
-        box = self._box[1]
+        if key != self._drawn_for:
+            self._drawn_for, self._box = key, self._drawn(shown.tolist(), more, text, int(WIDTH * width))
+            self._is_ground = (self._box == GROUND).all(2, keepdims=True)
+        box = self._box
         corner = picture[margin : margin + box.shape[0], margin : margin + box.shape[1]]
-        is_ground = (box == GROUND).all(2, keepdims=True)
-        corner[...] = np.where(is_ground, corner // 4 + np.array(GROUND, np.uint8) // 4 * 3, box)
+        corner[...] = np.where(self._is_ground, corner // 4 + np.array(GROUND, np.uint8) // 4 * 3, box)
 
     def _drawn(self, shown: list[int], more: int, text: int, widest: int) -> NDArray[np.uint8]:
         font, row, swatch = ImageFont.load_default(text), round(1.45 * text), text
