@@ -1,6 +1,6 @@
 """A TDNet of a backbone from Hugging Face transformers: four SegFormer encoders that take turns.
 
-pip install 'tdseg[transformers]'
+pip install -e '.[transformers]'
 python examples/transformers_backbone.py
 
 Nothing is downloaded: the encoder is built from its configuration, untrained. With a connection,

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tdseg.config import ModelConfig
     from tdseg.errors import ConfigError, DataError, OutputError, TdsegError, VideoError, WeightsError
+    from tdseg.inference.many import segment_all
     from tdseg.inference.pipeline import segment, segment_to
     from tdseg.inference.stream import Result, Stream
+    from tdseg.masks.appearance import Appearance
     from tdseg.models.propagation import TDNetState
     from tdseg.models.subnets import SubFeature, SubNetwork
     from tdseg.models.tdnet import ClipOutput, TDNet
     from tdseg.runtime.network import Execution
     from tdseg.system import __version__ as __version__
+    from tdseg.video.excerpt import Excerpt
     from tdseg.zoo.add_memory import add_memory
     from tdseg.zoo.catalog import create_model, distribute, list_models
     from tdseg.zoo.checkpoint import save
@@ -25,13 +28,16 @@ _HOME = {
     for module, names in {
         "config": ("ModelConfig",),
         "errors": ("ConfigError", "DataError", "OutputError", "TdsegError", "VideoError", "WeightsError"),
+        "inference.many": ("segment_all",),
         "inference.pipeline": ("segment", "segment_to"),
         "inference.stream": ("Result", "Stream"),
+        "masks.appearance": ("Appearance",),
         "models.propagation": ("TDNetState",),
         "models.subnets": ("SubFeature", "SubNetwork"),
         "models.tdnet": ("ClipOutput", "TDNet"),
         "runtime.network": ("Execution",),
         "system": ("__version__",),
+        "video.excerpt": ("Excerpt",),
         "zoo.add_memory": ("add_memory",),
         "zoo.catalog": ("create_model", "distribute", "list_models"),
         "zoo.checkpoint": ("save",),
@@ -41,9 +47,11 @@ _HOME = {
 }
 
 __all__ = [
+    "Appearance",
     "ClipOutput",
     "ConfigError",
     "DataError",
+    "Excerpt",
     "Execution",
     "ModelConfig",
     "OutputError",
@@ -63,6 +71,7 @@ __all__ = [
     "load",
     "save",
     "segment",
+    "segment_all",
     "segment_to",
 ]
 

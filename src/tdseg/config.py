@@ -137,6 +137,11 @@ class ModelConfig(FrozenConfig):
         return self
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """Of all classes: "class 3" where they are unknown."""
+        return self.classes or tuple(f"class {index}" for index in range(self.num_classes))
+
+    @property
     def distinct_paths(self) -> int:
         """Number of paths with weights of their own: m, unless paths share them."""
         return self.weight_sets or self.paths

@@ -181,7 +181,7 @@ def missing_package(package: str | None, extra: str) -> ConfigError:
     return ConfigError(
         f"{package} is not installed",
         expected=f"the packages of the extra {extra!r}",
-        do=f"pip install 'tdseg[{extra}]'",
+        do=f"pip install -e '.[{extra}]' in the folder of tdseg",
     )
 
 

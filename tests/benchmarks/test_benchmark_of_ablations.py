@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
+pytest.importorskip("lightning", reason="training needs: pip install -e '.[train]'")
 
 from support.fabricate import parse, write_camvid
 from support.factory import random_model

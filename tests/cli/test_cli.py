@@ -34,7 +34,7 @@ def segment(source: object, folder: Path, *options: object) -> int:
 def test_segment(clip: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = segment(clip, tmp_path, "--model", weights, "--size", "72x80", "--write", "overlay", "--runtime", "torch")
     assert code == DONE
-    assert {file.name for file in tmp_path.iterdir()} == {"overlay.mp4", "summary.json"}
+    assert {file.name for file in tmp_path.iterdir()} == {"overlay.mp4", "classes.txt", "legend.png", "summary.json"}
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["size"], summary["model"]) == ([72, 80], str(weights))
     shown = capsys.readouterr()
@@ -45,7 +45,7 @@ def test_segment(clip: Path, weights: Path, tmp_path: Path, capsys: pytest.Captu
 def test_quiet(clip: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert segment(clip, tmp_path, "--model", weights, "--quiet", "--write", "masks") == DONE
     assert capsys.readouterr() == ("", "")
-    assert {file.name for file in tmp_path.iterdir()} == {"masks", "summary.json"}
+    assert {file.name for file in tmp_path.iterdir()} == {"masks", "classes.txt", "legend.png", "summary.json"}
 
 
 def test_incomplete_source_is_done_in_part(
@@ -111,6 +111,7 @@ def test_refused(
         "empty.mp4": ["segment", "empty.mp4"],
         "frames": ["segment", "frames"],
         "did you mean td4-lite0-camvid": ["segment", str(clip), "--model", "td4-lite-camvid"],
+        "model td4-psp18, an architecture": ["segment", str(clip), "--model", "td4-psp18"],
         "not opened": ["segment", str(clip), "--model", "pickled.pt"],
         "damaged.safetensors": ["segment", str(clip), "--model", "damaged.safetensors"],
         "no CUDA GPU": ["segment", str(clip), "--model", str(weights), "--device", "cuda"],
@@ -118,7 +119,9 @@ def test_refused(
         "a smaller --size": ["segment", str(clip), "--size", "1000000000x1000000000"],
         "HxW": ["segment", str(clip), "--size", "480"],
         "1 or more": ["segment", str(clip), "--model", str(weights), "--threads", "0"],
-        "Unknown option": ["segment", str(clip), "--colour"],
+        "unknown option --colour": ["segment", str(clip), "--colour"],
+        "did you mean --threads": ["segment", "--thread", "x"],
+        "an end after the start": ["segment", str(clip), "--start", "1:00", "--end", "59.5"],
         "expected: masks, overlay": ["segment", str(clip), "--write", "masks,jpg"],
         "Unknown command": ["segmnet", str(clip)],
         "requires an argument": ["segment"],

@@ -20,7 +20,7 @@ from tdseg.cli import REFUSED, VERBS, app
 from tdseg.cli.verb import Call, verb
 
 FUNCTIONS = {
-    "segment": "tdseg.inference.pipeline:segment_to",
+    "segment": "tdseg.inference.many:segment_all",
     "demo": "tdseg.inference.demo:demo",
     "train": "tdseg.train.loop:fit",
     "bench": "tdseg.measure.bench:bench",
@@ -32,7 +32,7 @@ FUNCTIONS = {
     "data check": "tdseg.data.check:check",
 }
 ADDED = {
-    "segment": "quiet",
+    "segment": "json quiet",
     "demo": "quiet",
     "train": "config fields threads",
     "bench": "json report",
@@ -60,7 +60,7 @@ def test_help_imports_nothing_heavy() -> None:
 def name(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     if name == "train":
-        pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
+        pytest.importorskip("lightning", reason="training needs: pip install -e '.[train]'")
     return name
 
 
@@ -98,7 +98,7 @@ def test_missing_extra_is_named(arguments: str, package: str, extra: str) -> Non
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == REFUSED
     assert re.search(rf"{package}\S* is not installed", done.stderr)
-    assert f"pip install 'tdseg[{extra}]'" in done.stderr
+    assert f"pip install -e '.[{extra}]'" in done.stderr
 
 
 class Model:
@@ -124,7 +124,8 @@ def paint(
         kind: which.
         on_progress: called at times.
     """
-    assert on_progress is None  # there is no terminal
+    assert on_progress is not None
+    on_progress(1, 2)  # too soon for a line
     return {"source": source, "output": output, "model": model, "size": size, "kind": kind}
 
 

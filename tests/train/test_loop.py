@@ -23,7 +23,7 @@ from torch._dynamo.backends.debugging import aot_eager
 import tdseg
 from tdseg.errors import ConfigError, DataError
 
-pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
+pytest.importorskip("lightning", reason="training needs: pip install -e '.[train]'")
 
 from support import fabricate
 from support.fabricate import Kept, parse, paths_of, small_values, write_camvid

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
+pytest.importorskip("lightning", reason="training needs: pip install -e '.[train]'")
 
 from support.fabricate import parse, write_camvid
 from tdseg.data.clip import Clip

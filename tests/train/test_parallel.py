@@ -14,7 +14,7 @@ import yaml
 
 import tdseg
 
-pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
+pytest.importorskip("lightning", reason="training needs: pip install -e '.[train]'")
 
 from support import fabricate
 from support.fabricate import small_values, write_camvid

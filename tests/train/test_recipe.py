@@ -8,7 +8,7 @@ import yaml
 
 from tdseg.errors import ConfigError
 
-pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
+pytest.importorskip("lightning", reason="training needs: pip install -e '.[train]'")
 
 from support.fabricate import parse, small_values
 from tdseg.train.recipe import Recipe

@@ -13,7 +13,7 @@ import torch
 from support.places import ROOT
 from tdseg.errors import ConfigError, TdsegError
 
-pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
+pytest.importorskip("lightning", reason="training needs: pip install -e '.[train]'")
 
 from support.fabricate import Kept, parse
 from tdseg.models.tdnet import TDNet

@@ -20,7 +20,7 @@ from tdseg.train.init import initialise
 from tdseg.zoo.catalog import model_config
 from tdseg.zoo.checkpoint import save
 
-pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
+pytest.importorskip("lightning", reason="training needs: pip install -e '.[train]'")
 
 from tdseg.train.loop import fit
 from tdseg.train.watch import Run

@@ -13,8 +13,8 @@ import pytest
 
 from support.places import ROOT
 
-pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
-pytest.importorskip("cv2", reason="evaluation needs: pip install 'tdseg[metrics]'")
+pytest.importorskip("lightning", reason="training needs: pip install -e '.[train]'")
+pytest.importorskip("cv2", reason="evaluation needs: pip install -e '.[metrics]'")
 
 PROGRAMS = {"python": [sys.executable], "tdseg": [sys.executable, "-m", "tdseg.cli"]}
 SHORTER = {

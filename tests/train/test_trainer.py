@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-pytest.importorskip("lightning", reason="training needs: pip install 'tdseg[train]'")
+pytest.importorskip("lightning", reason="training needs: pip install -e '.[train]'")
 
 from support.fabricate import parse, paths_of
 from tdseg.errors import ConfigError

@@ -19,8 +19,8 @@ from tdseg.train.recipe import Recipe
 from tdseg.train.watch import Example, Run, Step
 from tdseg.zoo.checkpoint import save
 
-pytest.importorskip("tensorboard", reason="training needs: pip install 'tdseg[train]'")
-pytest.importorskip("torchmetrics", reason="evaluation needs: pip install 'tdseg[metrics]'")
+pytest.importorskip("tensorboard", reason="training needs: pip install -e '.[train]'")
+pytest.importorskip("torchmetrics", reason="evaluation needs: pip install -e '.[metrics]'")
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
+from typing import Literal
 
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from tdseg.cli.terminal import DONE, IN_PART, INTERRUPTED, REFUSED, err, warn
-from tdseg.errors import TdsegError
+from tdseg.cli.terminal import DONE, IN_PART, INTERRUPTED, REFUSED, err, out, warn
+from tdseg.errors import ConfigError, TdsegError
 from tdseg.system import __version__
 
 __all__ = ["DONE", "INTERRUPTED", "IN_PART", "REFUSED", "app", "main"]
 
 VERBS = {
-    "segment": "Segment a video into a folder: overlay.mp4, masks/000000.png ..., summary.json.",
+    "segment": "Segment videos, each into a folder: overlay.mp4, masks/000000.png ..., summary.json.",
     "demo": "Segment a rendered street whose true labels are known, offline, and print how well it went.",
-    "train": "Train a model as a recipe says; on several GPUs by `torchrun --nproc-per-node 4 -m tdseg.cli train …`.",
+    "train": "Train a model as a recipe says; on several GPUs by `torchrun --nproc-per-node 4 -m tdseg train …`.",
     "bench": "Measure a model on this machine: latency of a frame stage by stage, memory, cost, deviation of the fast "
     "form.",
     "compare": "Compare two models, or masks of any tool, on one video: a page of what differs, as video and figures.",
@@ -50,6 +51,19 @@ HOMES = {"convert": "models", "demo": "segment", "eval": "evaluate", "flicker": 
 for name, text in VERBS.items():
     function = "evaluate" if name == "eval" else name
     app.command(f"tdseg.cli.{HOMES.get(name, name)}:{function}", name=name, help=text)
+
+
+@app.command(name="--install-completion", help="Install completion for this shell: bash, zsh, fish or PowerShell.")
+def _install_completion(shell: Literal["bash", "zsh", "fish", "powershell"] | None = None) -> None:
+    """Print what was written."""
+    try:
+        out.print(f"{app.install_completion(shell=shell)}; it works in a new shell", soft_wrap=True, markup=False)
+    except (OSError, RuntimeError) as error:
+        raise ConfigError(
+            f"completion cannot be installed: {error}",
+            expected="bash, zsh, fish or PowerShell, and files that can be written",
+            do="name the shell: tdseg --install-completion bash",
+        ) from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -36,6 +36,9 @@ def compare(
         agreement = f"{comparison.mean_agreement:.2f} % of pixels agree"
         say(f"{escape(str(output))}: {comparison.frames} frames, {agreement}")
         show("", comparison.a.name, comparison.b.name, "second less first", "", rows=_figures(comparison))
+        one, other = comparison.a.ran, comparison.b.ran
+        if one and other and one != other:
+            warn("note:", f"the first ran in {one}, the second in {other}; --runtime torch makes them equal")
         if comparison.sure:
             say(INTERVALS)
     if comparison.problem:

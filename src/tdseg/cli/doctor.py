@@ -53,7 +53,7 @@ def _devices() -> Iterator[Finding]:
     from tdseg.zoo.load import fastest
 
     runtime, gpu = fastest("auto"), torch.cuda.is_available()
-    faster = "for a faster one: pip install 'tdseg[openvino]'" if runtime == "torch" and not gpu else ""
+    faster = "for a faster one: pip install -e '.[openvino]'" if runtime == "torch" and not gpu else ""
     yield Finding("cpu", f"{torch.get_num_threads()} threads; --runtime auto is {runtime}", faster)
     if gpu:
         for index in range(torch.cuda.device_count()):
@@ -96,4 +96,4 @@ def _extras() -> Iterator[Finding]:
             missing.setdefault(extra, []).extend([] if any(metadata.distributions(name=name)) else [name])
     for extra, names in missing.items():
         state = f"missing {', '.join(names)}" if names else "installed"
-        yield Finding(f"extra {extra}", state, f"pip install 'tdseg[{extra}]'" if names else "")
+        yield Finding(f"extra {extra}", state, f"pip install -e '.[{extra}]'" if names else "")

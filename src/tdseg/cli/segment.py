@@ -2,27 +2,63 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 from rich.markup import escape
 
-from tdseg.cli.terminal import DONE, IN_PART, Quiet, say, warn
+from tdseg.cli.terminal import DONE, IN_PART, REFUSED, Quiet, print_json, say, warn
 from tdseg.cli.verb import Call, verb
+from tdseg.errors import TdsegError
 from tdseg.inference import demo as demonstration
+from tdseg.inference.many import VideoOutcome, find_videos, segment_all
 from tdseg.inference.output import Summary
-from tdseg.inference.pipeline import default_output, segment_to
 
 
-@verb(segment_to)
-def segment(run: Call[Summary], *, quiet: Quiet = False) -> int:
-    """Print where the result is and how fast it was made."""
-    folder = run.arguments["output"] or str(default_output(run.arguments["source"]))
-    summary = run(output=folder)
+@verb(segment_all)
+def segment(
+    run: Call[list[VideoOutcome]],
+    *,
+    json: Annotated[bool, Parameter(help="Print the summary as JSON, and nothing else.", negative=())] = False,
+    quiet: Quiet = False,
+) -> int:
+    """Print where each result is and how fast it was made, and at the end what failed."""
+    run.quiet = quiet or json
+    outcomes = run()
+    if json:
+        told = [_told(outcome) for outcome in outcomes]
+        print_json(told if find_videos(run.arguments["sources"])[1] else told[0])
+    for outcome in outcomes:
+        if outcome.summary:
+            _report(outcome.output, outcome.summary, run.quiet)
+    failed = [outcome for outcome in outcomes if outcome.error]
+    for outcome in failed:
+        error = outcome.error
+        warn("failed:", str(error if isinstance(error, TdsegError) else f"{outcome.source}: {error!r}"))
+    if failed:
+        warn(f"{len(failed)} of {len(outcomes)} failed:", ", ".join(str(outcome.source) for outcome in failed))
+    if len(failed) == len(outcomes):
+        return REFUSED
+    whole = all(outcome.summary and outcome.summary.complete for outcome in outcomes)
+    return DONE if whole else IN_PART
+
+
+def _report(folder: Path, summary: Summary, quiet: bool) -> None:
     if not quiet:
         p50, p99 = (summary.latency_ms[key] for key in ("p50", "p99"))
         ran = f"{summary.frames} frames in {summary.runtime} {summary.precision}"
-        say(f"{escape(folder)}: {ran}, {summary.fps:.1f} fps, latency p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+        say(f"{escape(str(folder))}: {ran}, {summary.fps:.1f} fps, latency p50 {p50:.1f} ms, p99 {p99:.1f} ms")
     if summary.problem:
-        warn("note:" if summary.complete else "incomplete:", summary.problem)
-    return DONE if summary.complete else IN_PART
+        warn("note:" if summary.complete else f"incomplete: {escape(str(folder))}:", summary.problem)
+
+
+def _told(outcome: VideoOutcome) -> dict[str, Any]:
+    """The summary with its place; of one that failed, why."""
+    if outcome.summary is None:
+        return {"source": str(outcome.source), "output": str(outcome.output), "error": str(outcome.error)}
+    return {"output": str(outcome.output), **dataclasses.asdict(outcome.summary)}
 
 
 @verb(demonstration.demo)

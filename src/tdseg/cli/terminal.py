@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ from tdseg.files import check_target, write_whole
 from tdseg.system import missing_package
 
 T = TypeVar("T")
+LINE_S = 10.0
+"""Between two lines of progress, where there is no terminal, seconds."""
 DONE, IN_PART, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -73,6 +76,11 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def print_json(figures: Any) -> None:
+    """Print figures for a program to read."""
+    out.print(json.dumps(figures, indent=2, ensure_ascii=False), markup=False, soft_wrap=True)
+
+
 def write_json(figures: dict[str, Any], path: Path | None) -> None:
     """Write figures, if that was asked for; a former file is replaced when the new one is whole.
 
@@ -106,17 +114,36 @@ def needs(extra: str) -> Iterator[None]:
         raise missing_package(error.name, extra) from None
 
 
+def _progress_lines() -> Callable[[int, int | None], None]:
+    """What prints the progress for logs, at most every LINE_S seconds; short work prints nothing."""
+    begun, told_s, before = time.monotonic(), 0.0, 0
+
+    def tell(done: int, total: int | None) -> None:
+        nonlocal begun, told_s, before
+        if done < before:  # the next of several
+            begun, told_s = time.monotonic(), 0.0
+        passed_s, before = time.monotonic() - begun, done
+        if passed_s >= told_s + LINE_S:
+            told_s = passed_s
+            err.print(f"{done}{f' of {total}' if total else ''}, {done / passed_s:.1f} a second", soft_wrap=True)
+
+    return tell
+
+
 @contextmanager
 def progress_bar(quiet: bool) -> Iterator[Callable[[int, int | None], None] | None]:
-    """A bar on the terminal, which goes when the work is done; nothing where there is no terminal to see it.
+    """A bar on the terminal, which goes when the work is done; where there is none, a line from time to time.
 
     What tdseg has to say meanwhile is printed.
     """
     log = logging.getLogger("tdseg")
     log.handlers = [_Notes()]
     log.setLevel(logging.ERROR if quiet else logging.INFO)
-    if quiet or not err.is_terminal:
+    if quiet:
         yield None
+        return
+    if not err.is_terminal:
+        yield _progress_lines()
         return
     columns = (BarColumn(), MofNCompleteColumn(), _Fps(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, refresh_per_second=4) as progress:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -13,6 +14,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, g
 from cyclopts import Parameter, Token
 
 from tdseg.cli.terminal import DONE, parse_size, progress_bar
+from tdseg.errors import ConfigError
 
 T = TypeVar("T")
 Present = Callable[..., int | None]
@@ -59,6 +61,7 @@ def verb(function: Callable[..., T], *, hide: Collection[str] = ()) -> Callable[
         def command(*args: Any, **kwargs: Any) -> int:
             given = signature.bind(*args, **kwargs)
             given.apply_defaults()
+            _check_no_option(args, library | own)
             values = given.arguments
             call: Call[T] = Call(function, {name: values[name] for name in library}, values.get("quiet", False))
             bound = inspect.BoundArguments(shown, {first: call} | {name: values[name] for name in own})
@@ -80,7 +83,10 @@ def _options(function: Callable[..., object], hide: Collection[str]) -> dict[str
             positional = one.kind is one.POSITIONAL_OR_KEYWORD and one.default is one.empty and name not in _SHORT
             options[name] = one.replace(
                 kind=one.POSITIONAL_ONLY if positional else one.KEYWORD_ONLY,
-                annotation=Annotated[_typed(hints[name]), Parameter(alias=_SHORT.get(name))],
+                annotation=Annotated[
+                    _typed(hints[name]),
+                    Parameter(alias=_SHORT.get(name), show_default=False if one.default == () else None),
+                ],
             )
     return options
 
@@ -95,10 +101,31 @@ def _typed(hint: Any) -> Any:
     if hint == tuple[str, ...]:
         names = Parameter(n_tokens=1, converter=_names, metavar="A,B", negative=(), show_default=",".join)
         return Annotated[hint, names]
+    if get_origin(hint) is Sequence:
+        return Annotated[list[str], Parameter(allow_leading_hyphen=True)]
     video = str in kinds and int in kinds  # "-" is stdin
     known = [kind for kind in kinds if kind in ((str, NoneType) if str in kinds else _TYPED)]
     choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
     return Annotated[Union[*known, *([Literal[*choices]] if choices else [])], Parameter(allow_leading_hyphen=video)]
+
+
+def _check_no_option(given: Sequence[Any], options: dict[str, inspect.Parameter]) -> None:
+    """Refuse what was taken for a source because "-" is one.
+
+    Raises:
+        ConfigError: it begins with a hyphen.
+    """
+    texts = [text for value in given for text in (value if isinstance(value, list) else [value])]
+    for text in texts:
+        if isinstance(text, str) and text.startswith("-") and text != "-":
+            hints = [get_args(option.annotation)[0] for option in options.values()]
+            names = [*options, *(field.name for hint in hints if is_dataclass(hint) for field in fields(hint))]
+            near = difflib.get_close_matches(text, [f"--{name.replace('_', '-')}" for name in names], n=1)
+            raise ConfigError(
+                f"unknown option {text}",
+                expected="an option that the help lists, or a file; one that is called so as ./" + text,
+                do=f"did you mean {near[0]}?" if near else "see --help",
+            )
 
 
 def _size(_: Any, tokens: Sequence[Token]) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from tdseg.errors import OutputError
 from tdseg.files import unwritable
 from tdseg.inference.stages import BoundedQueue
 from tdseg.inference.stream import Result
-from tdseg.inference.writers import WRITERS, Writer
+from tdseg.inference.writers import WRITERS, Writer, writers_of
 from tdseg.metrics.basic import flip_share, percentiles
 
 SUMMARY = "summary.json"
@@ -104,7 +104,7 @@ class OutputFolder:
 
 def places(folder: Path) -> list[Path]:
     """The files and folders in a folder that a result may have put there, but for its summary."""
-    names = sorted({writer.pattern.partition("/")[0] for writer in WRITERS.values()})
+    names = sorted({writer.pattern.partition("/")[0] for writer in writers_of(tuple(WRITERS))})
     return [place for name in names for place in folder.glob(name)]
 
 
@@ -113,7 +113,7 @@ def _results(folder: Path) -> Iterator[Path]:
     if (folder / SUMMARY).exists():
         yield Path(SUMMARY)
     names = _frame_names(folder)
-    for writer in WRITERS.values():
+    for writer in writers_of(tuple(WRITERS)):
         for file in sorted(folder.glob(writer.pattern)):
             if file.stem.isdigit() or file.stem in names or "*" not in writer.pattern:
                 yield file.relative_to(folder)

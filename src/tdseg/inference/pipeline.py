@@ -16,13 +16,14 @@ import torch
 
 from tdseg.errors import ConfigError, OutputError
 from tdseg.inference.output import STAGING, OutputFolder, Recorder, Summary, places
+from tdseg.inference.selection import Order
 from tdseg.inference.stream import Result, Stream
-from tdseg.inference.writers import WRITERS
-from tdseg.masks.palette import color_table
+from tdseg.inference.writers import writers_of
+from tdseg.masks.appearance import Appearance
 from tdseg.runtime.any_model import AnyModel
-from tdseg.runtime.network import Execution, frames_remembered
+from tdseg.runtime.network import Execution, Network, frames_remembered, same_aspect
 from tdseg.system import cpu_threads, keep_freed_memory
-from tdseg.video import VideoReader, open_video
+from tdseg.video import Excerpt, VideoReader, open_video
 from tdseg.video.address import is_camera, is_pattern, is_url, printable
 from tdseg.zoo.load import prepare
 
@@ -37,16 +38,20 @@ def segment(
     *,
     memory: int | None = None,
     size: tuple[int, int] | None = None,
+    execution: Execution = Execution(),  # noqa: B008 - immutable
+    excerpt: Excerpt = Excerpt(),  # noqa: B008 - immutable
     deinterlace: bool = True,
     stills: bool = False,
-    execution: Execution = Execution(),  # noqa: B008 - immutable
+    classes: tuple[str, ...] = (),
 ) -> Iterator[Result]:
     """Segment a video frame by frame in bounded memory; frames to come are made ready in threads.
 
     A generator: closing it stops it. Meanwhile torch has only the threads of the CPU that its share of the work needs.
+    Everything runs as in the command `tdseg segment`: a name is loaded in the fastest runtime installed, not in torch
+    as `tdseg.load` does unless it is told otherwise.
 
     Args:
-        source, model, memory, size, deinterlace, stills, execution: as in `segment_to`.
+        source, model, memory, size, execution, excerpt, deinterlace, stills, classes: as in `segment_all`.
 
     Yields:
         A Result for each frame, in order.
@@ -57,8 +62,10 @@ def segment(
     Warns:
         UserWarning: the source gave fewer frames than it declares.
     """
-    with _opened(source, model, memory, size, stills, execution, deinterlace) as run:
-        yield from run.results
+    order = Order(excerpt, deinterlace, stills, classes)
+    with networks(model, memory, size, execution) as ready_for, _opened(_one(source), ready_for, order) as run:
+        selection = order.selection(run.stream.model.config)
+        yield from map(selection.of, run.results)
     if run.reader.problem:
         warnings.warn(run.reader.problem, stacklevel=2)
 
@@ -70,15 +77,18 @@ def segment_to(
     model: str | Path | AnyModel = DEFAULT_MODEL,
     memory: int | None = None,
     size: tuple[int, int] | None = None,
+    execution: Execution = Execution(),  # noqa: B008 - immutable
+    excerpt: Excerpt = Excerpt(),  # noqa: B008 - immutable
     deinterlace: bool = True,
     stills: bool = False,
-    execution: Execution = Execution(),  # noqa: B008 - immutable
+    classes: tuple[str, ...] = (),
+    appearance: Appearance = Appearance(),  # noqa: B008 - immutable
     names: Literal["source", "index"] = "source",
     write: tuple[str, ...] = ("masks", "overlay"),
     overwrite: bool = False,
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> Summary:
-    """Segment a video into a folder: overlay.mp4, masks/000000.png …, summary.json.
+    """Segment one video into a folder: overlay.mp4, masks/000000.png …, summary.json. For several see `segment_all`.
 
     An interrupt (KeyboardInterrupt) ends the run early: what was done is published, marked incomplete, and the
     interrupt is raised again. A source that breaks off is published likewise, and the summary names the problem.
@@ -87,51 +97,44 @@ def segment_to(
         source: video file, folder or pattern of frames ('frames/*.png', frames/%05d.png), camera index, URL, or - for
             stdin.
         output: folder of the result; None: out/ and the source's name.
-        model: name of packaged weights (see `tdseg models`), a file of weights, or an exported folder; of others, a
-            model of Hugging Face, as hf://org/name or its folder, or an ONNX file. In Python also a model, a network,
-            or a function from a frame to its class scores.
-        memory: frames that a per-frame network is to remember, 2 … 16, or 0 for none; None: 4 for networks of others,
-            none for ours.
-        size: (height, width) of the network's input, pixels; None: the model's own or, where the frames have another
-            shape and the network takes any, as many pixels in their shape.
-        deinterlace: make frames whole that are flagged as interlaced.
-        stills: the source is a folder of photos and no video: each is segmented without memory of those before it.
-        execution: where and how the network runs.
-        names: of the masks: source, those of the images in a folder (masks/IMG_0001.png of IMG_0001.jpg; masks of other
-            sources are numbered); index, numbers in any case.
-        write: outputs beside summary.json, any of masks (one a frame, 8-bit indexed PNG) and overlay (a video with the
-            source's timestamps and audio), or none.
-        overwrite: replace a former result in the folder.
-        on_progress: called after each frame with the number done and the number to do, None where unknown.
+        model, memory, size, execution, excerpt, deinterlace, stills, classes, appearance, names, write, overwrite,
+            on_progress: as in `segment_all`.
 
     Raises:
         VideoError: the source cannot be opened, or holds no frame.
-        ConfigError, WeightsError: an output, or the model, size or device cannot be used.
+        ConfigError, DataError, WeightsError: an output, or the model, size, device, classes or palette cannot be used.
         OutputError: the folder is in use or cannot be written.
     """
-    if unknown := [name for name in write if name not in WRITERS]:
-        raise ConfigError(
-            f"output {', '.join(map(repr, unknown))}",
-            expected=", ".join(WRITERS),
-            do="name some of them, as in --write masks,overlay, or none",
-        )
-    folder_path = default_output(source) if output is None else Path(output)
-    _keep_source(source, folder_path)
+    order = Order(excerpt, deinterlace, stills, classes, appearance, names, write, overwrite)
+    order.check()
+    folder = default_output(source) if output is None else Path(output)
+    _keep_source(_one(source), folder)
+    with networks(model, memory, size, execution) as ready_for:
+        return record(ready_for, source, folder, order, on_progress)
+
+
+def record(
+    ready_for: ReadyFor,
+    source: str | Path | int,
+    output: Path,
+    order: Order,
+    on_progress: Callable[[int, int | None], None] | None,
+) -> Summary:
+    """Segment a video into a folder; see `segment_to`."""
+    _keep_source(source, output)
     interrupt: KeyboardInterrupt | None = None
     with (
-        _opened(source, model, memory, size, stills, execution, deinterlace) as run,
-        OutputFolder(folder_path, overwrite=overwrite) as folder,
+        _opened(source, ready_for, order) as run,
+        OutputFolder(output, overwrite=order.overwrite) as folder,
     ):
-        info, config = run.reader.info, run.stream.model.config
-        classes = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
-        colors = color_table(config.palette)
-        chosen = [WRITERS[name](folder.staging, source, info, classes, colors) for name in dict.fromkeys(write)]
-        for writer in chosen:
-            writer.names = run.reader.names if names == "source" else None
+        info, selection = run.reader.info, order.selection(run.stream.model.config)
+        names = run.reader.names if order.names == "source" else None
+        about = source, info, selection.names, selection.colors, order.appearance
+        chosen = [writer(folder.staging, *about, names=names) for writer in writers_of(order.write)]
         recorder = Recorder(folder, chosen)
         try:
             with recorder:
-                for result in run.results:
+                for result in map(selection.of, run.results):
                     recorder.put(result)
                     if on_progress:
                         on_progress(result.index + 1, info.num_frames)
@@ -139,13 +142,24 @@ def segment_to(
             if not recorder.statistics.frames:
                 raise
             interrupt = error
-        summary = _summarize(model, run, recorder, classes, finished=interrupt is None)
-        if names == "source" and run.reader.names and "masks" in write:
-            summary = replace(summary, names=run.reader.names[: summary.frames])
+        summary = _summarize(run, recorder, selection.names, finished=interrupt is None)
+        if names and "masks" in order.write:
+            summary = replace(summary, names=names[: summary.frames])
         folder.publish(summary)
     if interrupt:
-        raise KeyboardInterrupt(f"{summary.frames} frames are in {folder_path}") from interrupt
+        raise KeyboardInterrupt(f"{summary.frames} frames are in {output}") from interrupt
     return summary
+
+
+def _one(source: str | Path | int) -> str | Path | int:
+    """The source, if it is one."""
+    if isinstance(source, str | Path | int):
+        return source
+    raise ConfigError(
+        f"a source of type {type(source).__name__}",
+        expected="a path, URL, camera index or - for stdin",
+        do="give several sources to tdseg.segment_all; step a tdseg.Stream with frames that you have",
+    )
 
 
 def default_output(source: str | Path | int) -> Path:
@@ -173,53 +187,80 @@ def _keep_source(source: str | Path | int, output: Path) -> None:
         )
 
 
+class ReadyNetwork(NamedTuple):
+    """A network that has run once, for any number of videos one after the other."""
+
+    network: Network
+    name: str
+    """As it was given."""
+    size: tuple[int, int] | None
+    """(height, width) that was asked for."""
+    frame: tuple[int, int]
+    """(height, width) of the frames it was made ready for; others of about their shape are resized to the same."""
+    workers: int
+    """Frames encoded at once."""
+    startup_s: float
+    """Loading the network and running it for the first time, seconds."""
+
+
+ReadyFor = Callable[[tuple[int, int]], ReadyNetwork]
+"""From the (height, width) of frames to the network that is ready for them."""
+
+
+@contextmanager
+def networks(
+    model: str | Path | AnyModel, memory: int | None, size: tuple[int, int] | None, execution: Execution
+) -> Iterator[ReadyFor]:
+    """What loads a network and warms it up, and again for frames of another shape; at the end torch has its threads."""
+    keep_freed_memory()
+    with cpu_threads(execution.threads) as available:
+        workers, threads = min(available, MOST_WORKERS), replace(execution, threads=available)
+        last: ReadyNetwork | None = None
+
+        def ready_for(frame: tuple[int, int]) -> ReadyNetwork:
+            nonlocal last
+            if last and (size or same_aspect(frame, last.frame)):
+                return last
+            begun = time.perf_counter()
+            network = prepare(model, threads, memory=memory, size=size, frame=frame, workers=workers)
+            # Two frames on a thread each are faster than one frame on two, which wait for each other at every layer,
+            # and on busy cores wait long. Other runtimes have threads of their own.
+            torch.set_num_threads(available // workers if network.runtime == "torch" else 1)
+            stream = Stream(network, size)
+            stream.expect(frame)
+            warm_up(stream)
+            name = str(model) if isinstance(model, str | Path) else network.config.name
+            last = ReadyNetwork(network, name, size, frame, workers, time.perf_counter() - begun)
+            return last
+
+        yield ready_for
+
+
 class _Run(NamedTuple):
     """A network on its way through a source."""
 
+    ready: ReadyNetwork
     stream: Stream
     reader: VideoReader
     results: Iterator[Result]
     """Of each frame, in order."""
-    startup_s: float
-    """Loading the network and running it for the first time, seconds."""
     started: float
     """When the first frame was asked, `time.perf_counter()`, as if the network had been ready before that."""
 
 
 @contextmanager
-def _opened(
-    source: str | Path | int,
-    model: str | Path | AnyModel,
-    memory: int | None,
-    size: tuple[int, int] | None,
-    stills: bool,
-    execution: Execution,
-    deinterlace: bool,
-) -> Iterator[_Run]:
-    """The one way of a video, whatever becomes of its results; at the end torch has its threads back."""
+def _opened(source: str | Path | int, ready_for: ReadyFor, order: Order) -> Iterator[_Run]:
+    """The one way of a video, whatever becomes of its results."""
     begun = time.perf_counter()
-    keep_freed_memory()
-    reader = open_video(source, deinterlace=deinterlace)  # the shape of its frames chooses the network's size
+    reader = open_video(source, order.excerpt, deinterlace=order.deinterlace)  # its shape chooses the network's size
     opened_s = time.perf_counter() - begun
-    with _closing(reader), cpu_threads(execution.threads) as available:
-        workers = min(available, MOST_WORKERS)
-        execution = replace(execution, threads=available)
-        network = prepare(model, execution, memory=memory, size=size, frame=reader.size, workers=workers)
-        # Two frames on a thread each are faster than one frame on two, which wait for each other at every layer, and on
-        # busy cores wait long. Other runtimes have threads of their own.
-        torch.set_num_threads(available // workers if network.runtime == "torch" else 1)
-        stream = Stream(network, size, stills=stills)
-        stream.expect(reader.size)
-        warm_up(stream)
-        started = time.perf_counter() - opened_s
-        with closing(stream.ahead(reader, workers)) as results:
-            yield _Run(stream, reader, results, started - begun, started)
-
-
-@contextmanager
-def _closing(reader: VideoReader) -> Iterator[None]:
     try:
-        yield
+        ready = ready_for(reader.size)
+        stream = Stream(ready.network, ready.size, stills=order.stills)
+        stream.expect(reader.size)
+        started = time.perf_counter() - opened_s
+        with closing(stream.ahead(reader, ready.workers)) as results:
+            yield _Run(ready, stream, reader, results, started)
     finally:
         with suppress(ValueError):  # a silent source still holds the thread that reads it, which then closes it
             reader.close()
@@ -239,13 +280,11 @@ def warm_up(stream: Stream) -> None:
         ) from error
 
 
-def _summarize(
-    model: str | Path | AnyModel, run: _Run, recorder: Recorder, classes: Sequence[str], *, finished: bool
-) -> Summary:
+def _summarize(run: _Run, recorder: Recorder, classes: Sequence[str], *, finished: bool) -> Summary:
     wall_s = time.perf_counter() - run.started
     network, problem = run.stream.model, run.reader.problem
     return Summary(
-        model=str(model) if isinstance(model, str | Path) else network.config.name,
+        model=run.ready.name,
         source=run.reader.info.source,
         device=network.device,
         runtime=network.runtime,
@@ -255,7 +294,7 @@ def _summarize(
         problem=problem or recorder.problem,
         size=run.stream.size,
         size_changes=run.stream.resets,
-        startup_s=round(run.startup_s, 3),
+        startup_s=round(run.ready.startup_s, 3),
         wall_s=round(wall_s, 3),
         fps=round(recorder.statistics.frames / wall_s, 2),
         **recorder.statistics.figures(classes),

@@ -63,8 +63,9 @@ def steady(
     the window that our own models have as their memory. Names, palettes and kind of the files are kept.
 
     Args:
-        masks: folder of indexed, grey or coloured PNGs, or an .npz file with one array (T, H, W).
-        output: folder of the result; of an .npz file, the .npz file.
+        masks: folder of indexed, grey or coloured PNGs, an .npz file with one array (T, H, W), or a .mkv or .jsonl
+            file of `tdseg segment --write video,rle`.
+        output: folder of the result; of a file, the file.
         video: what they are masks of, of their size and length.
         memory: masks that have a vote, the newest among them, 1 … 16.
         delay: of so many frames to come the masks have a vote, too, 0 … 15: steadier, for work that need not be live.

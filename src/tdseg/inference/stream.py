@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from tdseg.errors import ConfigError
 from tdseg.inference.stages import ahead
+from tdseg.masks import draw
 from tdseg.masks.classmap import class_map
+from tdseg.masks.legend import Legend
+from tdseg.masks.palette import Colors, color_table
 from tdseg.models.propagation import TDNetState
 from tdseg.runtime.any_model import AnyModel, as_network
+from tdseg.runtime.network import check_pair
 from tdseg.video import Frame
 
 
@@ -43,16 +50,53 @@ class Result:
     align_corners: bool = field(default=True, repr=False)
     """The outer logits lie on the corners of the frame; else each lies in the middle of an equal part."""
 
+    classes: tuple[str, ...] = field(default=(), repr=False)
+    """Their names, by index."""
+    colors: Colors = field(default_factory=color_table, repr=False)
+    """RGB of every mask value, (256, 3)."""
+
     @cached_property
     def confidence(self) -> NDArray[np.float16]:
         """Probability of each pixel's class, (H, W), 0..1; computed when first asked for."""
-        height, width = self.mask.shape
+        index = torch.from_numpy(self.mask.astype(np.int64))[None]
         with torch.inference_mode():
-            logits = F.interpolate(
-                self.logits.float(), (height, width), mode="bilinear", align_corners=self.align_corners
-            )
-            probability = logits[0].softmax(0).amax(0)
+            scores = self._scores()
+            probability = scores.softmax(0).gather(0, index.to(scores.device))[0]
         return probability.half().cpu().numpy()
+
+    def probability(self, index: int) -> NDArray[np.float32]:
+        """Probability of a class at each pixel, (H, W), 0..1."""
+        with torch.inference_mode():
+            return self._scores().softmax(0)[index].cpu().numpy()
+
+    def overlay(self, opacity: float = 0.5) -> NDArray[np.uint8]:
+        """The frame with the classes in colour, (H, W, 3) RGB.
+
+        Args:
+            opacity: of the colours, 0 … 1.
+        """
+        return draw.overlay(self.frame, self.mask, self.colors, opacity)
+
+    def save(self, path: str | Path) -> None:
+        """Write the mask as 8-bit indexed PNG: the pixel values are the classes, the palette shows them in colour.
+
+        Raises:
+            OutputError: the file cannot be written; nothing of it is left.
+        """
+        draw.save_mask(Path(path), self.mask, self.colors)
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows: the overlay, its classes named."""
+        picture = self.overlay()
+        Legend(self.classes, self.colors).draw_on(picture, self.mask)
+        file = io.BytesIO()
+        Image.fromarray(picture).save(file, "PNG")
+        return file.getvalue()
+
+    def _scores(self) -> Tensor:
+        """(C, H, W)."""
+        size = (self.mask.shape[0], self.mask.shape[1])
+        return F.interpolate(self.logits.float(), size, mode="bilinear", align_corners=self.align_corners)[0]
 
 
 class Stream:
@@ -66,10 +110,18 @@ class Stream:
         stills: frames are no video: each is as the first, without memory of those before it.
 
     Raises:
-        ConfigError: a size below 64 pixels, or one that an exported model does not take; or a model in training mode.
+        ConfigError: a size below 64 pixels, or one that an exported model does not take; a model in training mode; or
+            something that is no model or no size.
     """
 
     def __init__(self, model: AnyModel, size: tuple[int, int] | None = None, *, stills: bool = False) -> None:
+        if isinstance(model, str | Path):
+            raise ConfigError(
+                f"Stream({str(model)!r})",
+                expected="a model, not its name",
+                do=f'load it first: tdseg.Stream(tdseg.load("{model}"))',
+            )
+        check_pair(size)
         self.stills = stills
         self.model = as_network(model)
         self._asked = size
@@ -80,6 +132,7 @@ class Stream:
         self._index = 0
         self._frame_size: tuple[int, int] | None = None
         self._state = TDNetState()
+        self._classes, self._colors = self.model.config.class_names, color_table(self.model.config.palette)
 
     def expect(self, frame: tuple[int, int]) -> None:
         """Say of which (height, width) the frames will be, so that `size` is right before the first of them."""
@@ -175,7 +228,8 @@ class Stream:
             logits, self._state = self.model.advance(encoded, self._state)
             mask = class_map(logits[0].float().cpu().numpy(), size, align_corners=self.model.align_corners)
         latency_ms = (time.perf_counter() - start) * 1e3
-        result = Result(self._index, time_s, frame, mask, latency_ms, logits, self.model.align_corners)
+        about = self.model.align_corners, self._classes, self._colors
+        result = Result(self._index, time_s, frame, mask, latency_ms, logits, *about)
         self._index += 1
         return result
 

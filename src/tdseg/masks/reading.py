@@ -1,4 +1,4 @@
-"""Masks of any tool: a folder of PNGs, indexed or coloured, or an .npz file. Needs no model and no torch."""
+"""Masks of any tool: a folder of PNGs, indexed or coloured, or a file of all of them. Needs no model and no torch."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from typing import IO, Any
 import numpy as np
 
 from tdseg.errors import DataError
+from tdseg.masks import rle
 from tdseg.masks.labels import ClassTable, Pixels, not_indexed, read_pixels
 from tdseg.masks.palette import Palette, unreadable
 from tdseg.metrics.basic import Mask
 from tdseg.metrics.iou import VOID
+from tdseg.video.grey import grey_times, read_grey
 from tdseg.video.pictures import is_image, natural_order
 
 TIME = re.compile(r"\d{9,}\D\d|(19|20)\d{6}\D?\d{6}|\d\d(\D)\d\d\2\d\d|\d\.\d")
@@ -107,8 +109,9 @@ def open_masks(path: str | Path, palette: Palette | None = None) -> Masks:
 
     Args:
         path: a folder of PNGs in natural order (2 before 10): indexed or grey ones hold the class itself, coloured ones
-            need `palette`, and so do indexed ones in which a value has not the same colour throughout; or an .npz file
-            with one array of integers or bools, (T, H, W), read frame by frame.
+            need `palette`, and so do indexed ones in which a value has not the same colour throughout; an .npz file
+            with one array of integers or bools, (T, H, W), read frame by frame; a lossless grey video, .mkv; or run
+            lengths, a JSON line a frame, .jsonl: the files of `tdseg segment --write`.
         palette: the classes there are; any other is refused.
 
     Raises:
@@ -116,8 +119,9 @@ def open_masks(path: str | Path, palette: Palette | None = None) -> Masks:
             cannot be read.
     """
     path = Path(path)
-    if path.suffix.lower() == ".npz":
-        return Masks(path, _npz_names(path), lambda: map(Pixels, _read_npz(path)), palette)
+    if path.suffix.lower() in FILES:
+        names, read = FILES[path.suffix.lower()]
+        return Masks(path, names(path), lambda: map(Pixels, read(path)), palette)
     try:
         files = sorted((f for f in path.iterdir() if is_image(f) and f.suffix.lower() == ".png"), key=natural_order)
     except OSError as error:
@@ -125,10 +129,15 @@ def open_masks(path: str | Path, palette: Palette | None = None) -> Masks:
     if not files:
         raise DataError(
             f"{path}: no PNG in it",
-            expected="a folder of masks as PNG, or an .npz file",
+            expected=f"a folder of masks as PNG, or a file of them: {', '.join(FILES)}",
             do="give the folder that holds the masks themselves; lossy formats such as JPEG hold no classes",
         )
     return Masks(path, [str(file) for file in files], lambda: map(read_pixels, files), palette, _numbers_of(files))
+
+
+def is_masks(path: Path) -> bool:
+    """Whether a path may be one of masks: a folder, or a file by its name."""
+    return path.is_dir() or path.suffix.lower() in FILES
 
 
 def size_text(shape: tuple[int, ...]) -> str:
@@ -203,7 +212,7 @@ def _npz_names(path: Path) -> list[str]:
             )
         if members[0].file_size < math.prod(shape) * dtype.itemsize:  # before there is a name for each of them
             raise EOFError
-    return [f"{path}, mask {index}" for index in range(shape[0])]
+    return _numbered(path, shape[0])
 
 
 def _read_npz(path: Path) -> Iterator[Mask]:
@@ -241,3 +250,24 @@ def open_npz(path: Path) -> Iterator[tuple[list[zipfile.ZipInfo], IO[bytes], tup
     except Exception as error:  # zipfile, its decompressors and numpy's parser of headers raise a dozen kinds
         why = str(error) if isinstance(error, RuntimeError) else getattr(error, "strerror", None)
         raise unreadable(path, why or "not a whole .npz file") from error
+
+
+# --- all kinds of files ---------------------------------------------------------------------------------------------
+
+
+def _video_names(path: Path) -> list[str]:
+    if times := grey_times(path):
+        return _numbered(path, len(times))
+    raise DataError(f"{path}: no picture in it", expected="a mask for each frame", do="copy or make the file again")
+
+
+def _numbered(path: Path, count: int) -> list[str]:
+    return [f"{path}, mask {index}" for index in range(count)]
+
+
+FILES: dict[str, tuple[Callable[[Path], list[str]], Callable[[Path], Iterator[Mask]]]] = {
+    ".npz": (_npz_names, _read_npz),
+    ".mkv": (_video_names, read_grey),
+    ".jsonl": (lambda path: _numbered(path, rle.count_lines(path)), rle.read_lines),
+}
+"""By suffix: what names each of the masks, and what reads them."""

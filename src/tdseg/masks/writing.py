@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from tdseg.errors import OutputError
 from tdseg.files import check_target, whole_file, whole_folder
+from tdseg.masks import rle
 from tdseg.masks.labels import read_pixels
 from tdseg.masks.palette import Palette
 from tdseg.masks.reading import Masks, open_npz
 from tdseg.metrics.basic import Mask
+from tdseg.video.extent import FALLBACK_FPS
+from tdseg.video.grey import GreyWriter, grey_times
 from tdseg.video.pictures import open_image
 
 Write = Callable[[Mask], None]
@@ -28,8 +32,8 @@ def written_like(
     """Write as many masks as there are of a video, in the form of those, whole or not at all.
 
     Args:
-        masks: a folder of PNGs, or an .npz file.
-        output: folder to be; for an .npz file the .npz file to be.
+        masks: as `open_masks` gives.
+        output: folder to be; for a file the file to be.
         palette: the colours that coloured masks are written in, and indexed ones that are read by colour; None where
             the values of indexed ones are the classes.
         overwrite: replace a former output.
@@ -40,9 +44,9 @@ def written_like(
     Raises:
         OutputError: the output exists, holds anything but such masks, or cannot be written.
     """
-    if Path(masks.source).suffix.lower() == ".npz":
+    if like := _FILES.get(Path(masks.source).suffix.lower()):
         check_target(output, overwrite=overwrite)
-        with whole_file(output) as staged, _npz_like(masks, staged) as write:
+        with whole_file(output) as staged, like(masks, staged) as write:
             yield write
         return
     files = [Path(name) for name in masks.names]
@@ -133,14 +137,65 @@ def _npz_like(masks: Masks, staged: Path) -> Iterator[Write]:
     """One array of the name and type that the masks have, written mask by mask."""
     with open_npz(Path(masks.source)) as ((member, *_), _, shape, dtype):
         name = member.filename
+    with ExitStack() as stack:
+        write = stack.enter_context(write_npz(staged, shape, dtype, name))
+
+        def write_next(mask: Mask) -> None:
+            write(mask.astype(dtype).tobytes())
+
+        yield write_next
+
+
+@contextmanager
+def _video_like(masks: Masks, staged: Path) -> Iterator[Write]:
+    """A lossless grey video, with the times of the other."""
+    times = grey_times(Path(masks.source))
+    span = times[-1] - times[0]
+    with GreyWriter(staged, size=masks.size, fps=(len(times) - 1) / span if span else FALLBACK_FPS) as video:
+        rest = iter(times)
+        yield lambda mask: video.write(mask, next(rest))
+
+
+@contextmanager
+def _lines_like(masks: Masks, staged: Path) -> Iterator[Write]:
+    """Run lengths, a JSON line a frame, with the numbers, times and names of the others."""
+    names: dict[int, str] = {}
+    for fields in rle.read_fields_of(Path(masks.source)):
+        names |= {segment["category_id"]: segment.get("name", "") for segment in fields["segments"]}
+    classes = [names.get(index) or f"class {index}" for index in range(max(names, default=-1) + 1)]
+    rest = rle.read_fields_of(Path(masks.source))
+    with staged.open("w", encoding="utf-8") as file:
+
+        def write_next(mask: Mask) -> None:
+            fields = next(rest)
+            file.write(rle.frame_line(mask, classes, frame=fields.get("frame"), time_s=fields.get("time_s")))
+
+        yield write_next
+
+
+_FILES = {".npz": _npz_like, ".mkv": _video_like, ".jsonl": _lines_like}
+
+
+@contextmanager
+def write_npz(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], name: str = "masks.npy"
+) -> Iterator[Callable[[bytes], object]]:
+    """An array of masks in an .npz file, written by the bytes of each."""
     with (
-        zipfile.ZipFile(staged, "w", zipfile.ZIP_DEFLATED) as archive,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
         archive.open(name, "w", force_zip64=True) as file,
     ):
         header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
+        yield file.write
 
-        def write_next(mask: Mask) -> None:
-            file.write(mask.astype(dtype).tobytes())
 
-        yield write_next
+def correct_length(path: Path, count: int) -> None:
+    """Say in an .npz file of `write_npz` how many masks it has, where there were others than announced."""
+    with open_npz(path) as ((member, *_), file, (announced, *rest), dtype):
+        if announced == count:
+            return
+        with write_npz(path.with_name(f"{path.name}.new"), (count, *rest), dtype, member.filename) as write:
+            while block := file.read(1 << 20):
+                write(block)
+    path.with_name(f"{path.name}.new").replace(path)

@@ -120,7 +120,7 @@ def _over_time(comparison: Comparison) -> Html:
         flips = [(ink, 100 * np.array(row)) for (ink, _), row in zip(sides, rows, strict=True)]
         drawing = lines(axis, flips, "%", limit=100)
         plots.append(figure(name, drawing, meaning=meaning, inks=[ink for ink, _ in flips]))
-    note = "" if comparison.a.along_flow else "With pip install 'tdseg[metrics]', also along optical flow."
+    note = "" if comparison.a.along_flow else "With pip install -e '.[metrics]', also along optical flow."
     return section("Over time", *plots, note=note)
 
 
@@ -181,7 +181,8 @@ def _shares(comparison: Comparison) -> Html:
         percent = 100 * side.shares
         series = [(ink, percent[:, index]) for index, ink in _classes_seen(comparison).items()]
         plots.append(figure(side.name, areas(axis, series, "%", 100)))
-    return section("What is in the picture", columns(*plots), note="Share of all pixels that each class has.")
+    legend = key(*_classes_seen(comparison).values())
+    return section("What is in the picture", columns(*plots), legend, note="Share of all pixels that each class has.")
 
 
 def _classes_seen(comparison: Comparison) -> dict[int, Series]:

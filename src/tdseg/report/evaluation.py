@@ -25,7 +25,7 @@ def evaluation_page(figures: dict[str, Any], palette: Sequence[tuple[int, int, i
     if figures.get("memory"):
         facts.append(("memory", f"of {figures['memory']} frames"))
     if figures["fps"]:
-        facts.append(("frames per second", f"{figures['fps']:g}"))
+        facts.append(("video", f"at {figures['fps']:g} Hz"))
     facts.append(("protocol", figures["protocol"]))
     body = [cards(*_cards(figures, ACCURACY)), _classes(figures["iou"], palette)]
     if steady := _cards(figures, STEADINESS):

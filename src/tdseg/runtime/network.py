@@ -102,6 +102,19 @@ class Network(Protocol):
         """
 
 
+def check_pair(size: object) -> None:
+    """See to it that a size is two whole numbers, or None.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    is_pair = isinstance(size, tuple | list) and len(size) == 2
+    if size is not None and not (is_pair and all(isinstance(side, int) for side in size)):  # type: ignore[attr-defined]
+        raise ConfigError(
+            f"size {size!r}", expected="(height, width), pixels, or None", do="give both sides, as in size=(360, 480)"
+        )
+
+
 def frames_remembered(network: Network) -> int | None:
     """Frames that a mask of the network draws on, the newest included; None: it is per-frame."""
     return network.config.paths if network.keeps_state else None

@@ -171,7 +171,7 @@ def _backbone(path: NetworkPath, kind: type[Net], source: str) -> Net:
     if not isinstance(backbone, kind):
         raise ConfigError(
             f"init: {source} for a {type(path.subnet).__name__}",
-            expected="imagenet for lite0, lite0s, lite2: weights come with tdseg[train]; for a ResNet its .pth file",
+            expected="imagenet for lite0, lite0s, lite2: weights come with the extra train; for a ResNet its .pth file",
             do="give the file of the ResNet's ImageNet weights as init, or a trained per-frame model, or none",
         )
     return backbone

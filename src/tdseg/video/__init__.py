@@ -1,7 +1,9 @@
 """Video in and out, through PyAV (FFmpeg)."""
 
+from tdseg.video.excerpt import Excerpt
 from tdseg.video.frame import Frame
-from tdseg.video.reader import VideoInfo, VideoReader, open_video
+from tdseg.video.opening import open_video
+from tdseg.video.reader import VideoInfo, VideoReader
 from tdseg.video.writer import VideoWriter
 
-__all__ = ["Frame", "VideoInfo", "VideoReader", "VideoWriter", "open_video"]
+__all__ = ["Excerpt", "Frame", "VideoInfo", "VideoReader", "VideoWriter", "open_video"]

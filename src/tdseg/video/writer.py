@@ -53,6 +53,7 @@ class VideoWriter:
         bit_rate: a small file, of so many bits per second at most, in twice the time; None: quality and speed first.
         audio_from: a video file or URL whose sound is added, for as long as there are frames. It is copied where an
             mp4 may hold it, else encoded as AAC. A source without sound adds none; cut-off sound ends where it does.
+        audio_start_s: time in that source at which the sound begins, seconds from the start of its video.
         pixel_aspect: width of a pixel over its height, for players.
 
     Raises:
@@ -68,6 +69,7 @@ class VideoWriter:
         fps: float,
         bit_rate: int | None = None,
         audio_from: str | Path | None = None,
+        audio_start_s: float = 0.0,
         pixel_aspect: Fraction = Fraction(1),
     ) -> None:
         height, width = size
@@ -97,7 +99,7 @@ class VideoWriter:
             self._video.codec_context.sample_aspect_ratio = pixel_aspect
             self._video.colorspace = self._video.color_primaries = self._video.color_trc = BT709
             self._video.color_range = ColorRange.MPEG
-            self._audio = _Audio(sound, self._container) if sound and sound.streams.audio else None
+            self._audio = _Audio(sound, self._container, audio_start_s) if sound and sound.streams.audio else None
             self._container.start_encoding()
 
     def write(self, image: RGB, time_s: float, *, duration_s: float | None = None) -> None:
@@ -182,11 +184,11 @@ def _letterbox(image: RGB, size: tuple[int, int]) -> RGB:
 class _Audio:
     """The sound of a source as packets of the output, in step with the frames."""
 
-    def __init__(self, source: InputContainer, output: OutputContainer) -> None:
+    def __init__(self, source: InputContainer, output: OutputContainer, start_s: float) -> None:
         self._source, self._output = source, output
         self._stream = source.streams.audio[0]
         picture = video_stream(source)
-        self._start_s = (picture and start_of(picture)) or Fraction(0)
+        self._start_s = ((picture and start_of(picture)) or Fraction(0)) + Fraction(start_s)
         codec = self._stream.codec_context.codec
         if codec.canonical_name in COPIED_AUDIO:
             self._out = output.add_stream_from_template(self._stream)

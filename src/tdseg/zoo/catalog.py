@@ -151,6 +151,12 @@ NETWORKS = "a file or folder of weights, an exported folder, an ONNX file, a mod
 
 def unknown_model(name: str, known: list[str], what: str) -> ConfigError:
     """The error for a name that is none of `known`, with the nearest ones; `what` says what was expected."""
+    if name in architectures() and name not in known:
+        return ConfigError(
+            f"model {name}, an architecture: no trained weights of it come with tdseg",
+            expected=f"{what}: {', '.join(known)}",
+            do="train or convert weights and give their file, or choose a model that `tdseg models` lists with a mIoU",
+        )
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else "see tdseg models"
     return ConfigError(f"unknown model {name!r}", expected=f"{what}: {', '.join(known)}", do=hint)

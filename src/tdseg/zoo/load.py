@@ -56,7 +56,10 @@ def load(
     workers: int = 1,
     make_subnetwork: Callable[[], SubNetwork] | None = None,
 ) -> TDNet | Network:
-    """A trained model, ready to run.
+    """A trained model, ready to run: in torch, unless another runtime is asked for.
+
+    The command and `tdseg.segment` load a name with runtime="auto" on device "auto", which is faster and, in int8,
+    gives another class to one pixel in a hundred.
 
     Args:
         name_or_path: a packaged name of `list_models()`; a .safetensors file that tdseg wrote, or the folder of a run

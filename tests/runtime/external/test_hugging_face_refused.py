@@ -140,7 +140,7 @@ def test_executions(execution: dict[str, Any], said: str, segformer: Path) -> No
 
 def test_without_transformers(segformer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tdseg.system.installed", lambda package: package != "transformers")
-    with pytest.raises(ConfigError, match=r"pip install 'tdseg\[transformers\]'"):
+    with pytest.raises(ConfigError, match=r"pip install -e '\.\[transformers\]'"):
         load(segformer)
 
 

@@ -48,6 +48,8 @@ class SideFigures:
     classes: int
     along_flow: Steadiness | None
     """Measures it along optical flow too; None: without the extra `metrics`."""
+    ran: str = ""
+    """Runtime and precision of a model; empty for masks."""
     latencies_ms: list[float] = field(default_factory=list)
     """Empty for masks."""
     flips: list[float] = field(default_factory=list)

@@ -15,7 +15,7 @@ from tdseg.masks.classes import class_difference, plain_name
 from tdseg.masks.mapping import ClassMapping, map_classes
 from tdseg.masks.pairing import frames_with_masks
 from tdseg.masks.palette import Palette, color_table, read_palette
-from tdseg.masks.reading import Masks, open_masks, size_text
+from tdseg.masks.reading import FILES, Masks, is_masks, open_masks, size_text
 from tdseg.measure.compare.difference import Comparison, SideFigures
 from tdseg.measure.compare.film import Film, moments
 from tdseg.metrics.basic import Mask
@@ -45,6 +45,11 @@ class Side(NamedTuple):
     """A model, warmed up, on its way through the video; or a mask for each of its frames."""
     mapping: ClassMapping | None = None
     """Of its masks to the classes of the comparison, where it has others."""
+
+    @property
+    def ran(self) -> str:
+        """Runtime and precision of a model; empty for masks."""
+        return "" if isinstance(self.source, Masks) else f"{self.source.model.runtime} {self.source.model.precision}"
 
 
 class _Model(NamedTuple):
@@ -76,7 +81,7 @@ def compare(
     Figures along optical flow need the extra `metrics`, and are left out without it.
 
     Args:
-        a: a model as of `tdseg.segment_to`, or masks: a folder of PNGs, an .npz file.
+        a: a model as of `tdseg.segment_to`, or masks: a folder of PNGs, or an .npz, .mkv or .jsonl file.
         b: likewise; models and masks may be mixed.
         video: video file or folder of frames, of the size of the masks; of known length, unless `frames` is given.
         memory: frames that per-frame models are to remember, 2 … 16, or 0 for none; None: 4 for networks of others.
@@ -114,7 +119,7 @@ def compare(
         fps = None if is_frames(video) else reader.info.fps
         flows, along = _flow_metrics(fps, flow)
         figures = [
-            SideFigures(name, side.about, len(classes.names), steadiness)
+            SideFigures(name, side.about, len(classes.names), steadiness, side.ran)
             for name, side, steadiness in zip(_short(str(a), str(b)), sides, along, strict=True)
         ]
         mappings = [side.mapping for side in sides if side.mapping]
@@ -196,9 +201,9 @@ def _are_masks(given: str) -> bool:
     known = given in catalog.PACKAGED or given.startswith(HUB) or path.suffix in (".safetensors", ".onnx")
     if known or is_exported(path) or is_external(path):
         return False
-    if path.is_dir() or path.suffix.lower() == ".npz":
+    if is_masks(path):
         return True
-    what = f"{catalog.NETWORKS}; masks as a folder or an .npz file; or one of these names"
+    what = f"{catalog.NETWORKS}; masks as a folder or a file, {', '.join(FILES)}; or one of these names"
     raise catalog.unknown_model(given, sorted(catalog.PACKAGED), what)
 
 
@@ -209,12 +214,11 @@ def _open_model(
     stream, config = Stream(model, size), model.config
     stream.expect(frame)
     warm_up(stream)
-    names = config.classes or tuple(f"class {index}" for index in range(config.num_classes))
     colors = color_table(config.palette)[: config.num_classes]
     what = f"{given}: model, {size_text(stream.size)} in {model.runtime} {model.precision} on {model.device}"
     if remembered := frames_remembered(model):
         what += f", memory of {remembered} frames"
-    return _Model(Side(what, stream), Palette(given, names, colors), bool(config.classes))
+    return _Model(Side(what, stream), Palette(given, config.class_names, colors), bool(config.classes))
 
 
 def _step(side: Side, figures: SideFigures, frame: RGB, found: list[Mask]) -> Mask:

@@ -1,0 +1,110 @@
+"""The classes of a video, named in a corner of its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from tdseg.masks.palette import Colors
+
+SMALLEST = 200
+"""Shortest side of a picture that has room for a legend, pixels."""
+SEEN = 0.002
+"""Share of a picture from which on a class is there, 0..1: a few stray pixels are not worth a name."""
+HEIGHT, WIDTH = 0.5, 1 / 3
+"""Of the picture, what a legend covers at the most."""
+GROUND = (22, 24, 29)
+INK = (240, 241, 244)
+
+
+class Legend:
+    """The legend of one video: it names the classes that were seen so far, so that it grows but does not flicker.
+
+    Where there is no room for all of them it names those that covered most, and says how many more there are.
+
+    Args:
+        classes: names by index.
+        colors: RGB of every mask value.
+    """
+
+    def __init__(self, classes: Sequence[str], colors: Colors) -> None:
+        self._classes, self._colors = classes, colors
+        self._covered = np.zeros(256)
+        self._seen = np.zeros(256, bool)
+        self._drawn_for: tuple[int, ...] = ()
+        self._box = np.zeros((0, 0, 3), np.uint8)
+        self._is_ground = np.zeros((0, 0, 1), bool)
+
+    def draw_on(self, picture: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
+        """Draw it into the upper left corner of a picture, (H, W, 3); one that is too small stays as it is.
+
+        Args:
+            picture: RGB.
+            mask: the classes in it, (H, W).
+        """
+        shares = np.array(Image.fromarray(mask).histogram()) / mask.size
+        self._covered += shares
+        self._seen |= shares >= SEEN
+        self._seen[len(self._classes) :] = False  # void, which has no name
+        height, width = picture.shape[:2]
+        if min(height, width) < SMALLEST or not self._seen.any():
+            return
+        text = min(max(round(min(height, width) / 40), 10), 28)
+        row, margin = round(1.45 * text), text // 2
+        rows = int((HEIGHT * height - 2 * margin) / row)
+        shown = np.flatnonzero(self._seen)
+        more = 0
+        if len(shown) > rows:
+            more = len(shown) - rows + 1
+            shown = np.sort(shown[np.argsort(-self._covered[shown], kind="stable")][: rows - 1])
+        key = (height, width, more, *shown.tolist())
+        if key != self._drawn_for:
+            self._drawn_for, self._box = key, self._drawn(shown.tolist(), more, text, int(WIDTH * width))
+            self._is_ground = (self._box == GROUND).all(2, keepdims=True)
+        box = self._box
+        corner = picture[margin : margin + box.shape[0], margin : margin + box.shape[1]]
+        corner[...] = np.where(self._is_ground, corner // 4 + np.array(GROUND, np.uint8) // 4 * 3, box)
+
+    def _drawn(self, shown: list[int], more: int, text: int, widest: int) -> NDArray[np.uint8]:
+        font, row, swatch = ImageFont.load_default(text), round(1.45 * text), text
+        names = [_fitted(self._classes[index], font, widest - swatch - 2 * text) for index in shown]
+        lines = [*names, *([_fitted(f"+ {more} more", font, widest - swatch - 2 * text)] if more else [])]
+        width = max(round(font.getlength(line)) for line in lines) + swatch + 2 * text
+        box = Image.new("RGB", (width, row * len(lines) + text // 2), GROUND)
+        pen = ImageDraw.Draw(box)
+        for line, name in enumerate(lines):
+            middle = text // 4 + row * line + row // 2
+            left = text // 2
+            if line < len(shown):
+                top = middle - swatch // 2
+                color = tuple(self._colors[shown[line]].tolist())
+                pen.rectangle((left, top, left + swatch - 1, top + swatch - 1), fill=color)
+            pen.text((left + swatch + text // 2, middle), name, fill=INK, font=font, anchor="lm")
+        return np.asarray(box)
+
+
+def _fitted(name: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    """As much of a name as is so wide, pixels."""
+    if font.getlength(name) <= width:
+        return name
+    while name and font.getlength(name + "…") > width:
+        name = name[:-1]
+    return name.rstrip() + "…"
+
+
+def class_table(classes: Sequence[str], colors: Colors) -> Image.Image:
+    """A picture of the colour, index and name of each class, in as many columns as make it handy."""
+    font, row, swatch, tall = ImageFont.load_default(16), 26, 16, 30
+    names = [f"{index}  {name}" for index, name in enumerate(classes)]
+    width = max(round(font.getlength(name)) for name in names) + 3 * swatch
+    table = Image.new("RGB", (width * -(-len(names) // tall) + swatch, row * min(len(names), tall) + swatch), GROUND)
+    pen = ImageDraw.Draw(table)
+    for index, name in enumerate(names):
+        left, top = swatch + index // tall * width, swatch // 2 + index % tall * row
+        color = tuple(colors[index].tolist())
+        pen.rectangle((left, top + 5, left + swatch - 1, top + 4 + swatch), fill=color)
+        pen.text((left + swatch + 8, top + 5 + swatch // 2), name, fill=INK, font=font, anchor="lm")
+    return table
