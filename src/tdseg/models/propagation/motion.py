@@ -163,7 +163,7 @@ class DenseInverseSearch(MotionSource):
 
     def find(self, now: Tensor, before: Tensor) -> Motion:
         """See MotionSource; at 2·h × 2·w."""
-        found = [_search(*pair) for pair in zip(_on_host(now), _on_host(before), strict=True)]
+        found = [_search(*pair) for pair in zip(now[:, 0].cpu().numpy(), before[:, 0].cpu().numpy(), strict=True)]
         flow, difference = (torch.from_numpy(np.stack(maps)).to(now.device) for maps in zip(*found, strict=True))
         return Motion(flow.permute(0, 3, 1, 2) / FINENESS, difference[:, None])
 
@@ -218,23 +218,18 @@ def _around(x: Tensor) -> Tensor:
     return F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
 
 
-def _on_host(pictures: Tensor) -> NDArray[np.uint8]:
-    """(B, H, W)"""
-    return (pictures[:, 0] + 0.5).to("cpu", torch.uint8).numpy()
-
-
-def _search(now: NDArray[np.uint8], before: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _search(now: NDArray[np.float32], before: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Pictures (H, W) -> at half their sides the flow (·, ·, 2), pixels, and the difference along it (·, ·)."""
     import cv2
 
     # A search keeps buffers: one of its own for each call, as streams share a model.
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    flow = search.calc(now, before, None)  # type: ignore[call-overload]
-    unmoved = cv2.blur(cv2.absdiff(now, before).astype(np.float32), (3, 3))[::2, ::2]
+    flow = search.calc(cv2.convertScaleAbs(now), cv2.convertScaleAbs(before), None)  # type: ignore[call-overload]
+    unmoved = cv2.blur(cv2.absdiff(now, before), (3, 3))[::2, ::2]  # bytes would add noise of their own
     size = (unmoved.shape[1], unmoved.shape[0])
     half = np.asarray(cv2.resize(flow, size, interpolation=cv2.INTER_AREA), np.float32)
     half *= (unmoved > STILL)[..., None]
     rows, columns = (np.arange(0, side, 2, dtype=np.float32) for side in now.shape)
     x, y = half[..., 0] + columns, half[..., 1] + rows[:, None]
     there = cv2.remap(before, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return half, cv2.absdiff(now[::2, ::2].copy(), there).astype(np.float32)
+    return half, np.asarray(cv2.absdiff(now[::2, ::2].copy(), there), np.float32)
