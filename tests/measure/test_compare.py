@@ -268,7 +268,7 @@ def test_refused(inside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
         f"{tmp_path}/colour/000000.png: a mask of mode RGB": ["one", f"{tmp_path}/colour", "clip.mp4"],
         f"{tmp_path}/class/000000.png: class 77": ["small.safetensors", f"{tmp_path}/class", "clip.mp4"],
         "unknown model 'lite0-camvit'": ["lite0-camvit", "one", "clip.mp4"],
-        "an .npz file": ["nothing", "one", "clip.mp4"],
+        "masks as a folder or a file": ["nothing", "one", "clip.mp4"],
         "missing.safetensors": ["missing.safetensors", "one", "clip.mp4"],
         "missing.npz": ["missing.npz", "one", "clip.mp4"],
         "missing.mp4": ["one", "two", "missing.mp4"],
