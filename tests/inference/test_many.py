@@ -9,7 +9,7 @@ from PIL import Image
 
 from support.small import moving_frames, small_model, write_clip
 from tdseg.errors import ConfigError, OutputError, VideoError
-from tdseg.inference import pipeline
+from tdseg.inference import pipeline, ready
 from tdseg.inference.many import find_videos, segment_all
 from tdseg.inference.stream import Stream
 
@@ -49,7 +49,7 @@ def test_what_sources_stand_for(clips: Path) -> None:
 
 def test_each_has_its_folder_and_one_that_fails_stops_no_other(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Stream] = []
-    monkeypatch.setattr(pipeline, "warm_up", made.append)
+    monkeypatch.setattr(ready, "warm_up", made.append)
     outcomes = segment_all(["a", "b", "frames"], "out", model=small_model(), write=("masks",))
     assert len(made) == 1
     assert [str(outcome.output) for outcome in outcomes] == [

@@ -18,7 +18,7 @@ from PIL import Image
 
 from support.small import FPS, SIZE, moving_frames, small_model, write_clip
 from tdseg.errors import ConfigError, OutputError, VideoError
-from tdseg.inference import pipeline
+from tdseg.inference import pipeline, ready
 from tdseg.inference.pipeline import default_output, segment, segment_to
 from tdseg.inference.stream import Stream
 from tdseg.masks import draw
@@ -299,7 +299,7 @@ def test_segment_shares_threads_as_segment_to_does_and_restores_them(model: TDNe
 
 def test_segment_warms_up(model: TDNet, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     warmed: list[Stream] = []
-    monkeypatch.setattr(pipeline, "warm_up", warmed.append)
+    monkeypatch.setattr(ready, "warm_up", warmed.append)
     assert next(iter(segment(clip, model, size=(96, 128)))).index == 0
     assert [stream.size for stream in warmed] == [(96, 128)]
 

@@ -11,6 +11,7 @@ from PIL import Image
 from support.videos import make_clip, moving
 from tdseg.errors import ConfigError, VideoError
 from tdseg.video import Excerpt, Frame, open_video, playback
+from tdseg.video.decoding import decode
 from tdseg.video.excerpt import parse_time
 
 FPS = 5
@@ -67,14 +68,13 @@ def test_a_part_is_what_the_whole_holds(clip: Path, excerpt: Excerpt) -> None:
 def test_a_late_start_is_sought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = make_clip(tmp_path / "clip.mp4", [moving(index) for index in range(FRAMES)], fps=FPS, options={"g": "10"})
     decoded: list[float] = []
-    decode = playback.decode
 
     def counted(*arguments: Any, **options: Any) -> Iterator[Any]:
         for time_s, image in decode(*arguments, **options):
             decoded.append(float(time_s or 0))
             yield time_s, image
 
-    monkeypatch.setattr(playback, "decode", counted)
+    monkeypatch.setattr("tdseg.video.playback.decode", counted)
     assert read_part(clip, Excerpt(start=30, end=31))[0].time_s == 30
     assert 18 <= decoded[0] <= 20
     decoded.clear()

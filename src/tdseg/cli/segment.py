@@ -15,6 +15,7 @@ from tdseg.errors import TdsegError
 from tdseg.inference import demo as demonstration
 from tdseg.inference.many import VideoOutcome, find_videos, segment_all
 from tdseg.inference.output import Summary
+from tdseg.video.address import printable
 
 
 @verb(segment_all)
@@ -36,9 +37,9 @@ def segment(
     failed = [outcome for outcome in outcomes if outcome.error]
     for outcome in failed:
         error = outcome.error
-        warn("failed:", str(error if isinstance(error, TdsegError) else f"{outcome.source}: {error!r}"))
+        warn("failed:", str(error if isinstance(error, TdsegError) else f"{printable(outcome.source)}: {error!r}"))
     if failed:
-        warn(f"{len(failed)} of {len(outcomes)} failed:", ", ".join(str(outcome.source) for outcome in failed))
+        warn(f"{len(failed)} of {len(outcomes)} failed:", ", ".join(printable(outcome.source) for outcome in failed))
     if len(failed) == len(outcomes):
         return REFUSED
     whole = all(outcome.summary and outcome.summary.complete for outcome in outcomes)
@@ -57,7 +58,7 @@ def _report(folder: Path, summary: Summary, quiet: bool) -> None:
 def _told(outcome: VideoOutcome) -> dict[str, Any]:
     """The summary with its place; of one that failed, why."""
     if outcome.summary is None:
-        return {"source": str(outcome.source), "output": str(outcome.output), "error": str(outcome.error)}
+        return {"source": printable(outcome.source), "output": str(outcome.output), "error": str(outcome.error)}
     return {"output": str(outcome.output), **dataclasses.asdict(outcome.summary)}
 
 

@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 
 from tdseg.errors import VideoError
 from tdseg.inference.output import Summary
-from tdseg.inference.pipeline import DEFAULT_MODEL, default_output, networks, record
+from tdseg.inference.pipeline import DEFAULT_MODEL, default_output, record
+from tdseg.inference.ready import networks
 from tdseg.inference.selection import Order
 from tdseg.masks.appearance import Appearance
 from tdseg.runtime.any_model import AnyModel

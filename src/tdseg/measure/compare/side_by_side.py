@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tdseg.errors import ConfigError
-from tdseg.inference.pipeline import warm_up
+from tdseg.inference.ready import warm_up
 from tdseg.inference.stream import Stream
 from tdseg.masks.classes import class_difference, plain_name
 from tdseg.masks.mapping import ClassMapping, map_classes
