@@ -22,6 +22,11 @@ class TdsegError(Exception):
         return _rebuild, (type(self), self.got, self.expected, self.do)
 
 
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, in one line; its kind, where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+
+
 def _rebuild(kind: type[TdsegError], got: str, expected: str, do: str) -> TdsegError:
     return kind(got, expected=expected, do=do)
 

@@ -13,6 +13,7 @@ from support import layouts
 from support.small import small_model
 from tdseg.inference.pipeline import segment, segment_to
 from tdseg.inference.stream import Stream
+from tdseg.video.frame import names_of
 
 NAMES = ["IMG_2.jpg", "IMG_10.jpg", "same.jpg", "same.png", "z.b.png"]
 MASKS = ["IMG_2", "IMG_10", "same.jpg", "same.png", "z.b"]
@@ -83,3 +84,17 @@ def test_stills_have_no_memory(tmp_path: Path) -> None:
     frames = [result.frame for result in segment(source, model)]
     np.testing.assert_array_equal([stream.step(frame).mask for frame in frames], alone)
     assert segment_to(source, tmp_path / "out", model=model, write=(), stills=True).memory is None
+
+
+def test_names_that_would_be_the_same_are_numbers(tmp_path: Path) -> None:
+    """Images of several folders, or two that differ in case alone: no mask takes the place of another."""
+    for folder in ("left", "right"):
+        (tmp_path / folder).mkdir()
+        photos(tmp_path / folder / "in", ["shot.png"])
+    summary = segment_to(
+        str(tmp_path / "*" / "in" / "shot.png"), tmp_path / "out", model=small_model(), write=("masks",)
+    )
+    assert (summary.frames, summary.names) == (2, None)
+    assert sorted(path.name for path in (tmp_path / "out" / "masks").iterdir()) == ["000000.png", "000001.png"]
+    assert names_of([Path("a/Shot.png"), Path("a/shot.jpg")]) == ["Shot.png", "shot.jpg"]
+    assert names_of([Path("a.png"), Path("a.jpg"), Path("a.png.jpg")]) is None

@@ -84,6 +84,16 @@ def test_frames_to_come_heal_the_first(tmp_path: Path) -> None:
     assert max(differ(read(tmp_path / "later"), truth())) < 0.01
 
 
+def test_a_mask_alone_has_no_past(tmp_path: Path) -> None:
+    """Of memory 1 only frames to come vote beside a mask: what they miss together, the past does not heal."""
+    frames = write_frames(tmp_path / "frames")
+    masks = write_masks(tmp_path / "masks", flickering(truth(), 5, 6))
+    steady(masks, tmp_path / "alone", video=frames, memory=1, delay=1)
+    steady(masks, tmp_path / "two", video=frames, memory=4, delay=1)
+    assert differ(read(tmp_path / "alone"), truth())[5] > 0.1
+    assert differ(read(tmp_path / "two"), truth())[5] < 0.02
+
+
 def test_blocks_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Votes to come are counted a block at a time; the masks are the same for every size of it."""
     frames = write_frames(tmp_path / "frames", (1, 2))

@@ -124,3 +124,27 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
 )
 def test_times(text: float | str, seconds: float) -> None:
     assert parse_time(text) == seconds
+
+
+def test_a_last_frame_that_stands_does_so_in_a_part(tmp_path: Path) -> None:
+    images, times = [moving(index) for index in range(10)], [*(index / 5 for index in range(9)), 4.6]
+    clip = make_clip(tmp_path / "clip.mkv", images, fps=FPS, times=times)
+    with open_video(clip) as reader:
+        whole_s = reader.info.duration_s
+    assert whole_s is not None
+    for excerpt, end_s in ((Excerpt(start=1), whole_s), (Excerpt(every=2), whole_s), (Excerpt(end=4), 4.0)):
+        with open_video(clip, excerpt) as reader:
+            assert reader.info.duration_s == pytest.approx(end_s)
+
+
+def test_a_damaged_start_is_no_wrong_time(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", [moving(index) for index in range(5)], fps=FPS)
+    data = bytearray(clip.read_bytes())
+    start = data.index(b"mdat") + 4
+    data[start : start + 4000] = bytes(4000)
+    clip.write_bytes(data)
+    with pytest.raises(VideoError) as whole:
+        read_part(clip, Excerpt())
+    with pytest.raises(VideoError) as part:
+        read_part(clip, Excerpt(start=0))
+    assert part.value.got == whole.value.got

@@ -27,10 +27,11 @@ def segment(
 ) -> int:
     """Print where each result is and how fast it was made, and at the end what failed."""
     run.quiet = quiet or json
+    several = find_videos(run.arguments["sources"])[1]  # now: files may be elsewhere afterwards
     outcomes = run()
     if json:
         told = [_told(outcome) for outcome in outcomes]
-        print_json(told if find_videos(run.arguments["sources"])[1] else told[0])
+        print_json(told if several else told[0])
     for outcome in outcomes:
         if outcome.summary:
             _report(outcome.output, outcome.summary, run.quiet)

@@ -21,6 +21,7 @@ from tdseg.runtime.network import Execution
 from tdseg.video import Excerpt
 from tdseg.video.address import is_url, matching_images, printable
 from tdseg.video.pictures import images_in, natural_order
+from tdseg.zoo.resolve import resolve
 
 VIDEO_SUFFIXES = re.compile(
     r"\.(3gp|asf|avi|flv|m2ts|m4v|mkv|mov|mp4|mpeg|mpg|mts|mxf|ogv|ts|vob|webm|wmv)", re.IGNORECASE
@@ -61,7 +62,8 @@ def segment_all(
 ) -> list[VideoOutcome]:
     """Segment videos, each into a folder of its own: overlay.mp4, masks/000000.png …, summary.json.
 
-    The model is loaded once. One video that fails stops no other; a single one raises its error. An interrupt ends all.
+    The model is loaded once, and again for frames of another shape where it must be. One video that fails stops no
+    other; a single one raises its error. An interrupt ends all.
 
     Args:
         sources: video file, folder of frames, camera index, URL, or - for stdin; or several of them, patterns such as
@@ -104,6 +106,8 @@ def segment_all(
     order.check()
     videos, several = find_videos(sources)
     folders = _folders(videos, output, several)
+    if isinstance(model, str | Path):
+        resolve(model)  # an unknown one is told once
     outcomes = []
     with networks(model, memory, size, execution) as ready_for:
         for number, (source, folder) in enumerate(zip(videos, folders, strict=True), 1):

@@ -102,7 +102,7 @@ def segment_to(
     order = Order(excerpt, deinterlace, stills, classes, appearance, names, write, overwrite)
     order.check()
     folder = default_output(source) if output is None else Path(output)
-    _keep_source(_one(source), folder)
+    source = _one(source)
     with networks(model, memory, size, execution) as ready_for:
         return record(ready_for, source, folder, order, on_progress)
 

@@ -12,15 +12,20 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from tdseg.errors import ConfigError
+from tdseg.errors import ConfigError, first_line
 from tdseg.inference.stream import Stream
+from tdseg.models.subnets import SubNetwork
 from tdseg.runtime.any_model import AnyModel
-from tdseg.runtime.network import Execution, Network, same_aspect
+from tdseg.runtime.network import Execution, Network, size_for
 from tdseg.system import cpu_threads, keep_freed_memory
 from tdseg.zoo.load import prepare
 
 MOST_WORKERS = 4
 """Frames encoded at once; more would only add memory and latency."""
+
+
+_SHAPES = ((64, 512), (512, 64))
+"""(height, width) of frames of very different shapes, pixels."""
 
 
 class ReadyNetwork(NamedTuple):
@@ -55,9 +60,9 @@ def networks(
 
         def ready_for(frame: tuple[int, int]) -> ReadyNetwork:
             nonlocal last
-            if last and (size or same_aspect(frame, last.frame)):
+            if last and (size or _serves(last, frame)):
                 return last
-            begun = time.perf_counter()
+            last, begun = None, time.perf_counter()
             network = prepare(model, threads, memory=memory, size=size, frame=frame, workers=workers)
             # Two frames on a thread each are faster than one frame on two, which wait for each other at every layer,
             # and on busy cores wait long. Other runtimes have threads of their own.
@@ -72,6 +77,14 @@ def networks(
         yield ready_for
 
 
+def _serves(ready: ReadyNetwork, frame: tuple[int, int]) -> bool:
+    """Whether a network resizes frames of this (height, width) as one that is loaded for them."""
+    network, own = ready.network, ready.network.config.size
+    takes_any = len({network.fit_size(None, shape) for shape in _SHAPES}) > 1
+    sizes = {size_for(own, shape, SubNetwork.stride) for shape in (frame, ready.frame)}
+    return takes_any or len(sizes) == 1
+
+
 def warm_up(stream: Stream) -> None:
     """Run every path once, so that one-time costs count as start-up and not as the first frames' latency."""
     other = Stream(stream.model, stream.size)  # its own for frames that are not known yet
@@ -80,7 +93,7 @@ def warm_up(stream: Stream) -> None:
             other.step(np.zeros((8, 8, 3), np.uint8))  # resized to the network's size, as any frame
     except RuntimeError as error:  # torch's, of no memory or of more pixels than it can count
         raise ConfigError(
-            f"size {stream.size[0]}x{stream.size[1]}, at which the network does not run: {str(error).splitlines()[0]}",
+            f"size {stream.size[0]}x{stream.size[1]}, at which the network does not run: {first_line(error)}",
             expected="a size for which there is memory",
             do="choose a smaller --size",
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -18,13 +19,13 @@ from tdseg.masks.classmap import class_map
 from tdseg.masks.labels import read_pixels
 from tdseg.masks.pairing import frames_with_masks
 from tdseg.masks.palette import Palette
-from tdseg.masks.reading import SeenPalettes, open_masks
+from tdseg.masks.reading import SeenPalettes, mask_files, open_masks
 from tdseg.masks.writing import written_like
 from tdseg.metrics.basic import Mask, flip_share
 from tdseg.metrics.iou import VOID
-from tdseg.models.propagation.motion import FINENESS
+from tdseg.models.propagation.motion import FINENESS, MotionSource
 from tdseg.models.subnets import SubNetwork
-from tdseg.runtime.window import MOST_FRAMES, Ballot, ScoreWindow, added
+from tdseg.runtime.window import MOST_FRAMES, Ballot, ScoreWindow, Seen, added
 from tdseg.video import open_video
 from tdseg.video.pictures import RGB
 
@@ -32,6 +33,8 @@ SCALE = 4
 """Cells of the votes to a side of 8 pixels: 1/2 of the masks."""
 LARGEST = 2048
 """Longest side of a mask up to which that holds, pixels; larger ones vote in as many cells."""
+MOST_VOTES = 1 << 24
+"""Of a mask, 64 MiB; above, they are in fewer cells."""
 BLOCK = 8
 """Masks that are made at a time where frames to come have a vote."""
 
@@ -111,44 +114,68 @@ def _voted(
 ) -> Iterator[tuple[Mask, Mask]]:
     """Each mask, and what the vote made of it."""
     table = np.array(values, np.uint8)
-    window, ahead = (ScoreWindow(frames, SCALE, "matching", "cpu", most_classes=256) for frames in (memory, delay + 1))
+    window, ahead = (_window(frames) for frames in (memory, delay + 1))
+    either = window or ahead
+    assert either is not None, "two have a vote, or more"
+    source = either.motion
     past: tuple[Tensor, ...] = ()
-    waiting: list[tuple[Mask, Ballot, tuple[Tensor, Tensor]]] = []
+    waiting: list[tuple[Mask, Tensor, tuple[Tensor, Tensor]]] = []
 
     def counted(ready: int) -> Iterator[tuple[Mask, Mask]]:
         """The first of those that wait, after a look from the last of them back."""
         future: tuple[Tensor, ...] = ()
         results: list[tuple[Mask, Mask]] = []
-        for at, (mask, ballot, (votes, weight)) in reversed(list(enumerate(waiting))):
-            if delay:
+        for at, (mask, grey, (total, weight)) in reversed(list(enumerate(waiting))):
+            if ahead:
+                ballot = Ballot(_votes(mask, values), grey)  # made anew: as many as wait would take much memory
                 seen, future = ahead.meet(ballot, future)
-                votes, more = added(votes, seen)
+                total, more = added(total, seen)
                 weight = weight + more - 1
             if at < ready:
-                shares = (votes / weight)[0].numpy()
+                shares = (total / weight)[0].numpy()
                 winners = class_map(shares, (mask.shape[0], mask.shape[1]), align_corners=False)
                 results.append((mask, table[winners]))
         del waiting[:ready]
         return reversed(results)
 
     for frame, mask in pairs:
-        ballot = _ballot(frame, mask, values, window)
-        seen, past = window.meet(ballot, past)
-        waiting.append((mask, ballot, added(ballot.scores, seen)))
+        ballot = Ballot(_votes(mask, values), _grey(frame, mask, values, source))
+        seen = Seen([], torch.zeros_like(ballot.scores[:, :0]), [])
+        if window:
+            seen, past = window.meet(ballot, past)
+        waiting.append((mask, ballot.grey, added(ballot.scores, seen)))
         if len(waiting) > delay and (not delay or len(waiting) == BLOCK + delay):
             yield from counted(len(waiting) - delay)
     yield from counted(len(waiting))
 
 
-def _ballot(frame: RGB, mask: Mask, values: list[int], window: ScoreWindow) -> Ballot:
-    """A mask as votes of 0 and 1, the mean of those that a cell covers, and the picture of its frame."""
-    shrink = min(1.0, LARGEST / max(mask.shape))
-    height, width = (-(-round(side * shrink) // SubNetwork.stride) for side in mask.shape)
+def _window(frames: int) -> ScoreWindow | None:
+    """A window of so many masks; None for one alone."""
+    return ScoreWindow(frames, SCALE, "matching", "cpu", most_classes=256) if frames > 1 else None
+
+
+def _cells(mask: Mask, values: list[int]) -> tuple[int, int]:
+    """(height, width) of the positions that motion is found for: fewer for large masks, and for many values."""
+    votes = len(values) * mask.size / (SubNetwork.stride / SCALE) ** 2
+    shrink = min(1.0, LARGEST / max(mask.shape), math.sqrt(MOST_VOTES / votes))
+    height, width = (max(1, -(-round(side * shrink) // SubNetwork.stride)) for side in mask.shape)
+    return height, width
+
+
+def _votes(mask: Mask, values: list[int]) -> Tensor:
+    """A mask as votes of 0 and 1, the mean of those that a cell covers: (1, C, SCALE·h, SCALE·w)."""
+    height, width = _cells(mask, values)
+    pixels = torch.from_numpy(np.require(mask, requirements=["C", "W"]))
     size = (SCALE * height, SCALE * width)
-    pixels, picture = (torch.from_numpy(np.require(one, requirements=["C", "W"])) for one in (mask, frame))
     votes = [F.interpolate((pixels == value).float()[None, None], size, mode="area") for value in values]
-    grey = window.motion.pictures(picture.permute(2, 0, 1)[None], (FINENESS * height, FINENESS * width))
-    return Ballot(torch.cat(votes, 1), grey)
+    return torch.cat(votes, 1)
+
+
+def _grey(frame: RGB, mask: Mask, values: list[int], source: MotionSource) -> Tensor:
+    """The picture that motion is found in."""
+    height, width = _cells(mask, values)
+    picture = torch.from_numpy(np.require(frame, requirements=["C", "W"])).permute(2, 0, 1)[None]
+    return source.pictures(picture, (FINENESS * height, FINENESS * width))
 
 
 def _colors(masks: Path) -> Palette | None:
@@ -161,7 +188,7 @@ def _colors(masks: Path) -> Palette | None:
         return None
     found: dict[tuple[int, ...], None] = {}
     palettes, by_color, grey = SeenPalettes(), False, ""
-    for file in sorted(masks.glob("*.[pP][nN][gG]")):
+    for file in mask_files(masks):
         pixels = read_pixels(file)
         by_color |= pixels.values.ndim == 3 or palettes.differs(pixels) is not None
         if pixels.values.ndim == 3:

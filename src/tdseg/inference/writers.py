@@ -97,7 +97,7 @@ class OverlayWriter(Writer):
             self._legend.draw_on(picture, result.mask)
         time_s, stands_s = (result.time_s or 0.0) - self._start_s, None
         if self.info.duration_s is not None and result.index + 1 == self.info.num_frames:
-            stands_s = self.info.duration_s - time_s
+            stands_s = max(0.0, self.info.duration_s - (result.time_s or 0.0)) or None
         self._video.write(picture, time_s, duration_s=stands_s)
 
     def close(self) -> None:
@@ -170,11 +170,12 @@ class ArrayWriter(SizedWriter):
 
     pattern = "masks.npz"
     _count = 0
+    _file: ExitStack | None = None
 
     def write(self, result: Result) -> None:
         """Add the mask."""
         mask = self.sized(result.mask)
-        if not self._count:
+        if self._file is None:
             self._file = ExitStack()
             shape = (self.info.num_frames or 0, *mask.shape)
             self._write = self._file.enter_context(write_npz(self.place(self.folder), shape, mask.dtype))
@@ -183,7 +184,7 @@ class ArrayWriter(SizedWriter):
 
     def close(self) -> None:
         """Close the file, with the number of masks in it."""
-        if self._count:
+        if self._file is not None:
             self._file.close()
             correct_length(self.place(self.folder), self._count)
 

@@ -122,17 +122,25 @@ def open_masks(path: str | Path, palette: Palette | None = None) -> Masks:
     if path.suffix.lower() in FILES:
         names, read = FILES[path.suffix.lower()]
         return Masks(path, names(path), lambda: map(Pixels, read(path)), palette)
-    try:
-        files = sorted((f for f in path.iterdir() if is_image(f) and f.suffix.lower() == ".png"), key=natural_order)
-    except OSError as error:
-        raise unreadable(path, error.strerror or "unreadable") from None
-    if not files:
+    if not (files := mask_files(path)):
         raise DataError(
             f"{path}: no PNG in it",
             expected=f"a folder of masks as PNG, or a file of them: {', '.join(FILES)}",
             do="give the folder that holds the masks themselves; lossy formats such as JPEG hold no classes",
         )
     return Masks(path, [str(file) for file in files], lambda: map(read_pixels, files), palette, _numbers_of(files))
+
+
+def mask_files(folder: Path) -> list[Path]:
+    """The masks of a folder, in order.
+
+    Raises:
+        DataError: it may not be read.
+    """
+    try:
+        return sorted((f for f in folder.iterdir() if is_image(f) and f.suffix.lower() == ".png"), key=natural_order)
+    except OSError as error:
+        raise unreadable(folder, error.strerror or "unreadable") from None
 
 
 def is_masks(path: Path) -> bool:
@@ -209,6 +217,12 @@ def _npz_names(path: Path) -> list[str]:
                 f"{path}: {len(members)} arrays, the first {dtype} {shape}",
                 expected="one array of integers or bools, (T, H, W), each at least 1",
                 do="save it with numpy.savez_compressed(path, masks)",
+            )
+        if math.prod(shape[1:]) > rle.MOST_PIXELS:
+            raise DataError(
+                f"{path}: masks of {size_text(shape[1:])}",
+                expected=f"at most {rle.MOST_PIXELS} pixels",
+                do="cut them into parts",
             )
         if members[0].file_size < math.prod(shape) * dtype.itemsize:  # before there is a name for each of them
             raise EOFError

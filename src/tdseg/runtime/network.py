@@ -117,7 +117,7 @@ def check_pair(size: object) -> None:
 
 def frames_remembered(network: Network) -> int | None:
     """Frames that a mask of the network draws on, the newest included; None: it is per-frame."""
-    return network.config.paths if network.keeps_state else None
+    return network.config.paths if network.config.paths > 1 else None
 
 
 def size_for(own: tuple[int, int], frame: tuple[int, int] | None, stride: int) -> tuple[int, int]:

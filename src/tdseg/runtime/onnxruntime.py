@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tdseg.errors import ConfigError, WeightsError
+from tdseg.errors import ConfigError, WeightsError, first_line
 from tdseg.runtime.engine import Arrays, GraphTensor
 from tdseg.runtime.network import Execution, RuntimeName
 from tdseg.system import split_device
@@ -84,7 +84,7 @@ def _open(graph: Path, options: Any, provider: str, choice: dict[str, int]) -> A
         if provider != _CPU:
             return None
         raise WeightsError(
-            f"{graph}: ONNX Runtime {onnxruntime.__version__} cannot load it ({str(error).splitlines()[0]})",
+            f"{graph}: ONNX Runtime {onnxruntime.__version__} cannot load it ({first_line(error)})",
             expected="a graph of an opset that it knows",
             do="pip install --upgrade onnxruntime, or export the model again here",
         ) from None

@@ -69,6 +69,8 @@ class ScoreWindow:
         *,
         most_classes: int = MOST_CLASSES,
     ) -> None:
+        if frames < 2:
+            raise ConfigError(f"a window of {frames} frames", expected="2 or more", do="choose a larger one")
         self.frames, self.scale, self.most_classes = frames, scale, most_classes
         self.motion = MOTIONS[motion]().to(device)
 

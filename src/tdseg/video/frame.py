@@ -27,17 +27,27 @@ class Frame(NamedTuple):
 FrameGenerator = Generator[Frame, None, "str | None"]  # returns why fewer frames came than were declared, or None
 
 
-def read_images(paths: list[Path], names: list[str], fps: float) -> FrameGenerator:
-    """The frames of image files; each adds its name, without suffix where it is the only one so called."""
-    count, unread = 0, []
-    stems = Counter(path.stem for path in paths)
+def names_of(paths: list[Path]) -> list[str] | None:
+    """Names for what is made of image files, all different on every disk; None where they have none.
+
+    Without suffix where it is the only one so called.
+    """
+    stems = Counter(path.stem.casefold() for path in paths)
+    names = [path.stem if stems[path.stem.casefold()] == 1 else path.name for path in paths]
+    return names if len({name.casefold() for name in names}) == len(names) else None
+
+
+def read_images(paths: list[Path], names: list[str] | None, fps: float) -> FrameGenerator:
+    """The frames of image files; each that can be read adds its name, where they have names."""
+    count, unread, known = 0, [], names_of(paths)
     for position, path in enumerate(paths):
         try:
             image = read_image(path)
         except DataError as error:
             unread.append(error.got.replace(str(path), path.name, 1))
             continue
-        names.append(path.stem if stems[path.stem] == 1 else path.name)
+        if names is not None and known is not None:
+            names.append(known[position])
         yield Frame(count, position / fps, image)
         count += 1
     if not unread:

@@ -37,7 +37,7 @@ class GreyWriter:
             self._container = av.open(f"file:{path}", "w", format="matroska")
             self._video = self._container.add_stream(
                 "ffv1",
-                rate=Fraction(fps).limit_denominator(TICKS_PER_S),
+                rate=Fraction(max(fps, 1 / TICKS_PER_S)).limit_denominator(TICKS_PER_S),
                 time_base=Fraction(1, TICKS_PER_S),
                 width=size[1],
                 height=size[0],
@@ -58,8 +58,10 @@ class GreyWriter:
 
     def close(self) -> None:
         """Finish the file."""
-        self._mux(None)
-        self._container.close()
+        try:
+            self._mux(None)
+        finally:
+            self._container.close()
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
         try:

@@ -20,7 +20,7 @@ from tdseg.video.animation import animation_of
 from tdseg.video.container import open_input, unreachable, video_stream
 from tdseg.video.excerpt import Excerpt
 from tdseg.video.extent import FALLBACK_FPS, Extent
-from tdseg.video.frame import Frame, FrameGenerator, read_animation, read_images
+from tdseg.video.frame import Frame, FrameGenerator, names_of, read_animation, read_images
 from tdseg.video.pictures import IMAGE_SUFFIXES, images_in, is_image
 from tdseg.video.playback import Playback, has_clock, sought
 from tdseg.video.reader import SourceFacts, VideoReader
@@ -78,7 +78,7 @@ def _open_container(
         count = len(container.streams.video)
         container.close()
         raise VideoError(
-            f"{name}: a picture in tiles, {count} parts",
+            f"{printable(name)}: a picture in tiles, {count} parts",
             expected="a picture in one piece, such as PNG, JPEG or AVIF",
             do="save it as one of these",
         )
@@ -128,7 +128,8 @@ def _open_images(name: str, paths: list[Path], excerpt: Excerpt) -> VideoReader:
             do="give the folder that holds the frames themselves, or a video file",
         )
     fps = excerpt.fps or FALLBACK_FPS
-    extent, names = Extent(len(paths), fps, len(paths) / fps), list[str]()
+    extent = Extent(len(paths), fps, len(paths) / fps)
+    names = None if names_of(paths) is None else list[str]()
     return _part(read_images(paths, names, fps), name, lambda: SourceFacts(extent), excerpt, names)
 
 
@@ -166,7 +167,7 @@ def _part(
     try:
         return VideoReader(_chosen(frames, excerpt, names, kept), name, lambda: _facts_of_part(facts(), excerpt), kept)
     except VideoError as error:
-        if excerpt.start is None:
+        if excerpt.start is None or error.got.endswith(")"):  # it knows the reason
             raise
         end = "" if excerpt.end is None else f" and before {excerpt.end}"
         raise VideoError(
@@ -197,10 +198,11 @@ def _chosen(
 
 
 def _facts_of_part(facts: SourceFacts, excerpt: Excerpt) -> SourceFacts:
-    count, fps, _ = facts.extent
+    count, fps, duration_s = facts.extent
     fps = excerpt.fps or fps
     expected = None if count is None else excerpt.expected(count, fps)
-    return facts._replace(extent=Extent(expected, fps / excerpt.every, None))
+    end_s = None if duration_s is None else min(duration_s, excerpt.end_s)
+    return facts._replace(extent=Extent(expected, fps / excerpt.every, end_s))
 
 
 def _has_times(name: str, excerpt: Excerpt) -> ConfigError:

@@ -28,7 +28,7 @@ class VideoInfo:
     from the declared duration; None where unknown (camera, live, pipe)."""
     has_audio: bool
     duration_s: float | None = None
-    """From the first frame to the end of the last, seconds, where it was counted; the last may stand for long."""
+    """From the start of the video to the end of the last frame, seconds, where counted; that may stand for long."""
     pixel_aspect: Fraction = Fraction(1)
     """Width of a pixel over its height, as it is to be shown."""
 

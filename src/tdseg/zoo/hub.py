@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tdseg.errors import WeightsError
+from tdseg.errors import WeightsError, first_line
 from tdseg.system import require
 
 HUB = "hf://"
 """How addresses begin: hf://org/name, or hf://org/name@revision."""
+_LEFT = ["*/*", "training_args.bin", "optimizer.bin", "scheduler.bin"]
+"""What repositories hold beside: other forms of the model, in folders, and the state of its training."""
 _FILES = ["*.safetensors", "*.json", "*.txt", "*.onnx", "*.yaml", "*.xml", "*.bin"]
 
 
@@ -33,10 +35,10 @@ def fetch(address: str) -> Path:
 
     repository, revision = parse_address(address)
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=_FILES))
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=_FILES, ignore_patterns=_LEFT))
     except (OSError, ValueError) as error:  # all of the hub's errors are one of these
         raise WeightsError(
-            f"{address}: {str(error).splitlines()[0]}",
+            f"{address}: {first_line(error)}",
             expected="hf://org/name or hf://org/name@revision, and a connection to the hub",
             do="check the name, or download the files and give their folder",
         ) from None

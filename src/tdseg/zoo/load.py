@@ -87,8 +87,9 @@ def load(
     if runtime == "torch" and artifact.external is None:
         return artifact.load(make_subnetwork).to(resolve_device(device))
     if make_subnetwork is not None:
+        what = f"{name_or_path}, a network of others," if artifact.external else f"runtime {runtime}"
         raise ConfigError(
-            f"runtime {runtime} with make_subnetwork", expected="runtime torch", do="leave one of them out"
+            f"{what} with make_subnetwork", expected="weights of tdseg, and runtime torch", do="leave one of them out"
         )
     if runtime == "torch":  # what is asked for unless another is: a network of others runs where it can
         runtime = "auto"

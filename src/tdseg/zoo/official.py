@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tdseg.config import ModelConfig
-from tdseg.errors import ConfigError, OutputError, WeightsError
+from tdseg.errors import ConfigError, OutputError, WeightsError, first_line
 from tdseg.masks import classes
 from tdseg.models.tdnet import TDNet
 from tdseg.zoo.catalog import model_config
@@ -109,11 +109,11 @@ def read_state_dict(path: Path, *, expected: str) -> dict[str, Tensor]:
         raise refused(error.strerror, "check the path") from None
     except pickle.UnpicklingError as error:
         raise refused(
-            f"not opened, it holds more than tensors, or no tensors at all ({_first_line(error)})",
+            f"not opened, it holds more than tensors, or no tensors at all ({first_line(error)})",
             "do not trust the file: opening such a checkpoint in full can run code",
         ) from None
     except Exception as error:  # torch raises what it meets: RuntimeError, EOFError, KeyError, ...
-        raise refused(f"damaged ({type(error).__name__}: {_first_line(error)})", "download it again") from None
+        raise refused(f"damaged ({type(error).__name__}: {first_line(error)})", "download it again") from None
     state = data.get("model_state", data) if isinstance(data, dict) else data
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise refused("no state dict of tensors in it", "give another file")
@@ -169,7 +169,3 @@ def _check(source: Path, own: dict[str, Tensor], table: list[Entry], state: dict
 def _is_plain(tensor: Tensor) -> bool:
     strided = type(tensor) is Tensor and tensor.layout is torch.strided and tensor.device.type == "cpu"
     return strided and tensor.dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0][:200]

@@ -55,6 +55,7 @@ def refused(folder: Path, kind: type[TdsegError], match: str, **execution: Any) 
         ({"auto_map": {"AutoModel": "evil.Model"}}, "auto_map: code"),
         ({"backbone_config": {"auto_map": {"AutoModel": "evil.Model"}}}, "auto_map: code"),
         ({"_attn_implementation": "someone/kernel"}, "_attn_implementation: code"),
+        ({"backbone": "someone/net"}, "backbone: code or parts"),
         ({"hidden_sizes": "many"}, "net: "),
         ({"hidden_sizes": [16, 16, 16, 16]}, "tensors of its model are not in its file"),
         ({"num_encoder_blocks": 0}, "net: "),
@@ -90,9 +91,14 @@ def only_backbone(folder: Path) -> None:
     transformers.SegformerModel(config).save_pretrained(folder)
 
 
+def adapter(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "/etc"}')
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
+        (adapter, "adapter_config.json, which loads another model"),
         (spoil_processor, "no configuration of its image processor"),
         (remove_weights, "model.safetensors"),
         (cut_weights, "net: "),

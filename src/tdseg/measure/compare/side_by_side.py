@@ -28,6 +28,7 @@ from tdseg.video import VideoReader, open_video
 from tdseg.video.address import is_frames
 from tdseg.video.pictures import RGB
 from tdseg.zoo import catalog
+from tdseg.zoo.checkpoint import WEIGHTS
 from tdseg.zoo.hub import HUB
 from tdseg.zoo.load import prepare
 
@@ -199,7 +200,7 @@ def _mapped(model: _Model, target: Palette, class_map: str | Path | None, *, ren
 def _are_masks(given: str) -> bool:
     path = Path(given)
     known = given in catalog.PACKAGED or given.startswith(HUB) or path.suffix in (".safetensors", ".onnx")
-    if known or is_exported(path) or is_external(path):
+    if known or is_exported(path) or is_external(path) or (path / WEIGHTS).is_file():
         return False
     if is_masks(path):
         return True

@@ -9,7 +9,7 @@ from logging import CRITICAL
 from pathlib import Path
 from typing import Any
 
-from tdseg.errors import ConfigError, WeightsError
+from tdseg.errors import ConfigError, WeightsError, first_line
 from tdseg.runtime.external.processor import read_json
 from tdseg.system import require
 
@@ -17,6 +17,7 @@ CONFIG = "config.json"
 """What a folder of `save_pretrained` holds, whatever the model."""
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 """The files of a tokenizer, either of them."""
+_ADAPTER = "adapter_config.json"
 _CODE = "auto_map"
 """The field of a configuration that names code to be run."""
 
@@ -34,6 +35,8 @@ def load_pretrained(folder: Path, name: str) -> Any:
     """
     require("transformers", extra="transformers")
     make = _model_class(read_json(folder / CONFIG, name), name)
+    if (folder / _ADAPTER).exists():
+        raise _refused(name, f"{_ADAPTER}, which loads another model from elsewhere", "merge it into its model first")
     try:
         with _quiet():
             model, loaded = make.from_pretrained(
@@ -45,12 +48,12 @@ def load_pretrained(folder: Path, name: str) -> Any:
             )
     except ImportError as error:
         raise ConfigError(
-            f"{name}: {_first_line(error)}",
+            f"{name}: {first_line(error)}",
             expected="the packages that its model needs",
             do="install them, or choose another model",
         ) from None
     except Exception as error:  # transformers, safetensors and torch raise what they meet in a damaged file
-        raise _refused(name, _first_line(error), "download or save it again; weights are *.safetensors") from None
+        raise _refused(name, first_line(error), "download or save it again; weights are *.safetensors") from None
     mismatched = (key[0] if isinstance(key, tuple) else key for key in loaded["mismatched_keys"])
     if absent := sorted({*map(str, loaded["missing_keys"]), *map(str, mismatched)}):
         raise _refused(
@@ -77,7 +80,7 @@ def load_tokens(folder: Path, name: str, text: str, length: int) -> Any:
             tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
             tokens = tokenizer(text, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
     except Exception as error:  # tokenizers raises bare exceptions
-        raise _refused(name, f"its tokenizer: {_first_line(error)}", do) from None
+        raise _refused(name, f"its tokenizer: {first_line(error)}", do) from None
     return tokens["input_ids"] * tokens["attention_mask"]
 
 
@@ -88,8 +91,8 @@ def _model_class(config: dict[str, Any], name: str) -> Any:
 
     if field := _remote(config):
         raise WeightsError(
-            f"{name}: {CONFIG} has {field}: code that comes with the model",
-            expected="a model whose code is in transformers: nothing in a download is executed",
+            f"{name}: {CONFIG} has {field}: code or parts that are not in the folder",
+            expected="a model whose code is in transformers, and whole: nothing in a download is executed",
             do="choose such a model, or export this one to ONNX where you trust it",
         )
     kind = config.get("model_type")
@@ -114,6 +117,9 @@ def _remote(config: dict[str, Any]) -> str:
             for key, value in values.items():
                 # Attention "org/name" is a kernel of the hub.
                 if key == _CODE or ("attn_implementation" in key and "/" in str(value)):
+                    return str(key)
+                # The library asks the hub for a backbone that is only named.
+                if key == "backbone" and isinstance(value, str) and not values.get("backbone_config"):
                     return str(key)
             left += values.values()
         elif isinstance(values, list):
@@ -140,10 +146,6 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
         if downloads:  # transformers sets both alike
             disable_progress_bars()
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
 
 
 def _refused(name: str, why: str, do: str) -> WeightsError:

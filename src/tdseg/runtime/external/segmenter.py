@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tdseg.errors import ConfigError
+from tdseg.errors import ConfigError, first_line
 from tdseg.masks.classes import own_palette
 from tdseg.runtime.external.per_frame import PerFrameNetwork, external_config
 from tdseg.runtime.external.processor import ProcessorConfig
@@ -113,7 +113,7 @@ class HuggingFaceNetwork(PerFrameNetwork):
             if "memory" in str(error):  # not of the size as such: whoever runs the network knows more of that
                 raise
             raise ConfigError(
-                f"{self._name} does not run: {str(error).splitlines()[0]}",
+                f"{self._name} does not run: {first_line(error)}",
                 expected=f"a size that it takes, such as {self.config.size[0]}x{self.config.size[1]}",
                 do="choose another --size, or leave it out",
             ) from None
