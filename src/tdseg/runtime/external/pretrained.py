@@ -118,13 +118,18 @@ def _remote(config: dict[str, Any]) -> str:
                 # Attention "org/name" is a kernel of the hub.
                 if key == _CODE or ("attn_implementation" in key and "/" in str(value)):
                     return str(key)
-                # The library asks the hub for a backbone that is only named.
-                if key == "backbone" and isinstance(value, str) and not values.get("backbone_config"):
+                if key == "backbone" and isinstance(value, str) and _is_fetched(values):
                     return str(key)
             left += values.values()
         elif isinstance(values, list):
             left += values
     return ""
+
+
+def _is_fetched(config: dict[str, Any]) -> bool:
+    """Whether the library would ask the hub for the backbone that a configuration names."""
+    own = config.get("model_type") == "timm_backbone" and not config.get("use_pretrained_backbone")  # of that library
+    return not own and not config.get("backbone_config")
 
 
 @contextmanager
