@@ -106,7 +106,7 @@ def test_refusals_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[s
     for arguments, named in (
         (["missing.yaml"], "no recipe missing.yaml"),
         (["--steps", "3", str(SMOKE)], "before the recipe"),
-        ([str(SMOKE), "--outptu", "x"], "did you mean --output?"),
+        ([str(SMOKE), "--outptu", "x"], "tdseg train --help"),
         ([str(SMOKE), "--output", str(tmp_path)], "--resume"),
         ([str(SMOKE), "--output", str(tmp_path / "new"), "--threads", "0"], "threads 0"),
     ):

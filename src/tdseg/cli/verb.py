@@ -61,8 +61,9 @@ def verb(function: Callable[..., T], *, hide: Collection[str] = ()) -> Callable[
         def command(*args: Any, **kwargs: Any) -> int:
             given = signature.bind(*args, **kwargs)
             given.apply_defaults()
-            _check_no_option(args, library | own)
             values = given.arguments
+            named = [values[name] for name, option in library.items() if option.kind is option.POSITIONAL_ONLY]
+            _check_no_option(named, library | own)  # what a presentation takes, such as fields of a recipe, may be any
             call: Call[T] = Call(function, {name: values[name] for name in library}, values.get("quiet", False))
             bound = inspect.BoundArguments(shown, {first: call} | {name: values[name] for name in own})
             return present(*bound.args, **bound.kwargs) or DONE
