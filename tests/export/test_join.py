@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from support.exports import consensus, independent_paths, require_extra, thin_paths, views
+from support.exports import (
+    consensus,
+    independent_paths,
+    int8_of_several_paths,
+    require_extra,
+    thin_paths,
+    views,
+)
 from support.small import moving_frames
 from tdseg.export import export
 from tdseg.inference.stream import Stream
@@ -84,7 +91,8 @@ def test_manifests_without_encoded_tensors_still_open(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_int8_keeps_what_is_the_same_once(tmp_path: Path) -> None:
     pytest.importorskip("nncf", reason="int8 needs the extra 'export'")
-    export(views(), tmp_path / "e", to="onnx", precision="int8", agreement=0)
+    with int8_of_several_paths():
+        export(views(), tmp_path / "e", to="onnx", precision="int8", agreement=0)
     manifest = Manifest.model_validate_json((tmp_path / "e" / MANIFEST).read_text())
     assert manifest.by_path == ("encode",)
     assert open_exported(tmp_path / "e", Execution(runtime="openvino", threads=2), workers=2).concurrent

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.exports import consensus, independent_paths, require_extra, thin_paths
+from support.exports import consensus, independent_paths, int8_of_several_paths, require_extra, thin_paths
 from tdseg.cli import DONE, REFUSED, main
 from tdseg.export import export
 from tdseg.runtime.manifest import MANIFEST, Manifest
@@ -46,7 +46,8 @@ def test_int8_is_calibrated_with_state_and_measured(
 
 def test_int8_of_paths_with_weights_of_their_own(tmp_path: Path) -> None:
     pytest.importorskip("nncf", reason="int8 needs the extra 'export'")
-    manifest = export(independent_paths(), tmp_path / "int8", to="onnx", precision="int8", agreement=0)
+    with int8_of_several_paths():
+        manifest = export(independent_paths(), tmp_path / "int8", to="onnx", precision="int8", agreement=0)
     assert manifest.parity is not None
     assert manifest.parity.agreement > 0.9
 
