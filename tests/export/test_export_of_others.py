@@ -137,12 +137,15 @@ def test_what_cannot_be_traced(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", ["segformer", "mobilevit", "maskformer"])
+@pytest.mark.parametrize(
+    "make", ["segformer", "upernet", "dpt", "mobilevit", "mobilenet", "beit", "data2vec", "maskformer"]
+)
 def test_models_of_hugging_face(make: str, tmp_path: Path) -> None:
     """Semantic ones, of BGR, universal ones: exported, and read again in either runtime."""
     from support import pretrained
 
-    pretrained.save_pretrained(tmp_path / "model", getattr(pretrained, make))
+    square = pretrained.SQUARE if make in ("dpt", "data2vec") else {}
+    pretrained.save_pretrained(tmp_path / "model", getattr(pretrained, make), **square)
     manifest = export(tmp_path / "model", tmp_path / "e", to="onnx")
     assert manifest.parity
     assert manifest.parity.agreement >= 0.999
@@ -152,6 +155,20 @@ def test_models_of_hugging_face(make: str, tmp_path: Path) -> None:
         assert (graph.runtime, graph.config.classes) == (runtime, pretrained.FIVE)
         frame = moving_frames(1)[0]
         assert (Stream(graph).step(frame).mask == model.step(frame).mask).mean() >= 0.999
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", ["oneformer", "eomt", "videomt"])
+def test_models_that_no_graph_holds(make: str, tmp_path: Path) -> None:
+    from support import pretrained
+
+    square = {} if make == "oneformer" else pretrained.SQUARE
+    pretrained.save_pretrained(tmp_path / "model", getattr(pretrained, make), **square)
+    if make == "oneformer":
+        pretrained.save_tokenizer(tmp_path / "model")
+    with pytest.raises(ConfigError, match=r"cannot be exported|export of"):
+        export(tmp_path / "model", tmp_path / "e", to="onnx")
+    assert not (tmp_path / "e").exists()
 
 
 def blue(frame: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -13,7 +13,7 @@ COLORS = color_table()
 
 def drawn(size: tuple[int, int], mask: np.ndarray, legend: Legend | None = None) -> np.ndarray:
     picture = np.full((*size, 3), 255, np.uint8)
-    (legend or Legend(MANY, COLORS)).draw_on(picture, mask)
+    (legend or Legend(MANY, COLORS)).draw_on(picture, np.bincount(mask.ravel(), minlength=256))
     return picture
 
 

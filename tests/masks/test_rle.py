@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pycocotools import mask as coco  # type: ignore[import-untyped]
 
 from tdseg.errors import DataError
 from tdseg.masks.reading import open_masks
@@ -34,10 +35,14 @@ def test_known_answers(name: str) -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 70), st.floats(0, 1))
-def test_round_trips(seed: int, height: int, width: int, share: float) -> None:
+def test_round_trips_and_cocos_own_tools(seed: int, height: int, width: int, share: float) -> None:
     random = np.random.default_rng(seed)
     mask = np.repeat(random.random((height, width)) < share, random.integers(1, 40), axis=0)
-    np.testing.assert_array_equal(decode_mask(encode_mask(mask), mask.shape), mask)
+    counts = encode_mask(mask)
+    np.testing.assert_array_equal(decode_mask(counts, mask.shape), mask)
+    theirs = coco.encode(np.asfortranarray(mask.view(np.uint8)))
+    assert theirs["counts"].decode() == counts
+    np.testing.assert_array_equal(coco.decode({"size": list(mask.shape), "counts": counts.encode()}), mask)
 
 
 def test_a_line_is_in_cocos_form(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from statistics import fmean
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from tdseg.errors import ConfigError, DataError, OutputError
@@ -25,7 +24,7 @@ from tdseg.metrics.basic import Mask, flip_share
 from tdseg.metrics.iou import VOID
 from tdseg.models.propagation.motion import FINENESS, MotionSource
 from tdseg.models.subnets import SubNetwork
-from tdseg.runtime.window import MOST_FRAMES, Ballot, ScoreWindow, Seen, added
+from tdseg.runtime.window import MOST_FRAMES, Ballot, ScoreWindow, Seen, added, votes
 from tdseg.video import open_video
 from tdseg.video.pictures import RGB
 
@@ -165,10 +164,8 @@ def _cells(mask: Mask, values: list[int]) -> tuple[int, int]:
 def _votes(mask: Mask, values: list[int]) -> Tensor:
     """A mask as votes of 0 and 1, the mean of those that a cell covers: (1, C, SCALE·h, SCALE·w)."""
     height, width = _cells(mask, values)
-    pixels = torch.from_numpy(np.require(mask, requirements=["C", "W"]))
-    size = (SCALE * height, SCALE * width)
-    votes = [F.interpolate((pixels == value).float()[None, None], size, mode="area") for value in values]
-    return torch.cat(votes, 1)
+    pixels = torch.from_numpy(np.require(mask, requirements=["C", "W"]))[None]
+    return votes(pixels, values, (SCALE * height, SCALE * width))
 
 
 def _grey(frame: RGB, mask: Mask, values: list[int], source: MotionSource) -> Tensor:

@@ -56,6 +56,11 @@ class Result:
     """RGB of every mask value, (256, 3)."""
 
     @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """Number of pixels of each mask value, (256,)."""
+        return np.array(Image.fromarray(self.mask).histogram())  # half the time of bincount
+
+    @cached_property
     def confidence(self) -> NDArray[np.float16]:
         """Probability of each pixel's class, (H, W), 0..1; computed when first asked for."""
         index = torch.from_numpy(self.mask.astype(np.int64))[None]
@@ -88,7 +93,7 @@ class Result:
     def _repr_png_(self) -> bytes:
         """What a notebook shows: the overlay, its classes named."""
         picture = self.overlay()
-        Legend(self.classes, self.colors).draw_on(picture, self.mask)
+        Legend(self.classes, self.colors).draw_on(picture, self.counts)
         file = io.BytesIO()
         Image.fromarray(picture).save(file, "PNG")
         return file.getvalue()

@@ -13,7 +13,6 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from tdseg.errors import VideoError
 from tdseg.inference.stream import Result
@@ -94,7 +93,7 @@ class OverlayWriter(Writer):
             self._legend = Legend(self.classes, self.colors) if self.appearance.legend else None
         picture = draw.overlay(result.frame, result.mask, self.colors, self.appearance.opacity)
         if self._legend:
-            self._legend.draw_on(picture, result.mask)
+            self._legend.draw_on(picture, result.counts)
         time_s, stands_s = (result.time_s or 0.0) - self._start_s, None
         if self.info.duration_s is not None and result.index + 1 == self.info.num_frames:
             stands_s = max(0.0, self.info.duration_s - (result.time_s or 0.0)) or None
@@ -130,7 +129,7 @@ class ShareWriter(Writer):
 
     def write(self, result: Result) -> None:
         """Add a row."""
-        shares = np.array(Image.fromarray(result.mask).histogram())[: len(self.classes)] / result.mask.size
+        shares = result.counts[: len(self.classes)] / result.mask.size
         with self.place(self.folder).open("a", newline="", encoding="utf-8") as file:
             rows = csv.writer(file, lineterminator="\n")
             if file.tell() == 0:
@@ -222,34 +221,40 @@ class MatteWriter(GreyVideoWriter):
         return np.rint(255 * (1 - result.probability(len(self.classes) - 1))).astype(np.uint8)
 
 
-class ClassesWriter(Writer):
+class OnceWriter(Writer):
+    """An output that no frame changes: it is made with the first."""
+
+    @abstractmethod
+    def make(self, path: Path) -> None:
+        """Make the file."""
+
+    def write(self, result: Result) -> None:
+        """Make it, if it is not there."""
+        path = self.place(self.folder)
+        if not path.exists():
+            self.make(path)
+
+
+class ClassesWriter(OnceWriter):
     """The colour and name of each class, a line each, as palette files have them."""
 
     pattern = "classes.txt"
-    _done = False
 
-    def write(self, result: Result) -> None:
-        """Write it, once."""
-        if not self._done:
-            self._done = True
-            rows = (
-                f"{r} {g} {b} {name}\n" for (r, g, b), name in zip(self.colors.tolist(), self.classes, strict=False)
-            )
-            text = "# red green blue name; the first class is 0, the next one 1, and so on\n" + "".join(rows)
-            self.place(self.folder).write_text(text, encoding="utf-8")
+    def make(self, path: Path) -> None:
+        """Write it."""
+        rows = (f"{r} {g} {b} {name}\n" for (r, g, b), name in zip(self.colors.tolist(), self.classes, strict=False))
+        text = "# red green blue name; the first class is 0, the next one 1, and so on\n" + "".join(rows)
+        path.write_text(text, encoding="utf-8")
 
 
-class LegendWriter(Writer):
+class LegendWriter(OnceWriter):
     """A picture of the colour, index and name of each class."""
 
     pattern = "legend.png"
-    _done = False
 
-    def write(self, result: Result) -> None:
-        """Draw it, once."""
-        if not self._done:
-            self._done = True
-            class_table(self.classes, self.colors).save(self.place(self.folder))
+    def make(self, path: Path) -> None:
+        """Draw it."""
+        class_table(self.classes, self.colors).save(path)
 
 
 WRITERS: dict[str, type[Writer]] = {

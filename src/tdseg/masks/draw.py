@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from tdseg.files import whole_file
+from tdseg.masks.legend import BACKGROUND, shares_strip
 from tdseg.masks.palette import Colors
 from tdseg.metrics.iou import VOID
 
@@ -61,38 +62,12 @@ def preview(frame: NDArray[np.uint8], mask: NDArray[np.uint8], classes: Sequence
     """A still: the frame, its overlay beside it, and below them the classes seen, by their share of the picture."""
     height, width = mask.shape
     margin = 16
-    entries = legend(mask, classes, colors, 2 * width + margin)
+    entries = shares_strip(mask, classes, colors, 2 * width + margin)
     still = Image.new("RGB", (2 * width + 3 * margin, height + entries.height + 3 * margin), BACKGROUND)
     still.paste(Image.fromarray(frame), (margin, margin))
     still.paste(Image.fromarray(overlay(frame, mask, colors)), (width + 2 * margin, margin))
     still.paste(entries, (margin, height + 2 * margin))
     return still
-
-
-BACKGROUND = (22, 24, 29)
-
-
-def legend(mask: NDArray[np.uint8], classes: Sequence[str], colors: Colors, width: int) -> Image.Image:
-    """A strip of the given width: colour, name and share of every class in the mask, the largest first."""
-    shares = np.bincount(mask.ravel(), minlength=len(classes)) / mask.size
-    texts = {
-        value: f"{classes[value] if value < len(classes) else f'class {value}'}  {share:.1%}"
-        for value, share in sorted(enumerate(shares), key=lambda item: -item[1])
-        if share > 0
-    }
-    swatch, row, gap, font = 14, 26, 22, ImageFont.load_default(15)
-    strip = Image.new("RGB", (width, row * len(texts)), BACKGROUND)
-    pen = ImageDraw.Draw(strip)
-    x = y = 0
-    for value, text in texts.items():
-        length = swatch + 8 + round(pen.textlength(text, font=font))
-        if x and x + length > width:
-            x, y = 0, y + row
-        color = tuple(int(channel) for channel in colors[value])
-        pen.rounded_rectangle((x, y + 4, x + swatch, y + 4 + swatch), 3, fill=color)
-        pen.text((x + swatch + 8, y + 4 + swatch // 2), text, fill=(222, 224, 228), font=font, anchor="lm")
-        x += length + gap
-    return strip.crop((0, 0, width, y + row))
 
 
 def _indexed(mask: NDArray[np.uint8], colors: Colors) -> Image.Image:

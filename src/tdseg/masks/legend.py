@@ -1,4 +1,4 @@
-"""The classes of a video, named in a corner of its pictures."""
+"""The classes of pictures, named: in a corner of a video, in a table, in a strip below a still."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SEEN = 0.002
 """Share of a picture from which on a class is there, 0..1: a few stray pixels are not worth a name."""
 HEIGHT, WIDTH = 0.5, 1 / 3
 """Of the picture, what a legend covers at the most."""
-GROUND = (22, 24, 29)
+BACKGROUND = (22, 24, 29)
 INK = (240, 241, 244)
 
 
@@ -38,14 +38,14 @@ class Legend:
         self._box = np.zeros((0, 0, 3), np.uint8)
         self._is_ground = np.zeros((0, 0, 1), bool)
 
-    def draw_on(self, picture: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
+    def draw_on(self, picture: NDArray[np.uint8], counts: NDArray[np.int64]) -> None:
         """Draw it into the upper left corner of a picture, (H, W, 3); one that is too small stays as it is.
 
         Args:
             picture: RGB.
-            mask: the classes in it, (H, W).
+            counts: pixels of each mask value in it, (256,).
         """
-        shares = np.array(Image.fromarray(mask).histogram()) / mask.size
+        shares = counts / counts.sum()
         self._covered += shares
         self._seen |= shares >= SEEN
         self._seen[len(self._classes) :] = False  # void, which has no name
@@ -63,17 +63,17 @@ class Legend:
         key = (height, width, more, *shown.tolist())
         if key != self._drawn_for:
             self._drawn_for, self._box = key, self._drawn(shown.tolist(), more, text, int(WIDTH * width))
-            self._is_ground = (self._box == GROUND).all(2, keepdims=True)
+            self._is_ground = (self._box == BACKGROUND).all(2, keepdims=True)
         box = self._box
         corner = picture[margin : margin + box.shape[0], margin : margin + box.shape[1]]
-        corner[...] = np.where(self._is_ground, corner // 4 + np.array(GROUND, np.uint8) // 4 * 3, box)
+        corner[...] = np.where(self._is_ground, corner // 4 + np.array(BACKGROUND, np.uint8) // 4 * 3, box)
 
     def _drawn(self, shown: list[int], more: int, text: int, widest: int) -> NDArray[np.uint8]:
         font, row, swatch = ImageFont.load_default(text), round(1.45 * text), text
         names = [_fitted(self._classes[index], font, widest - swatch - 2 * text) for index in shown]
         lines = [*names, *([_fitted(f"+ {more} more", font, widest - swatch - 2 * text)] if more else [])]
         width = max(round(font.getlength(line)) for line in lines) + swatch + 2 * text
-        box = Image.new("RGB", (width, row * len(lines) + text // 2), GROUND)
+        box = Image.new("RGB", (width, row * len(lines) + text // 2), BACKGROUND)
         pen = ImageDraw.Draw(box)
         for line, name in enumerate(lines):
             middle = text // 4 + row * line + row // 2
@@ -100,7 +100,9 @@ def class_table(classes: Sequence[str], colors: Colors) -> Image.Image:
     font, row, swatch, tall = ImageFont.load_default(16), 26, 16, 30
     names = [f"{index}  {name}" for index, name in enumerate(classes)]
     width = max(round(font.getlength(name)) for name in names) + 3 * swatch
-    table = Image.new("RGB", (width * -(-len(names) // tall) + swatch, row * min(len(names), tall) + swatch), GROUND)
+    table = Image.new(
+        "RGB", (width * -(-len(names) // tall) + swatch, row * min(len(names), tall) + swatch), BACKGROUND
+    )
     pen = ImageDraw.Draw(table)
     for index, name in enumerate(names):
         left, top = swatch + index // tall * width, swatch // 2 + index % tall * row
@@ -108,3 +110,26 @@ def class_table(classes: Sequence[str], colors: Colors) -> Image.Image:
         pen.rectangle((left, top + 5, left + swatch - 1, top + 4 + swatch), fill=color)
         pen.text((left + swatch + 8, top + 5 + swatch // 2), name, fill=INK, font=font, anchor="lm")
     return table
+
+
+def shares_strip(mask: NDArray[np.uint8], classes: Sequence[str], colors: Colors, width: int) -> Image.Image:
+    """A strip of the given width: colour, name and share of every class in the mask, the largest first."""
+    shares = np.bincount(mask.ravel(), minlength=len(classes)) / mask.size
+    texts = {
+        value: f"{classes[value] if value < len(classes) else f'class {value}'}  {share:.1%}"
+        for value, share in sorted(enumerate(shares), key=lambda item: -item[1])
+        if share > 0
+    }
+    swatch, row, gap, font = 14, 26, 22, ImageFont.load_default(15)
+    strip = Image.new("RGB", (width, row * len(texts)), BACKGROUND)
+    pen = ImageDraw.Draw(strip)
+    x = y = 0
+    for value, text in texts.items():
+        length = swatch + 8 + round(pen.textlength(text, font=font))
+        if x and x + length > width:
+            x, y = 0, y + row
+        color = tuple(int(channel) for channel in colors[value])
+        pen.rounded_rectangle((x, y + 4, x + swatch, y + 4 + swatch), 3, fill=color)
+        pen.text((x + swatch + 8, y + 4 + swatch // 2), text, fill=INK, font=font, anchor="lm")
+        x += length + gap
+    return strip.crop((0, 0, width, y + row))

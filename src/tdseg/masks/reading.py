@@ -6,7 +6,7 @@ import math
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
@@ -225,7 +225,7 @@ def _npz_names(path: Path) -> list[str]:
                 do="cut them into parts",
             )
         if members[0].file_size < math.prod(shape) * dtype.itemsize:  # before there is a name for each of them
-            raise EOFError
+            raise unreadable(path, "not a whole .npz file")
     return _numbered(path, shape[0])
 
 
@@ -237,8 +237,9 @@ def _read_npz(path: Path) -> Iterator[Mask]:
     """
     with open_npz(path) as (_, file, (count, height, width), dtype):
         for index in range(count):
-            data = file.read(height * width * dtype.itemsize)
-            values = np.frombuffer(data, dtype).reshape(height, width)
+            with _npz_errors(path):
+                data = file.read(height * width * dtype.itemsize)
+                values = np.frombuffer(data, dtype).reshape(height, width)
             if dtype != np.uint8 and (values.min() < 0 or values.max() > VOID):
                 raise DataError(
                     f"{path}, mask {index}: values {values.min()} … {values.max()}",
@@ -251,14 +252,23 @@ def _read_npz(path: Path) -> Iterator[Mask]:
 @contextmanager
 def open_npz(path: Path) -> Iterator[tuple[list[zipfile.ZipInfo], IO[bytes], tuple[int, ...], np.dtype[Any]]]:
     """The arrays in a file, and the first of them, opened where its values begin: with its shape and dtype."""
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(archive.infolist()[0]) as file:
+    with ExitStack() as opened:
+        with _npz_errors(path):
+            archive = opened.enter_context(zipfile.ZipFile(path))
+            file = opened.enter_context(archive.open(archive.infolist()[0]))
             version = np.lib.format.read_magic(file)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = read(file)
             if fortran:
                 raise ValueError("column-major array")
-            yield archive.infolist(), file, shape, dtype
+        yield archive.infolist(), file, shape, dtype
+
+
+@contextmanager
+def _npz_errors(path: Path) -> Iterator[None]:
+    """What is met in reading such a file as an error that says so."""
+    try:
+        yield
     except (DataError, MemoryError):
         raise
     except Exception as error:  # zipfile, its decompressors and numpy's parser of headers raise a dozen kinds

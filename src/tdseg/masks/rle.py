@@ -2,6 +2,9 @@
 
 Runs go down the columns, the first one of zeros. Each length, from the fourth on less that of two runs before, is
 written in groups of five bits, the lowest first, with a sixth bit where more follow, as a character from "0" on.
+
+COCO's own pycocotools encodes no faster, and its decoder, given damaged lengths, returns memory that was never written
+or ends the process; so files are not read by it. Tests hold the two against each other.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tdseg.errors import ConfigError
 from tdseg.files import check_target, whole_file
-from tdseg.masks.draw import BACKGROUND
+from tdseg.masks.legend import BACKGROUND, INK
 from tdseg.metrics.basic import Mask
 from tdseg.metrics.flips import InstabilityMap
 from tdseg.metrics.flow import Flow
@@ -78,7 +78,7 @@ def picture(share: NDArray[np.floating], base: RGB) -> Image.Image:
         (margin + width // 2, "share of frames with a flip", "ma"),
         (margin + width, f"{top:.1%}", "ra"),
     ):
-        pen.text((x, y), text, fill=(222, 224, 228), font=font, anchor=anchor)
+        pen.text((x, y), text, fill=INK, font=font, anchor=anchor)
     return still
 
 

@@ -6,6 +6,7 @@ classes a slot holds the likeliest: the others hardly ever win, and cost the mos
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -32,6 +33,18 @@ class Ballot(NamedTuple):
     """(B, C, u·h, u·w): class scores."""
     grey: Tensor
     """(B, 1, 4·h, 4·w): the picture that motion is found in, 0 … 255."""
+
+
+def votes(indices: Tensor, values: Sequence[int], size: tuple[int, int]) -> Tensor:
+    """Class indices as scores: for each value the share of a cell's pixels that have it, float32 (B, C, *size), 0..1.
+
+    Args:
+        indices: (B, h, w); those that are none of the values vote for none.
+        values: C of them.
+        size: (height, width), cells.
+    """
+    planes = (F.interpolate((indices == value).float()[:, None], size, mode="area") for value in values)
+    return torch.cat(list(planes), 1)
 
 
 class Seen(NamedTuple):

@@ -127,6 +127,12 @@ def prepare(
             memory = EXTERNAL_MEMORY
         return _remembering(network, memory)
     network = TorchNetwork(model, execution) if isinstance(model, TDNet) else as_network(model)
+    if not isinstance(model, TDNet) and (execution.form or execution.device not in ("auto", network.device)):
+        raise ConfigError(
+            f"{network.config.name}, a network as it is, in another form or on {execution.device}",
+            expected=f"its own form, on {network.device}",
+            do="leave these options out, or load it by its name with them",
+        )
     if execution.runtime not in ("auto", network.runtime):
         raise ConfigError(
             f"runtime {execution.runtime} for a network of {network.runtime}",

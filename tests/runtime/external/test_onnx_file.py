@@ -18,7 +18,7 @@ from support.graphs import BYTES, FLOAT, HALF, NCHW, argmax, echo, red, tensor, 
 from support.small import SIZE, moving_frames, write_clip
 from tdseg.cli import DONE, main
 from tdseg.errors import ConfigError
-from tdseg.runtime.external.onnx_file import OnnxNetwork, open_onnx, votes
+from tdseg.runtime.external.onnx_file import OnnxNetwork, index_scores, open_onnx
 from tdseg.runtime.network import AnyRuntime, Execution
 from tdseg.video import open_video
 from tdseg.zoo.load import prepare
@@ -99,7 +99,7 @@ def test_indices_are_votes(tmp_path: Path) -> None:
 def test_many_votes_are_averaged() -> None:
     indices = torch.zeros(1, 640, 640, dtype=torch.int64)
     indices[:, ::2], indices[:, 1::2, 1::2] = 7, 254
-    scores = votes(indices, 255, (640, 640))
+    scores = index_scores(indices, 255, (640, 640))
     assert scores.shape == (1, 255, 320, 320)
     assert set(scores[:, 7].flatten().tolist()) == {5.0}
     assert set(scores[:, [0, 254]].flatten().tolist()) == {2.5}

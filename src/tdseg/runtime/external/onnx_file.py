@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,6 +18,7 @@ from tdseg.runtime.external.onnx_description import OnnxDescription, read_descri
 from tdseg.runtime.external.onnx_plan import understand
 from tdseg.runtime.external.per_frame import FREE_SIZE, PerFrameNetwork, external_config
 from tdseg.runtime.network import Execution, Network, check_size
+from tdseg.runtime.window import votes
 from tdseg.system import installed
 
 _VOTE = 10.0
@@ -117,7 +118,7 @@ class OnnxNetwork(PerFrameNetwork):
                 do=f"correct num_classes, output_layout or kind in {yaml_beside(self._graph)}",
             )
         if plan.indices:
-            return votes(torch.from_numpy(given[:, 0].astype(np.int64)), plan.num_classes, size)
+            return index_scores(torch.from_numpy(given[:, 0].astype(np.int64)), plan.num_classes, size)
         return torch.from_numpy(np.ascontiguousarray(given, np.float32))
 
     def _input(self, image: Tensor) -> NDArray[np.generic]:
@@ -132,7 +133,7 @@ class OnnxNetwork(PerFrameNetwork):
         return array
 
 
-def votes(indices: Tensor, num_classes: int, size: tuple[int, int]) -> Tensor:
+def index_scores(indices: Tensor, num_classes: int, size: tuple[int, int]) -> Tensor:
     """Class indices as scores, float32 (B, C, ·, ·): each cell votes for its class.
 
     Args:
@@ -140,12 +141,10 @@ def votes(indices: Tensor, num_classes: int, size: tuple[int, int]) -> Tensor:
         num_classes: C.
         size: (height, width) of the network's input, pixels.
     """
-    height, width = indices.shape[-2:]
-    half = min(height, -(-size[0] // 2)), min(width, -(-size[1] // 2))
-    if num_classes * height * width <= _MOST_VALUES or half == (height, width):
-        return (indices[:, None] == torch.arange(num_classes)[:, None, None]).float().mul_(_VOTE)
-    planes = ((indices == index).float()[:, None] for index in range(num_classes))  # one by one: each is large
-    return torch.cat([F.interpolate(plane, half, mode="area") for plane in planes], 1).mul_(_VOTE)
+    cells = (indices.shape[-2], indices.shape[-1])
+    if num_classes * math.prod(cells) > _MOST_VALUES:
+        cells = min(cells[0], -(-size[0] // 2)), min(cells[1], -(-size[1] // 2))
+    return votes(indices, range(num_classes), cells).mul_(_VOTE)
 
 
 def _check_file(path: Path) -> None:
