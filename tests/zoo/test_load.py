@@ -192,3 +192,11 @@ def test_signals_after_a_network_is_gone(run: Path) -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert seen == [signal.SIGINT]
+
+
+def test_a_network_as_it_is_takes_no_other_form(run: Path) -> None:
+    network = load(run, runtime="onnxruntime")
+    assert prepare(network, Execution("cpu", threads=1)) is network
+    for execution in (Execution("cuda"), Execution(compile=True), Execution(runtime="openvino")):
+        with pytest.raises(ConfigError, match=r"td4-lite0|onnxruntime"):
+            prepare(network, execution)
