@@ -9,7 +9,7 @@ install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -c constraints.txt -e '.[train,metrics,transformers,export,hub,dev]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[train,metrics,transformers,export,hub,cluster,serve,dev]'
 	touch $@
 
 demo: install          ## render the demo clip, segment it, leave out/demo
