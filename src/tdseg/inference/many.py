@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from tdseg.errors import VideoError
-from tdseg.inference.output import Summary
 from tdseg.inference.pipeline import DEFAULT_MODEL, default_output, record
 from tdseg.inference.ready import networks
+from tdseg.inference.recording import asked_of
 from tdseg.inference.selection import Order
+from tdseg.inference.summary import Summary
 from tdseg.masks.appearance import Appearance
 from tdseg.runtime.any_model import AnyModel
 from tdseg.runtime.network import Execution
@@ -58,6 +59,7 @@ def segment_all(
     names: Literal["source", "index"] = "source",
     write: tuple[str, ...] = ("masks", "overlay"),
     overwrite: bool = False,
+    resume: bool = False,
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> list[VideoOutcome]:
     """Segment videos, each into a folder of its own: overlay.mp4, masks/000000.png …, summary.json.
@@ -92,6 +94,8 @@ def segment_all(
             one array), matte (matte.mkv, lossless, its grey values the probability of `classes`), or none. With any of
             them come classes.txt, a palette file, and legend.png.
         overwrite: replace a former result in the folder.
+        resume: go on where the same run was interrupted, even killed, with the same result as if it had not been; what
+            is finished stays. An interrupt then publishes nothing.
         on_progress: called after each frame with the number done of its video and the number to do, None where unknown.
 
     Returns:
@@ -102,19 +106,19 @@ def segment_all(
         ConfigError, DataError, WeightsError: an output, or the model, size, device, classes or palette cannot be used.
         OutputError: the folder of the only source is in use or cannot be written.
     """
-    order = Order(excerpt, deinterlace, stills, classes, appearance, names, write, overwrite)
+    order = Order(excerpt, deinterlace, stills, classes, appearance, names, write, overwrite, resume)
     order.check()
     videos, several = find_videos(sources)
     folders = _folders(videos, output, several)
     if isinstance(model, str | Path):
         resolve(model)  # an unknown one is told once
-    outcomes = []
+    asked, outcomes = asked_of(model, memory, size), []
     with networks(model, memory, size, execution) as ready_for:
         for number, (source, folder) in enumerate(zip(videos, folders, strict=True), 1):
             if several:
                 _log.info("%s, %d of %d", printable(source), number, len(videos))
             try:
-                outcome = VideoOutcome(source, folder, record(ready_for, source, folder, order, on_progress))
+                outcome = VideoOutcome(source, folder, record(ready_for, source, folder, order, asked, on_progress))
             except Exception as error:  # whatever it is, the others go on
                 if not several:
                     raise

@@ -1,58 +1,75 @@
-"""The outputs of `segment`: a class for each, which keeps something of every result in the folder of a run."""
+"""The outputs of `segment`: a class for each, which keeps something of every result, part by part, and joins that."""
 
 from __future__ import annotations
 
 import csv
+import io
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tdseg.errors import VideoError
+from tdseg.inference.parts import Part
 from tdseg.inference.stream import Result
 from tdseg.masks import draw, rle
 from tdseg.masks.appearance import Appearance
 from tdseg.masks.legend import Legend, class_table
 from tdseg.masks.palette import Colors
-from tdseg.masks.writing import correct_length, write_npz
+from tdseg.masks.writing import write_npz
 from tdseg.video import VideoInfo, VideoWriter
 from tdseg.video.grey import GreyWriter, fitted
+from tdseg.video.joining import join_videos
 
 
-@dataclass
-class Writer(ABC):
-    """One output of one run; made before the first result, it opens its files with it. Used by one thread."""
+class About(NamedTuple):
+    """What the outputs of a run are told of it."""
 
-    pattern: ClassVar[str]
-    """Name of the file it leaves in a result; with *, of one for each frame, whose number or name stands there."""
-
-    folder: Path
-    """Where its files are made; they are moved into the result when all are whole."""
     source: str | Path | int
     info: VideoInfo
+    """Of what is segmented of it: its height and width are those of the first mask."""
     classes: Sequence[str]
     """Their names, by index."""
     colors: Colors
     """RGB of every mask value."""
-    appearance: Appearance
-    problem: str | None = None
-    """Why something is missing of it, if so."""
-    names: Sequence[str] | None = None
-    """Of the frames so far, which their files are to have; None: numbers."""
+    appearance: Appearance = Appearance()
+    keep_names: bool = False
+    """Files of frames are named as the images that these are."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the first mask, pixels."""
+        return self.info.height, self.info.width
+
+
+class Writer(ABC):
+    """One output of one part of a run; used by one thread.
+
+    Args:
+        about: the run.
+        folder: of the part, in which the files of the output have the names that they have in a result.
+
+    Attributes:
+        problem: why something is missing of it, if so.
+    """
+
+    pattern: ClassVar[str]
+    """Name of the file it leaves in a result; with *, of one for each frame, whose number or name stands there."""
+
+    def __init__(self, about: About, folder: Path) -> None:
+        self.about, self.folder = about, folder
+        self.problem: str | None = None
 
     @classmethod
     def place(cls, folder: Path, index: int = 0, name: str | None = None) -> Path:
         """Its file in a folder, or that of the frame of this number, or of this name."""
         return folder / cls.pattern.replace("*", f"{index:06d}" if name is None else name)
 
-    @abstractmethod
-    def write(self, result: Result) -> None:
+    def write(self, result: Result) -> None:  # noqa: B027 - some outputs are of no frame
         """Keep the next result.
 
         Raises:
@@ -60,7 +77,24 @@ class Writer(ABC):
         """
 
     def close(self) -> None:  # noqa: B027 - most have nothing to close
-        """Finish the files, after the last result, whatever ended the run."""
+        """Finish the files, after the last result of the part, whatever ended the run."""
+
+    @classmethod
+    @abstractmethod
+    def join(cls, about: About, parts: Sequence[Part], folder: Path) -> str | None:
+        """Make the files of a result of those of its parts; after a kill in the middle of this it is done again.
+
+        Args:
+            about: the run.
+            parts: all, in order; in each there is a frame.
+            folder: of the result.
+
+        Returns:
+            Why something is missing of them, if so.
+
+        Raises:
+            OSError, OutputError: they cannot be written.
+        """
 
 
 class MaskWriter(Writer):
@@ -70,9 +104,17 @@ class MaskWriter(Writer):
 
     def write(self, result: Result) -> None:
         """Write the mask."""
-        path = self.place(self.folder, result.index, self.names[result.index] if self.names else None)
+        path = self.place(self.folder, result.index, result.name if self.about.keep_names else None)
         path.parent.mkdir(exist_ok=True)
-        draw.save_mask(path, result.mask, self.colors)
+        draw.save_mask(path, result.mask, self.about.colors)
+
+    @classmethod
+    def join(cls, about: About, parts: Sequence[Part], folder: Path) -> None:
+        """Move the masks."""
+        cls.place(folder).parent.mkdir(exist_ok=True)
+        for part in parts:
+            for mask in part.folder.glob(cls.pattern):  # those that were moved before a kill are there
+                mask.replace(folder / mask.relative_to(part.folder))
 
 
 class OverlayWriter(Writer):
@@ -83,109 +125,142 @@ class OverlayWriter(Writer):
 
     pattern = "overlay.mp4"
     _video: VideoWriter | None = None
-    _start_s = 0.0
+    _begins_s = 0.0
 
     def write(self, result: Result) -> None:
         """Draw the frame."""
+        info, time_s = self.about.info, result.time_s or 0.0
         if self._video is None:
-            self._start_s = result.time_s or 0.0
-            self._video = self._open(result)
-            self._legend = Legend(self.classes, self.colors) if self.appearance.legend else None
-        picture = draw.overlay(result.frame, result.mask, self.colors, self.appearance.opacity)
+            self._begins_s, aspect = time_s, info.pixel_aspect
+            self._legend = Legend(self.about.classes, self.about.colors) if self.about.appearance.legend else None
+            path = self.place(self.folder)
+            self._video = VideoWriter(path, size=self.about.size, fps=info.fps, pixel_aspect=aspect)
+        picture = draw.overlay(result.frame, result.mask, self.about.colors, self.about.appearance.opacity)
         if self._legend:
             self._legend.draw_on(picture, result.counts)
-        time_s, stands_s = (result.time_s or 0.0) - self._start_s, None
-        if self.info.duration_s is not None and result.index + 1 == self.info.num_frames:
-            stands_s = max(0.0, self.info.duration_s - (result.time_s or 0.0)) or None
-        self._video.write(picture, time_s, duration_s=stands_s)
+        stands_s = None
+        if info.duration_s is not None and result.index + 1 == info.num_frames:
+            stands_s = max(0.0, info.duration_s - time_s) or None
+        self._video.write(picture, time_s - self._begins_s, duration_s=stands_s)
 
     def close(self) -> None:
         """Close the video."""
         if self._video is not None:
             self._video.close()
 
-    def _open(self, first: Result) -> VideoWriter:
-        height, width = first.mask.shape
+    @classmethod
+    def join(cls, about: About, parts: Sequence[Part], folder: Path) -> str | None:
+        """One video after the other, as they are encoded, and the sound."""
+        begins_s = [part.record.begins_s for part in parts]
+        pieces = [(cls.place(part.folder), time_s - begins_s[0]) for part, time_s in zip(parts, begins_s, strict=True)]
         # Audio is read from the source a second time, which pipes and live streams do not allow.
-        again = self.info.has_audio and self.info.num_frames is not None and str(self.source) != "-"
-        video = partial(
-            VideoWriter,
-            self.place(self.folder),
-            size=(height, width),
-            fps=self.info.fps,
-            pixel_aspect=self.info.pixel_aspect,
-        )
+        again = about.info.has_audio and about.info.num_frames is not None and str(about.source) != "-"
         try:
-            return video(audio_from=str(self.source) if again else None, audio_start_s=self._start_s)
+            join_videos(
+                pieces,
+                cls.place(folder),
+                audio_from=str(about.source) if again else None,
+                audio_start_s=begins_s[0],
+            )
         except VideoError as error:
-            self.problem = f"the overlay has no sound: {error.got}"
-            return video()
+            join_videos(pieces, cls.place(folder))
+            return f"the overlay has no sound: {error.got}"
+        return None
 
 
-class ShareWriter(Writer):
+class TextWriter(Writer):
+    """An output of lines."""
+
+    @classmethod
+    def head(cls, about: About) -> str:
+        """What comes before the lines of the frames."""
+        return ""
+
+    @abstractmethod
+    def line(self, result: Result) -> str:
+        """Of a frame."""
+
+    def write(self, result: Result) -> None:
+        """Add its line."""
+        with self.place(self.folder).open("a", encoding="utf-8", newline="") as file:
+            file.write(self.line(result))
+
+    @classmethod
+    def join(cls, about: About, parts: Sequence[Part], folder: Path) -> None:
+        """One after the other."""
+        with cls.place(folder).open("w", encoding="utf-8", newline="") as file:
+            file.write(cls.head(about))
+            for part in parts:
+                file.write(cls.place(part.folder).read_text(encoding="utf-8"))
+
+
+class ShareWriter(TextWriter):
     """A table: a row a frame, the share of each class in it, 0..1."""
 
     pattern = "shares.csv"
 
-    def write(self, result: Result) -> None:
-        """Add a row."""
-        shares = result.counts[: len(self.classes)] / result.mask.size
-        with self.place(self.folder).open("a", newline="", encoding="utf-8") as file:
-            rows = csv.writer(file, lineterminator="\n")
-            if file.tell() == 0:
-                rows.writerow(("frame", "time_s", *self.classes))
-            time_s = "" if result.time_s is None else round(result.time_s, 6)
-            rows.writerow((result.index, time_s, *shares.round(6).tolist()))
+    @classmethod
+    def head(cls, about: About) -> str:
+        """The names of the columns."""
+        return _row(("frame", "time_s", *about.classes))
+
+    def line(self, result: Result) -> str:
+        """A row."""
+        shares = result.counts[: len(self.about.classes)] / result.mask.size
+        time_s = "" if result.time_s is None else round(result.time_s, 6)
+        return _row((result.index, time_s, *shares.round(6).tolist()))
 
 
-class RunLengthWriter(Writer):
+def _row(cells: Sequence[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
+
+
+class RunLengthWriter(TextWriter):
     """A JSON line a frame: the run lengths of each class in it, as COCO has them."""
 
     pattern = "masks.jsonl"
 
-    def write(self, result: Result) -> None:
-        """Add a line."""
+    def line(self, result: Result) -> str:
+        """Its run lengths."""
         time_s = None if result.time_s is None else round(result.time_s, 6)
-        line = rle.frame_line(result.mask, self.classes, frame=result.index, time_s=time_s)
-        with self.place(self.folder).open("a", encoding="utf-8") as file:
-            file.write(line)
+        return rle.frame_line(result.mask, self.about.classes, frame=result.index, time_s=time_s)
 
 
 class SizedWriter(Writer):
     """An output that has one size, that of the first frame; frames of another are scaled to it and told of."""
 
-    _size: tuple[int, int] = (0, 0)
-
     def sized(self, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The values of a frame, (H, W), in this size."""
-        height, width = self._size = self._size if self._size[0] else (values.shape[0], values.shape[1])
-        if values.shape != self._size:
+        height, width = self.about.size
+        if values.shape != self.about.size:
             self.problem = f"{self.pattern} has masks of one size, {height}x{width}; others were scaled to it"
-        return fitted(values, self._size)
+        return fitted(values, self.about.size)
 
 
 class ArrayWriter(SizedWriter):
-    """All masks as one array, (T, H, W), written frame by frame."""
+    """All masks as one array, (T, H, W)."""
 
     pattern = "masks.npz"
-    _count = 0
-    _file: ExitStack | None = None
+    _raw = "masks.raw"
 
     def write(self, result: Result) -> None:
         """Add the mask."""
-        mask = self.sized(result.mask)
-        if self._file is None:
-            self._file = ExitStack()
-            shape = (self.info.num_frames or 0, *mask.shape)
-            self._write = self._file.enter_context(write_npz(self.place(self.folder), shape, mask.dtype))
-        self._write(mask.tobytes())
-        self._count += 1
+        with (self.folder / self._raw).open("ab") as file:
+            file.write(zlib.compress(self.sized(result.mask).tobytes(), 1))
 
-    def close(self) -> None:
-        """Close the file, with the number of masks in it."""
-        if self._file is not None:
-            self._file.close()
-            correct_length(self.place(self.folder), self._count)
+    @classmethod
+    def join(cls, about: About, parts: Sequence[Part], folder: Path) -> None:
+        """One array, written mask by mask."""
+        count = sum(part.record.frames for part in parts)
+        with write_npz(cls.place(folder), (count, *about.size), np.dtype(np.uint8)) as write:
+            for part in parts:
+                rest = (part.folder / cls._raw).read_bytes()
+                while rest:
+                    mask = zlib.decompressobj()
+                    write(mask.decompress(rest))
+                    rest = mask.unused_data
 
 
 class GreyVideoWriter(SizedWriter):
@@ -202,13 +277,18 @@ class GreyVideoWriter(SizedWriter):
         """Add a picture."""
         values = self.sized(self.values(result))
         if self._video is None:
-            self._video = GreyWriter(self.place(self.folder), size=self._size, fps=self.info.fps)
+            self._video = GreyWriter(self.place(self.folder), size=self.about.size, fps=self.about.info.fps)
         self._video.write(values, result.time_s or 0.0)
 
     def close(self) -> None:
         """Close the video."""
         if self._video is not None:
             self._video.close()
+
+    @classmethod
+    def join(cls, about: About, parts: Sequence[Part], folder: Path) -> None:
+        """One video after the other."""
+        join_videos([(cls.place(part.folder), 0.0) for part in parts], cls.place(folder))
 
 
 class MatteWriter(GreyVideoWriter):
@@ -218,43 +298,32 @@ class MatteWriter(GreyVideoWriter):
 
     def values(self, result: Result) -> NDArray[np.uint8]:
         """One less the probability of the last class, which is all the others."""
-        return np.rint(255 * (1 - result.probability(len(self.classes) - 1))).astype(np.uint8)
+        return np.rint(255 * (1 - result.probability(len(self.about.classes) - 1))).astype(np.uint8)
 
 
-class OnceWriter(Writer):
-    """An output that no frame changes: it is made with the first."""
-
-    @abstractmethod
-    def make(self, path: Path) -> None:
-        """Make the file."""
-
-    def write(self, result: Result) -> None:
-        """Make it, if it is not there."""
-        path = self.place(self.folder)
-        if not path.exists():
-            self.make(path)
-
-
-class ClassesWriter(OnceWriter):
+class ClassesWriter(Writer):
     """The colour and name of each class, a line each, as palette files have them."""
 
     pattern = "classes.txt"
 
-    def make(self, path: Path) -> None:
+    @classmethod
+    def join(cls, about: About, parts: Sequence[Part], folder: Path) -> None:
         """Write it."""
-        rows = (f"{r} {g} {b} {name}\n" for (r, g, b), name in zip(self.colors.tolist(), self.classes, strict=False))
+        colors = zip(about.colors.tolist(), about.classes, strict=False)
+        rows = (f"{r} {g} {b} {name}\n" for (r, g, b), name in colors)
         text = "# red green blue name; the first class is 0, the next one 1, and so on\n" + "".join(rows)
-        path.write_text(text, encoding="utf-8")
+        cls.place(folder).write_text(text, encoding="utf-8")
 
 
-class LegendWriter(OnceWriter):
+class LegendWriter(Writer):
     """A picture of the colour, index and name of each class."""
 
     pattern = "legend.png"
 
-    def make(self, path: Path) -> None:
+    @classmethod
+    def join(cls, about: About, parts: Sequence[Part], folder: Path) -> None:
         """Draw it."""
-        class_table(self.classes, self.colors).save(path)
+        class_table(about.classes, about.colors).save(cls.place(folder))
 
 
 WRITERS: dict[str, type[Writer]] = {
