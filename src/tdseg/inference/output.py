@@ -33,6 +33,7 @@ class OutputFolder:
         order: what the run is to make.
         overwrite: replace a former result in the folder, and what is left of an interrupted run.
         resume: go on with what is left of an interrupted run of the same order.
+        run: go on with what is left of the run of this name.
 
     Attributes:
         staging: the hidden folder.
@@ -44,20 +45,28 @@ class OutputFolder:
             (when it is entered).
     """
 
-    def __init__(self, path: Path, order: dict[str, Any], *, overwrite: bool = False, resume: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        order: dict[str, Any],
+        *,
+        overwrite: bool = False,
+        resume: bool = False,
+        run: str | None = None,
+    ) -> None:
         self.path, self.staging, self.parts = path, path / STAGING, Parts(path)
         self.finished: dict[str, Any] | None = None
         self._order = json.loads(json.dumps(order))
-        self._overwrite, self._resume = overwrite, resume
+        self._overwrite, self._resume, self._run = overwrite, resume, run
 
     def __enter__(self) -> OutputFolder:
         try:
-            is_new = not self.path.exists()
-            if not is_new and not self._overwrite and not self._resume and not self.staging.exists():
+            new = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+            if not new and not self._overwrite and not self._resume and not self.staging.exists():
                 self._check_free(read_summary(self.path), None)
             with ExitStack() as stack:
-                if is_new:
-                    stack.callback(self._remove_empty)
+                for folder in reversed(new):
+                    stack.callback(_remove_empty, folder)
                 stack.enter_context(claimed(self.path))
                 stack.callback(self._clear_up)
                 self._begin()
@@ -71,26 +80,28 @@ class OutputFolder:
 
     def _begin(self) -> None:
         """See what is here, and whether the run may work with it."""
-        former, unfinished = read_summary(self.path), self._unfinished()
+        former, (run, unfinished) = read_summary(self.path), self._unfinished()
         repeats = self._resume and former.get("order") == self._order
         if repeats and former.get("complete"):
             self.finished = former
-        elif self._resume and unfinished == self._order:
+        elif unfinished == self._order and (self._resume or (run and run == self._run)):
             self.parts.clear(keep=[part for part in self.parts.read().values() if part.record.is_full])
         else:
             if not self._overwrite and not repeats:
                 self._check_free(former, unfinished)
             self._check_ours()
             self._clear_up(everything=True)
-            (self.staging / ORDER).write_text(json.dumps(self._order), encoding="utf-8")
+            text = json.dumps({"run": self._run, "order": self._order})
+            (self.staging / ORDER).write_text(text, encoding="utf-8")
 
-    def _unfinished(self) -> dict[str, Any] | None:
-        """The order of an interrupted run, if it left something."""
+    def _unfinished(self) -> tuple[str | None, dict[str, Any] | None]:
+        """The name and the order of an interrupted run, if it left something."""
         try:
-            order = json.loads((self.staging / ORDER).read_bytes())
-        except (OSError, ValueError, RecursionError):
-            return None
-        return order if isinstance(order, dict) and self.parts.holds_files() else None
+            fields = json.loads((self.staging / ORDER).read_bytes())
+            run, order = fields["run"], fields["order"]
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            return None, None
+        return (run, order) if isinstance(order, dict) and self.parts.holds_files() else (None, None)
 
     def _check_free(self, former: dict[str, Any], unfinished: dict[str, Any] | None) -> None:
         """Refuse what is not to be replaced."""
@@ -180,9 +191,10 @@ class OutputFolder:
                 elif path.name == ORDER:
                     path.unlink()
 
-    def _remove_empty(self) -> None:
-        if self.path.is_dir() and not any(self.path.iterdir()):
-            self.path.rmdir()
+
+def _remove_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def places(folder: Path) -> list[Path]:

@@ -137,6 +137,10 @@ class Parts:
         """Whether anything was made, whole or not."""
         return any(path.is_file() for path in self.folder.rglob("*"))
 
+    def count(self) -> int:
+        """About how many frames are in whole parts."""
+        return PART_FRAMES * sum(1 for _ in self.folder.glob("[0-9]*"))
+
     def read(self) -> dict[int, Part]:
         """Those that are whole, by number; damaged ones are not."""
         found: dict[int, Part] = {}

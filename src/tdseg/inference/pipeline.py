@@ -116,15 +116,16 @@ def record(
     order: Order,
     asked: dict[str, Any],
     on_progress: Progress | None = None,
+    run: str | None = None,
 ) -> Summary:
     """Segment a video into a folder, here and in order; see `segment_to`.
 
     Args:
         ready_for: gives the network.
-        source, output, order, asked: as of `Recording`.
+        source, output, order, asked, run: as of `Recording`.
         on_progress: as in `segment_all`.
     """
-    with Recording(source, output, order, asked) as recording:
+    with Recording(source, output, order, asked, run) as recording:
         if recording.finished:
             return recording.finished
         try:

@@ -33,11 +33,13 @@ class Recording:
         source: of the video.
         output: folder of the result.
         order: what is to be made.
-        asked: what was asked of the network, the model's name first.
+        asked: what was asked of the network, see `asked_of`.
+        run: an own name of the run, which goes on where it was interrupted itself.
 
     Attributes:
         job: for `make_span`.
         finished: the summary of the result, where that is whole already.
+        startup_s: what the network took to be ready, seconds.
 
     Raises:
         VideoError, OutputError: as of `segment_to`, when it is entered.
@@ -45,10 +47,12 @@ class Recording:
 
     job: Job
 
-    def __init__(self, source: str | Path | int, output: Path, order: Order, asked: dict[str, Any]) -> None:
+    def __init__(
+        self, source: str | Path | int, output: Path, order: Order, asked: dict[str, Any], run: str | None = None
+    ) -> None:
         self.finished: Summary | None = None
-        self._source, self._output, self._order, self._asked = source, output, order, asked
-        self._startup_s = 0.0
+        self._source, self._output, self._order, self._asked, self._run = source, output, order, asked, run
+        self.startup_s = 0.0
         self._is_untouched = True
 
     def __enter__(self) -> Recording:
@@ -59,7 +63,9 @@ class Recording:
             self._reader = open_video(self._source, self._order.excerpt, deinterlace=self._order.deinterlace)
             stack.callback(self._close_reader)
             self._folder = stack.enter_context(
-                OutputFolder(self._output, order, overwrite=self._order.overwrite, resume=self._order.resume)
+                OutputFolder(
+                    self._output, order, overwrite=self._order.overwrite, resume=self._order.resume, run=self._run
+                )
             )
             if self._folder.finished:
                 self.finished = Summary(**self._folder.finished)
@@ -104,7 +110,7 @@ class Recording:
         begun = time.perf_counter()
         ready = ready_for(self.job.size)
         self._begun += time.perf_counter() - begun  # as if the network had been ready before
-        self._startup_s = ready.startup_s
+        self.startup_s = ready.startup_s
         reader = self._reader if self._is_untouched else None
         self._is_untouched = False
         total = self.job.info.num_frames
@@ -152,7 +158,7 @@ class Recording:
             width=info.width,
             height=info.height,
             size=network.size,
-            startup_s=round(self._startup_s, 3),
+            startup_s=round(self.startup_s, 3),
             wall_s=round(wall_s, 3),
             fps=round(made / wall_s, 2),
             names=names if names and about.keep_names and "masks" in self._order.write else None,
