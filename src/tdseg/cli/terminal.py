@@ -123,7 +123,7 @@ def _progress_lines() -> Callable[[int, int | None], None]:
         if done < before:  # the next of several
             begun, told_s = time.monotonic(), 0.0
         passed_s, before = time.monotonic() - begun, done
-        if passed_s >= told_s + LINE_S:
+        if done and passed_s >= told_s + LINE_S:
             told_s = passed_s
             err.print(f"{done}{f' of {total}' if total else ''}, {done / passed_s:.1f} a second", soft_wrap=True)
 

@@ -93,6 +93,7 @@ class Recording:
             most: frames of a span of a video that can be entered anywhere; None: any number.
         """
         found, in_order = self._folder.parts.read(), self._folder.parts.in_order()
+        in_order = [part for part in in_order if part.record.is_full]
         times = self._reader.times if self._may_enter and (most or in_order) else None
         good = in_order
         if times and not all(_agrees(part.record, times) for part in found.values()):
@@ -198,7 +199,7 @@ def _gaps(found: set[int], frames: int, most: int | None, *, ended: bool) -> lis
     spans = list[Span]()
     for _, run in groupby(wanted, key=lambda number: number - wanted.index(number)):
         numbers = list(run)
-        pieces = 1 if most is None else -(-len(numbers) * PART_FRAMES // most)
+        pieces = 1 if most is None else -(-len(numbers) // -(-most // PART_FRAMES))
         bounds = [numbers[0] + len(numbers) * piece // pieces for piece in range(pieces + 1)]
         spans += [Span(first * PART_FRAMES, end * PART_FRAMES) for first, end in pairwise(bounds)]
     if spans and spans[-1].end is not None and spans[-1].end >= frames:

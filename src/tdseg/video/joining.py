@@ -44,7 +44,8 @@ def join_videos(
     try:
         with av.open(f"file:{pieces[0][0]}") as first:
             format = "mp4" if "mp4" in first.format.name else "matroska"
-            with av.open(f"file:{output}", "w", format=format) as joined:
+            exact = {"fflags": "+bitexact"}  # no numbers by chance: a video that is made again is the same
+            with av.open(f"file:{output}", "w", format=format, container_options=exact) as joined:
                 video = joined.add_stream_from_template(first.streams.video[0])
                 video.time_base = first.streams.video[0].time_base
                 audio = _Audio(sound, joined, audio_start_s) if sound and sound.streams.audio else None
