@@ -151,7 +151,8 @@ def test_a_run_that_made_nothing_leaves_nothing(tmp_path: Path) -> None:
 def test_two_runs_do_not_work_in_one_folder(tmp_path: Path) -> None:
     with OutputFolder(tmp_path / "result", ORDER) as folder:
         record(folder, 1, ["masks"])
-        for options in ({}, {"overwrite": True}, {"resume": True}):
+        each: list[dict[str, Any]] = [{}, {"overwrite": True}, {"resume": True}]
+        for options in each:
             with pytest.raises(OutputError, match=rf"in use by process {os.getpid()}"):
                 publish(tmp_path / "result", **options)
         folder.publish(summary(1, ["masks"]), ABOUT)

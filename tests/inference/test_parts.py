@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 import pytest
-from PIL import Image
 
+from support.results import assert_equal, clip
 from support.small import moving_frames, small_model
 from support.videos import make_clip
 from tdseg.errors import OutputError
@@ -23,37 +21,11 @@ from tdseg.inference.recording import Recording, asked_of
 from tdseg.inference.selection import Order
 from tdseg.inference.span import Span
 from tdseg.runtime.network import Execution
-from tdseg.video import Excerpt
+from tdseg.video import Excerpt, open_video
 
 ALL = ("masks", "overlay", "video", "csv", "rle", "npz", "matte")
 CLASSES = ("Road", "Sky", "Car")
 OPTIONS: dict[str, Any] = {"write": ALL, "classes": CLASSES}
-RUN = {"startup_s", "wall_s", "fps", "latency_ms", "resumed_at", "order"}
-"""What the summaries of two runs of one video may differ in."""
-
-
-def clip(path: Path, count: int = 2 * PART_FRAMES + 9, *, change: int | None = None) -> Path:
-    """A video with sound that does not repeat; from a frame on it may be of another size."""
-    frames = [np.roll(frame, 5 * (index // 32), 0) for index, frame in enumerate(moving_frames(count))]
-    if change is None:
-        return make_clip(path, frames, fps=10, sound=("aac", 48000, count / 10))
-    path.mkdir()
-    for index, frame in enumerate(frames):
-        Image.fromarray(frame if index < change else frame[:48]).save(path / f"{index:04d}.png")
-    return path
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    """All that a result consists of, but for its summary."""
-    paths = (path for path in folder.rglob("*") if path.is_file() and path.name != "summary.json")
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
-
-
-def assert_equal(one: Path, other: Path) -> None:
-    """Two results are the same, bit for bit, and their summaries but for what is of the run."""
-    assert files(one) == files(other)
-    fields = [json.loads((path / "summary.json").read_text()) for path in (one, other)]
-    assert {k: v for k, v in fields[0].items() if k not in RUN} == {k: v for k, v in fields[1].items() if k not in RUN}
 
 
 def make(
@@ -157,7 +129,9 @@ def test_an_interrupt_keeps_or_publishes(whole: Path, tmp_path: Path) -> None:
         if done == 40:
             raise KeyboardInterrupt
 
-    for path, options in ((tmp_path / "a", {"resume": True}), (tmp_path / "b", {"overwrite": True})):
+    both: list[tuple[str, dict[str, Any]]] = [("a", {"resume": True}), ("b", {"overwrite": True})]
+    for name, options in both:
+        path = tmp_path / name
         if "overwrite" in options:
             segment_to(whole / "clip.mp4", path, model=small_model(), **OPTIONS)  # whole, and stays
         with pytest.raises(KeyboardInterrupt, match=r"4\d frames are kept in .*--resume goes on"):
@@ -169,7 +143,7 @@ def test_an_interrupt_keeps_or_publishes(whole: Path, tmp_path: Path) -> None:
 def test_a_live_source_does_not_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = clip(tmp_path / "clip.mkv", 40)
     make(source, tmp_path / "out", [Span(0, 32)], finish=False)
-    opened = recording.open_video
+    opened = open_video
 
     def live(*args: Any, **options: Any) -> Any:
         reader = opened(*args, **options)
