@@ -6,6 +6,7 @@ A verb is imported when it is run or its own help is asked for: `tdseg --help` a
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Sequence
 from typing import Literal
 
@@ -68,12 +69,26 @@ def _install_completion(shell: Literal["bash", "zsh", "fish", "powershell"] | No
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and give its exit code: 0 done, 1 done in part, 2 refused, 130 interrupted."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for name in ("SIGTERM", "SIGHUP"):  # as an interrupt, which leaves what was done
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
-        return int(app(arguments, exit_on_error=False, print_error=False) or DONE)
+        return int(
+            app(_completed(sys.argv[1:] if arguments is None else arguments), exit_on_error=False, print_error=False)
+            or DONE
+        )
     except (TdsegError, CycloptsError) as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         return REFUSED
     except KeyboardInterrupt as interrupt:
         warn("interrupted", str(interrupt))
         return INTERRUPTED
+
+
+def _completed(arguments: Sequence[str]) -> list[str]:
+    """The arguments, where --ray without an address stands for the cluster of this machine."""
+    following = [*arguments[1:], "--"]
+    bare = [one == "--ray" and after.startswith("-") for one, after in zip(arguments, following, strict=True)]
+    return [
+        word for one, is_bare in zip(arguments, bare, strict=True) for word in ((one, "auto") if is_bare else (one,))
+    ]
