@@ -73,7 +73,7 @@ class Session:
         self._pushed, self._push_lock = 0, threading.Lock()
         self._changed = threading.Condition()
         self._newest: Result | None = None
-        self._closed = False
+        self._closed = self._works = False
         self._problem: str | None = None
         self._part = self._frames = self._cuts = 0
         self._times: deque[tuple[float, float, float]] = deque(maxlen=RECENT)
@@ -146,23 +146,27 @@ class Session:
 
     def work(self) -> None:
         """Segment the frame that waits, if one does. Done by one thread at a time."""
+        self._works = True  # before the slot is empty: see _is_done
         item = self._slot.take(wait=False)
-        if item is None or self._closed:
-            return
+        result = None if item is None or self._closed else self._step(item)
+        with self._changed:
+            if result is not None:
+                self._newest = replace(result, index=self._frames)
+                self._frames += 1
+                self._times.append((time.perf_counter(), result.age_ms or 0.0, result.latency_ms))
+            self._works = False
+            self._changed.notify_all()
+
+    def _step(self, item: LiveFrame) -> Result | None:
         frame, part = item
         try:
             if part != self._part:
                 self._part, self._cuts = part, self._cuts + 1 + self._stream.resets
                 self._stream.reset()
-            result = self._stream.step(frame.image, time_s=frame.time_s, arrived_s=frame.arrived_s)
+            return self._stream.step(frame.image, time_s=frame.time_s, arrived_s=frame.arrived_s)
         except Exception as error:  # one that the network cannot take harms no other session
             self._fail(first_line(error))
-            return
-        with self._changed:
-            self._newest = replace(result, index=self._frames)
-            self._frames += 1
-            self._times.append((time.perf_counter(), result.age_ms or 0.0, result.latency_ms))
-            self._changed.notify_all()
+            return None
 
     # --- out ---------------------------------------------------------------------------------------------------------
 
@@ -223,7 +227,9 @@ class Session:
 
     def _is_done(self) -> bool:
         """Whether no result comes any more."""
-        return self._closed or self._problem is not None or (self.state in OVER and not self._slot.waits)
+        if self._closed or self._problem is not None:
+            return True
+        return self.state in OVER and not self._slot.waits and not self._works  # asked in this order
 
     def _fail(self, problem: str) -> None:
         self._problem = problem
