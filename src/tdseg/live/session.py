@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -151,7 +150,7 @@ class Session:
         result = None if item is None or self._closed else self._step(item)
         with self._changed:
             if result is not None:
-                self._newest = replace(result, index=self._frames)
+                self._newest = result
                 self._frames += 1
                 self._times.append((time.perf_counter(), result.age_ms or 0.0, result.latency_ms))
             self._works = False
@@ -162,7 +161,7 @@ class Session:
         try:
             if part != self._part:
                 self._part, self._cuts = part, self._cuts + 1 + self._stream.resets
-                self._stream.reset()
+                self._stream.reset(self._frames)
             return self._stream.step(frame.image, time_s=frame.time_s, arrived_s=frame.arrived_s)
         except Exception as error:  # one that the network cannot take harms no other session
             self._fail(first_line(error))
