@@ -161,4 +161,6 @@ def test_a_pause_in_pushing_is_a_gap() -> None:
             session.push(frame)
             assert session.wait(index - 1, WAIT_S) is not None
             assert until(lambda: session.state == "stalled")
+        assert session.problem is not None
+        assert session.problem.startswith("no frame for ")
         assert session.figures().cuts == 1

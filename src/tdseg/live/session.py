@@ -77,7 +77,11 @@ class Session:
         self._part = self._frames = self._cuts = 0
         self._times: deque[tuple[float, float, float]] = deque(maxlen=RECENT)
         """(when it was there, age, latency) of the last results: seconds, milliseconds."""
-        self._thread = None if source is None else threading.Thread(target=self._read, args=(source,), daemon=True)
+        self._thread = (
+            None
+            if source is None
+            else threading.Thread(target=self._read, name="tdseg-source", args=(source,), daemon=True)
+        )
 
     # --- in ----------------------------------------------------------------------------------------------------------
 
@@ -178,16 +182,16 @@ class Session:
             return "ended"
         if self._live:
             return self._live.state
-        if self._arrivals.has_stalled:
-            return "stalled"
-        return "running" if self._pushed else "opening"
+        if not self._pushed:
+            return "opening"
+        return "stalled" if self._arrivals.has_stalled else "running"
 
     @property
     def problem(self) -> str | None:
         """Why no frames come, in words; None where all is well."""
-        if self._problem or self._live is None:
-            return self._problem
-        return self._live.problem
+        if self._live and not self._problem:
+            return self._live.problem
+        return self._arrivals.stall if self.state == "stalled" else self._problem
 
     def newest(self) -> Result | None:
         """The newest result; its index counts the results of the session."""
