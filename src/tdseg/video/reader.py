@@ -49,6 +49,7 @@ class VideoReader:
     Attributes:
         size: (height, width) of the first frame.
         problem: after the last frame, why fewer came than there are (cut off, damaged), else None.
+        is_live: frames come when they are made, as of a camera or an address without an end.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class VideoReader:
         times: Callable[[], list[float] | None] = lambda: None,
     ) -> None:
         self.problem: str | None = None
+        self.is_live = False
         self._frames, self._source, self._about, self._times = frames, source, about, times
         try:
             first = next(frames)
