@@ -12,7 +12,7 @@ from typing import Literal
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from tdseg.cli.terminal import DONE, IN_PART, INTERRUPTED, REFUSED, err, out, warn
+from tdseg.cli.terminal import DONE, IN_PART, INTERRUPTED, REFUSED, err, out, warn, warnings_as_notes
 from tdseg.errors import ConfigError, TdsegError
 from tdseg.system import __version__
 
@@ -70,7 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and give its exit code: 0 done, 1 done in part, 2 refused, 130 interrupted."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return int(app(arguments, exit_on_error=False, print_error=False) or DONE)
+        with warnings_as_notes():
+            return int(app(arguments, exit_on_error=False, print_error=False) or DONE)
     except (TdsegError, CycloptsError) as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         return REFUSED
