@@ -53,6 +53,7 @@ def example(page: str, name: str) -> str:
     return match[1]
 
 
+@pytest.mark.slow
 def test_python_at_three_depths(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -167,7 +167,7 @@ def _part(
     try:
         return VideoReader(_chosen(frames, excerpt, names, kept), name, lambda: _facts_of_part(facts(), excerpt), kept)
     except VideoError as error:
-        if excerpt.start is None or error.got.endswith(")"):  # it knows the reason
+        if excerpt.start is None or not error.got.endswith(": no frame could be decoded"):  # it knows the reason
             raise
         end = "" if excerpt.end is None else f" and before {excerpt.end}"
         raise VideoError(
