@@ -13,7 +13,7 @@ from typing import Literal
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from tdseg.cli.terminal import DONE, IN_PART, INTERRUPTED, REFUSED, err, out, warn
+from tdseg.cli.terminal import DONE, IN_PART, INTERRUPTED, REFUSED, err, out, warn, warnings_as_notes
 from tdseg.errors import ConfigError, TdsegError
 from tdseg.system import __version__
 
@@ -73,10 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
-        return int(
-            app(_completed(sys.argv[1:] if arguments is None else arguments), exit_on_error=False, print_error=False)
-            or DONE
-        )
+        given = _completed(sys.argv[1:] if arguments is None else arguments)
+        with warnings_as_notes():
+            return int(app(given, exit_on_error=False, print_error=False) or DONE)
     except (TdsegError, CycloptsError) as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         return REFUSED

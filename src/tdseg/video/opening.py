@@ -191,7 +191,7 @@ def _part(
             lambda: None if (known := times()) is None else [known[index] for index in excerpt.chosen(known)],
         )
     except VideoError as error:
-        if excerpt.start is None or error.got.endswith(")"):  # it knows the reason
+        if excerpt.start is None or not error.got.endswith(": no frame could be decoded"):  # it knows the reason
             raise
         raise _outside(name, excerpt) from error
 
