@@ -1,0 +1,1 @@
+"""Live sources: the newest frame of many, and a server that shows them."""
