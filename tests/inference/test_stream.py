@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -226,3 +227,17 @@ def test_a_result_shows_itself(model: TDNet, tmp_path: Path) -> None:
     )
     total = sum(result.probability(index) for index in range(len(result.classes)))
     np.testing.assert_allclose(total, 1, atol=1e-5)
+
+
+def test_the_age_of_a_frame_counts_from_its_arrival(model: TDNet) -> None:
+    frame = moving_frames(1)[0]
+    assert Stream(model).step(frame).age_ms is None
+    result = Stream(model).step(frame, arrived_s=time.perf_counter() - 2.0)
+    assert result.age_ms is not None
+    assert result.age_ms >= 2000 + result.latency_ms
+    for concurrent in (True, False):
+        network = TorchNetwork(model)
+        network.concurrent = concurrent
+        (result,) = Stream(network).ahead([Frame(0, 0.0, frame, time.perf_counter() - 2.0)], workers=1)
+        assert result.age_ms is not None
+        assert result.age_ms >= 2000

@@ -12,7 +12,7 @@ from support.rules import refuse
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 IMPORTS = read_imports(ROOT / "src")
 ROOMS = {room(module) for module in modules(ROOT / "src")}
-MOST_ROOMS = 20
+MOST_ROOMS = 21
 
 UPWARD = {
     ("zoo", "export"): "weights that a runtime cannot run are exported for it once, when they are loaded",

@@ -1,4 +1,4 @@
-"""The bounded stage: a thread that works beside its caller, and the queue between the two."""
+"""The bounded stage: a thread that works beside its caller, and what is between the two: a queue, or one slot."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from queue import SimpleQueue
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 AHEAD = 4
 """Items that may wait between two stages: what bounds memory, whatever the length of the video."""
@@ -17,6 +17,21 @@ R = TypeVar("R")
 
 class _End(NamedTuple):
     error: BaseException | None
+
+
+class Passage(Protocol[T]):
+    """The way of items from the thread that puts them to the thread that iterates; either may stop."""
+
+    def put(self, item: T) -> bool:
+        """Hand an item on; False if no more are taken."""
+
+    def end(self, error: BaseException | None = None) -> None:
+        """No more are put; the error, if there is one, is raised in the thread that iterates, after the last item."""
+
+    def close(self) -> None:
+        """No more are taken."""
+
+    def __iter__(self) -> Iterator[T]: ...
 
 
 class BoundedQueue(Generic[T]):
@@ -69,7 +84,11 @@ def ahead(items: Iterable[T], work: Callable[[T], R], *, most: int = AHEAD) -> G
         work: done on one item at a time.
         most: results that may wait; one more may be ready, for which there is no room yet.
     """
-    results: BoundedQueue[R] = BoundedQueue(most)
+    return through(BoundedQueue(most), items, work)
+
+
+def through(results: Passage[R], items: Iterable[T], work: Callable[[T], R]) -> Generator[R, None, None]:
+    """As `ahead`, with a passage of the caller's between the thread and him."""
 
     def run() -> None:
         error: BaseException | None = None

@@ -45,6 +45,8 @@ class Result:
     """Class index of each pixel, (H, W)."""
     latency_ms: float
     """From the frame handed to `Stream.step` until the mask is in host memory, milliseconds."""
+    age_ms: float | None = field(default=None, kw_only=True)
+    """From the arrival of the frame until then, milliseconds: the wait for its turn is in it; None: arrival unknown."""
     logits: Tensor = field(repr=False)
     """(1, C, h, w) at the resolution of the head, on the model's device."""
     align_corners: bool = field(default=True, repr=False)
@@ -162,12 +164,13 @@ class Stream:
         self._index = self.resets = 0
         self._frame_size, self._state = None, TDNetState(path)
 
-    def step(self, frame: NDArray[np.uint8], *, time_s: float | None = None) -> Result:
+    def step(self, frame: NDArray[np.uint8], *, time_s: float | None = None, arrived_s: float | None = None) -> Result:
         """Segment the next frame.
 
         Args:
             frame: uint8 (H, W, 3) RGB, of any size. A size other than the previous frame's resets the state.
             time_s: presentation time in seconds, handed on to the result.
+            arrived_s: when it came, by `time.perf_counter()`; from then on its age counts.
 
         Raises:
             ConfigError: the frame has another shape or dtype.
@@ -175,7 +178,7 @@ class Stream:
         start = time.perf_counter()
         _check_frame(frame)
         path = 0 if self.stills or self._frame_size not in (None, frame.shape[:2]) else self._state.path
-        return self._finish(frame, self._encode(frame, path), start, time_s)
+        return self._finish(frame, self._encode(frame, path), start, time_s, arrived_s)
 
     def ahead(self, frames: Iterable[Frame], workers: int) -> Generator[Result, None, None]:
         """`step` on each frame, with frames to come made ready meanwhile: same results, higher throughput.
@@ -191,7 +194,7 @@ class Stream:
         if not self.model.concurrent:
             with closing(ahead(frames, lambda frame: frame)) as read:
                 for frame in read:
-                    yield self.step(frame.image, time_s=frame.time_s)
+                    yield self.step(frame.image, time_s=frame.time_s, arrived_s=frame.arrived_s)
             return
         size, path = self._frame_size, self._state.path
         pool = ThreadPoolExecutor(workers, "tdseg-encode")
@@ -209,7 +212,7 @@ class Stream:
             # As many wait as are encoded, and one that has no room yet: so no worker idles while a frame is merged.
             with closing(ahead(frames, submit, most=workers)) as submitted:
                 for frame, start, encoded in submitted:
-                    yield self._finish(frame.image, encoded.result(), start, frame.time_s)
+                    yield self._finish(frame.image, encoded.result(), start, frame.time_s, frame.arrived_s)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -219,7 +222,9 @@ class Stream:
             height, width = frame.shape[:2]
             return self.model.encode(resized(frame, self.model.fit_size(self._asked, (height, width))), path)
 
-    def _finish(self, frame: NDArray[np.uint8], encoded: Any, start: float, time_s: float | None) -> Result:
+    def _finish(
+        self, frame: NDArray[np.uint8], encoded: Any, start: float, time_s: float | None, arrived_s: float | None
+    ) -> Result:
         """The part of a step that is done in turn: read the memory, classify, remember."""
         size = frame.shape[:2]
         if self._frame_size not in (None, size):
@@ -232,9 +237,10 @@ class Stream:
         with torch.inference_mode():
             logits, self._state = self.model.advance(encoded, self._state)
             mask = class_map(logits[0].float().cpu().numpy(), size, align_corners=self.model.align_corners)
-        latency_ms = (time.perf_counter() - start) * 1e3
+        done = time.perf_counter()
+        age_ms = None if arrived_s is None else (done - arrived_s) * 1e3
         about = self.model.align_corners, self._classes, self._colors
-        result = Result(self._index, time_s, frame, mask, latency_ms, logits, *about)
+        result = Result(self._index, time_s, frame, mask, (done - start) * 1e3, logits, *about, age_ms=age_ms)
         self._index += 1
         return result
 

@@ -1,1 +1,1 @@
-"""Live sources: the newest frame of many, and a server that shows them."""
+"""Live: sources that never end, break off and come back, and many of them on one network."""

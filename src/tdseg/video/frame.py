@@ -22,6 +22,8 @@ class Frame(NamedTuple):
     """Presentation time in seconds from the start of the video; never smaller than the previous frame's."""
     image: RGB
     """uint8 (H, W, 3) RGB, upright: the source's rotation is applied."""
+    arrived_s: float | None = None
+    """When it came from a live source, by `time.perf_counter()`; None where that means nothing, as with files."""
 
 
 FrameGenerator = Generator[Frame, None, "str | None"]  # returns why fewer frames came than were declared, or None

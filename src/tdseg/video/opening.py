@@ -19,7 +19,7 @@ from tdseg.video.address import is_camera, is_pattern, is_url, matching_images, 
 from tdseg.video.animation import animation_of
 from tdseg.video.container import open_input, unreachable, video_stream
 from tdseg.video.excerpt import Excerpt
-from tdseg.video.extent import FALLBACK_FPS, Extent
+from tdseg.video.extent import FALLBACK_FPS, Extent, declared_extent
 from tdseg.video.frame import Frame, FrameGenerator, names_of, read_animation, read_images
 from tdseg.video.pictures import IMAGE_SUFFIXES, images_in, is_image
 from tdseg.video.playback import Playback, has_clock, sought
@@ -95,11 +95,12 @@ def _open_container(
     path = name if address is None and os.path.isfile(name) else None
     if path:
         container, stream = sought(path, container, stream, excerpt.start_s)
-    stream.thread_type = "AUTO"
+    is_live = address != PIPE and path is None and declared_extent(container, stream).num_frames is None
+    stream.thread_type = "SLICE" if is_live else "AUTO"  # threads of whole frames would each keep one back
     stream.codec_context.thread_count = min(4, os.cpu_count() or 1)  # the network needs the rest
     source = Playback(container, stream, path, excerpt)
     try:
-        return _part(source.frames(deinterlace), printable(name), source.about, excerpt)
+        reader = _part(source.frames(deinterlace), printable(name), source.about, excerpt)
     except VideoError:
         if address == PIPE and "mp4" in source.format:
             raise VideoError(
@@ -108,6 +109,8 @@ def _open_container(
                 do="give the path, or move the index: ffmpeg -i in.mp4 -c copy -movflags +faststart out.mp4",
             ) from None
         raise
+    reader.is_live = is_live
+    return reader
 
 
 # --- images ---------------------------------------------------------------------------------------------------------

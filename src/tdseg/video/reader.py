@@ -50,12 +50,14 @@ class VideoReader:
         size: (height, width) of the first frame.
         problem: after the last frame, why fewer came than there are (cut off, damaged), else None.
         names: of the images that the frames so far are, all different; None where they are no images of a folder.
+        is_live: frames come when they are made, as of a camera or an address without an end.
     """
 
     def __init__(
         self, frames: FrameGenerator, source: str, about: Callable[[], SourceFacts], names: list[str] | None = None
     ) -> None:
         self.problem: str | None = None
+        self.is_live = False
         self.names = names
         self._frames, self._source, self._about = frames, source, about
         try:
