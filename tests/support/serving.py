@@ -9,22 +9,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import httpx
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tdseg.live.sessions import Sessions
 from websockets.sync.client import ClientConnection, connect
 
-from support.small import small_model
+from support.small import SIZE
 from tdseg.live.allowed import AllowedSources
 from tdseg.live.limits import Limits
 from tdseg.live.server import LiveServer
 from tdseg.live.service import About, Service
+from tdseg.live.sessions import Sessions
 from tdseg.masks.palette import color_table
 from tdseg.models.tdnet import TDNet
+from tdseg.zoo.load import load
 
 T = TypeVar("T")
 GENEROUS = Limits(requests_per_s=10_000)
@@ -46,13 +48,21 @@ class Served(NamedTuple):
         return socket.create_connection(("127.0.0.1", self.port), timeout=10)
 
 
+@cache
+def packaged_model() -> TDNet:
+    return load("td6-lite0s-camvid").fuse()
+
+
 @contextmanager
 def serving(
     *, token: str | None = None, allow: Sequence[str] = (), limits: Limits = GENEROUS, model: TDNet | None = None
 ) -> Iterator[Served]:
-    model = model or small_model()
+    model = model or packaged_model()
     about = About("small", model.config.class_names, color_table(model.config.palette))
-    with socket.create_server(("127.0.0.1", 0)) as listener, Sessions(model, most=limits.most_sessions) as sessions:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        Sessions(model, size=SIZE, most=limits.most_sessions) as sessions,
+    ):
         port = listener.getsockname()[1]
         service = Service(sessions, about, AllowedSources(allow), limits)
         server = LiveServer(service, token)

@@ -94,7 +94,7 @@ def read_jpeg(content: bytes, most_pixels: int) -> NDArray[np.uint8]:
     """A JPEG of a client as uint8 (H, W, 3) RGB.
 
     Raises:
-        RequestError: it is damaged, something else, or has too many pixels, which its header tells before it is decoded.
+        RequestError: it is damaged, something else, or of too many pixels, which its header tells in advance.
     """
     try:
         with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:

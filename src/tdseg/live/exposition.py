@@ -47,10 +47,9 @@ def exposition(sessions: Iterable[Session], *, viewers: int, refused: Mapping[in
     lines += _family("fps", "gauge", "Results a second, of the last seconds.", fps)
     for name, text in _SPANS.items():
         spans = [
-            ({"session": session.name, "quantile": f"{int(key[1:]) / 100:g}"}, value)
+            ({"session": session.name, "quantile": "1" if key == "max" else f"0.{key[1:]}"}, value)
             for session, figures in shown
             for key, value in (getattr(figures, name) or {}).items()
-            if value is not None
         ]
         lines += _family(name, "gauge", text, spans)
     return "\n".join(lines) + "\n"

@@ -133,8 +133,8 @@ class Service:
             "reconnects": figures.reconnects,
             "cuts": figures.cuts,
             "fps": rounded(figures.fps),
-            "age_ms": figures.age_ms,
-            "latency_ms": figures.latency_ms,
+            "age_ms": _rounded(figures.age_ms),
+            "latency_ms": _rounded(figures.latency_ms),
         }
 
     async def draw(self, work: Callable[[], T]) -> T:
@@ -272,3 +272,7 @@ class Service:
         self._openers.shutdown(wait=False, cancel_futures=True)
         self._encoders.shutdown(wait=False, cancel_futures=True)
         shutil.rmtree(self._uploads, ignore_errors=True)
+
+
+def _rounded(spans: dict[str, float] | None) -> dict[str, float | None] | None:
+    return spans and {name: rounded(value) for name, value in spans.items()}
