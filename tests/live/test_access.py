@@ -59,7 +59,7 @@ def test_nothing_without_the_token(closed: Served, method: str, address: str, gi
     assert response.headers["www-authenticate"] == "Bearer"
     assert TOKEN not in response.text
     assert is_error(closed.client.request(method, address, params={"token": given or ""}), 401)
-    assert "one" in closed.sessions._sessions
+    assert closed.sessions.get("one") is not None
 
 
 def test_what_tells_nothing_is_open(closed: Served) -> None:
@@ -80,8 +80,8 @@ def test_with_the_token(closed: Served, address: str) -> None:
 
 def test_a_websocket_needs_the_token(closed: Served) -> None:
     for query in ("", "token=wrong"):
-        with pytest.raises(InvalidStatus) as caught:
-            closed.websocket("one", query)
+        with pytest.raises(InvalidStatus) as caught, closed.websocket("one", query):
+            pass
         assert caught.value.response.status_code == 401
     with closed.websocket("one", f"token={TOKEN}") as connection:
         assert receive(connection, "result")["index"] == 0
@@ -140,8 +140,9 @@ def test_pages_of_others_change_nothing(
     assert [session.name for session in served.sessions] == ["one"]
     origin = headers.get("Origin")
     more = {name: value for name, value in headers.items() if name != "Origin"}
-    with pytest.raises(InvalidStatus) as caught:
-        served.websocket("one", f"token={TOKEN}", origin=origin, additional_headers=more)
+    options = {"origin": origin, "additional_headers": more}
+    with pytest.raises(InvalidStatus) as caught, served.websocket("one", f"token={TOKEN}", **options):
+        pass
     assert caught.value.response.status_code == 403
 
 

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,6 +16,7 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from support.small import SIZE
@@ -40,7 +41,7 @@ class Served(NamedTuple):
     service: Service
     client: httpx.Client
 
-    def websocket(self, name: str, query: str = "", **options: Any) -> ClientConnection:
+    def websocket(self, name: str, query: str = "", **options: Any) -> AbstractContextManager[ClientConnection]:
         return connect(f"ws://127.0.0.1:{self.port}/sessions/{name}/ws?{query}", max_size=None, **options)
 
     def raw(self) -> socket.socket:
@@ -106,6 +107,14 @@ def receive(connection: ClientConnection, kind: str, **fields: Any) -> dict[str,
         message: dict[str, Any] = json.loads(connection.recv(timeout=20))
         if message["type"] == kind and fields.items() <= message.items():
             return message
+
+
+def closing_code(connection: ClientConnection) -> int | None:
+    """The code that the server closes it with, whatever comes before."""
+    with suppress(ConnectionClosed):
+        while True:
+            connection.recv(timeout=20)
+    return connection.close_code
 
 
 def is_error(response: httpx.Response, status: int) -> bool:

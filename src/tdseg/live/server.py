@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +31,7 @@ from tdseg.zoo.load import prepare
 
 END_S = 3.0
 """What requests are given to end in when the server does, seconds."""
+MOST_PORT = 65535
 MORE_CONNECTIONS = 128
 """Beside the viewers."""
 
@@ -66,6 +68,7 @@ class LiveServer(uvicorn.Server):
             timeout_graceful_shutdown=int(END_S),
         )
         super().__init__(config)
+        logging.getLogger("uvicorn.error").addFilter(_is_news)
         self._service = service
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -142,6 +145,11 @@ def serve(
                 service.stop()
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line of uvicorn is more than that a WebSocket was refused, which it takes for a mistake."""
+    return "without completing handshake" not in record.msg
+
+
 def _named(text: str) -> tuple[str, str]:
     """Name and source of an option.
 
@@ -167,6 +175,8 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         ConfigError: it cannot be had.
     """
     try:
+        if not 0 <= port <= MOST_PORT:  # which the system would take modulo this
+            raise OverflowError(f"a port is 0 … {MOST_PORT}")
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.create_server(address[:2], family=family, backlog=128)
     except (OSError, OverflowError) as error:
