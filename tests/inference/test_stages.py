@@ -162,6 +162,7 @@ def test_interrupt_while_waiting_stops_the_stage() -> None:
     def silent() -> Iterator[int]:
         yield 0
         assert taken.wait(WAIT_S)
+        time.sleep(0.1)  # until the other thread waits: a signal just before that would not wake it
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         go_on.wait()
 

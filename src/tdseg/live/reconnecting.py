@@ -31,7 +31,7 @@ class Patience:
         stall_s: Without a frame for so long, it is called stalled, and the next frame begins anew, without memory.
         timeout_s: Silent for so long, its connection is given up.
         first_pause_s: Before it is opened again; each further pause is twice as long …
-        most_pause_s: … up to this one. A connection that lasts longer than the pause before it sets the pause back.
+        most_pause_s: … up to this one. A connection that gives frames for longer than that sets the pause back.
     """
 
     stall_s: float = 3.0
@@ -161,11 +161,13 @@ class LiveSource:
         """Its frames, once through; ends when the source does for good, or is stopped."""
         pause_s = self._patience.first_pause_s
         while not self._stopped.is_set():
-            begun = time.perf_counter()
-            yield from self._connection()
+            first_s: float | None = None
+            for item in self._connection():
+                first_s = first_s or item.frame.arrived_s
+                yield item
             if self._state in OVER:
                 return
-            if time.perf_counter() - begun > pause_s + self._patience.timeout_s:
+            if first_s and time.perf_counter() - first_s > pause_s:
                 pause_s = self._patience.first_pause_s
             self._arrivals.break_off()
             self._stopped.wait(pause_s)
@@ -175,7 +177,7 @@ class LiveSource:
     def _connection(self) -> Iterator[LiveFrame]:
         """The frames until it breaks off."""
         try:
-            reader = open_video(self._source, self._excerpt)
+            reader = open_video(self._source, self._excerpt, timeout_s=self._patience.timeout_s)
         except VideoError as error:
             self._problem = error.got.removeprefix(f"{self.name}: ")
             final = not self._was_open and isinstance(error.__cause__, _FINAL)

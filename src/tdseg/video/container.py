@@ -11,34 +11,48 @@ from av.video.stream import VideoStream
 
 from tdseg.errors import VideoError
 from tdseg.video.address import is_url, printable
+from tdseg.video.answers import refusal
 
-URL_TIMEOUT_S = 20.0  # how long a network source may stay silent
+URL_TIMEOUT_S = 20.0
+"""How long an address may stay silent, or send what gives no picture, seconds."""
 LIVE_FORMATS = frozenset({"mpjpeg"})
 """What cameras send that has no times: a picture's time is that of its coming."""
 
 
-def open_input(name: str, address: str | None = None, format: str | None = None) -> InputContainer:
+def open_input(
+    name: str, address: str | None = None, format: str | None = None, *, timeout_s: float = URL_TIMEOUT_S
+) -> InputContainer:
     """Open a path or URL, or what FFmpeg calls ``address``, for which errors say ``name``.
+
+    An address may stay silent for ``timeout_s`` seconds, now and later.
 
     Raises:
         VideoError: it is missing, unreadable or no video.
     """
     if address is None:  # FFmpeg takes a:b.mp4 for a protocol, unless it is marked as a file
         address = name if is_url(name) else f"file:{name}"
-    container = _open(printable(name), address, format, {})
+    timeout = timeout_s if is_url(address) else None
+    container = _open(name, address, format, timeout, {})
     if is_url(address) and container.format.name in LIVE_FORMATS:
         container.close()  # what was read to find out has no times yet
-        container = _open(printable(name), address, format, {"use_wallclock_as_timestamps": "1"})
+        container = _open(name, address, format, timeout, {"use_wallclock_as_timestamps": "1"})
     return container
 
 
-def _open(name: str, address: str, format: str | None, options: dict[str, str]) -> InputContainer:
-    timeout = URL_TIMEOUT_S if is_url(address) else None
+def _open(
+    name: str, address: str, format: str | None, timeout: float | None, options: dict[str, str]
+) -> InputContainer:
     try:
         return av.open(address, "r", format=format, timeout=timeout, metadata_errors="replace", options=options)
-    except OSError as error:  # missing, no permission, no such camera, no answer
-        raise unreachable(name, error) from error
-    except av.FFmpegError as error:
+    except (OSError, av.FFmpegError) as error:
+        if timeout is not None:
+            raise VideoError(
+                f"{printable(name)}: {refusal(error, name, timeout)}",
+                expected="an address that answers with a video",
+                do="check the address, user and password, and whether the camera or server runs",
+            ) from error
+        if isinstance(error, OSError):  # missing, no permission, no such camera
+            raise unreachable(name, error) from error
         raise VideoError(
             f"{name}: {error.strerror}",
             expected="a video that FFmpeg can read",

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from time import monotonic
 from typing import NamedTuple
 
 import av
@@ -16,6 +17,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from tdseg.video.answers import breaking_off
 from tdseg.video.container import has_display_times
 from tdseg.video.pictures import RGB
 
@@ -175,7 +177,7 @@ def decode(
 
 
 def _decoded(container: InputContainer, stream: VideoStream, report: DecodingReport) -> Iterator[_Shown]:
-    clock = _Clock(container, stream)
+    clock, patience_s, last_s = _Clock(container, stream), container.read_timeout, monotonic()
     for packet in _demux(container, stream, report):
         if packet and packet.size:
             report.packets += 1
@@ -183,15 +185,20 @@ def _decoded(container: InputContainer, stream: VideoStream, report: DecodingRep
         try:
             for frame in stream.decode(packet):
                 yield _Shown(clock.time(frame), _Orientation(frame), frame)
+                last_s = monotonic()
         except av.FFmpegError:
             report.failed += 1
+        if packet and patience_s is not None and monotonic() - last_s > patience_s:  # something comes, for ever
+            report.stopped = f"no picture for {patience_s:g} s"
+            return
 
 
 def _demux(
     container: InputContainer, stream: VideoStream, report: DecodingReport
 ) -> Iterator[av.Packet[VideoStream] | None]:
+    timeout_s = None if container.read_timeout is None else float(container.read_timeout)
     try:
         yield from container.demux(stream)  # the last packet is empty and flushes the decoder
     except av.FFmpegError as error:
-        report.stopped = error.strerror
+        report.stopped = breaking_off(error, timeout_s)
         yield None  # flushes likewise

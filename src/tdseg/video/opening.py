@@ -17,7 +17,7 @@ from av.stream import Disposition
 from tdseg.errors import ConfigError, DataError, VideoError
 from tdseg.video.address import is_camera, is_pattern, is_url, matching_images, printable
 from tdseg.video.animation import animation_of
-from tdseg.video.container import open_input, unreachable, video_stream
+from tdseg.video.container import URL_TIMEOUT_S, open_input, unreachable, video_stream
 from tdseg.video.excerpt import Excerpt
 from tdseg.video.extent import FALLBACK_FPS, Extent, declared_extent
 from tdseg.video.frame import Frame, FrameGenerator, names_of, read_animation, read_images
@@ -29,7 +29,13 @@ PIPE = "pipe:0"
 WHOLE = Excerpt()
 
 
-def open_video(source: str | Path | int, excerpt: Excerpt = WHOLE, *, deinterlace: bool = True) -> VideoReader:
+def open_video(
+    source: str | Path | int,
+    excerpt: Excerpt = WHOLE,
+    *,
+    deinterlace: bool = True,
+    timeout_s: float = URL_TIMEOUT_S,
+) -> VideoReader:
     """Open a video, or a part of it, and decode the first frame of that.
 
     Args:
@@ -39,6 +45,7 @@ def open_video(source: str | Path | int, excerpt: Excerpt = WHOLE, *, deinterlac
             video, or images one after the other, on stdin.
         excerpt: which of its frames, the very ones that decoding all of it gives; each keeps its time.
         deinterlace: make frames whole that are flagged as interlaced.
+        timeout_s: how long a URL may stay silent, or send what gives no picture, seconds.
 
     Raises:
         VideoError: the source is missing, unreadable, not a video, or holds no picture, or none at the times asked for.
@@ -51,7 +58,7 @@ def open_video(source: str | Path | int, excerpt: Excerpt = WHOLE, *, deinterlac
         if name == "-":
             return _open_container("stdin", PIPE, excerpt=excerpt, deinterlace=deinterlace)
         if is_url(name):
-            return _open_container(name, excerpt=excerpt, deinterlace=deinterlace)
+            return _open_container(name, excerpt=excerpt, deinterlace=deinterlace, timeout_s=timeout_s)
     path = Path(name)
     try:
         if os.path.isdir(path):  # unlike Path.is_dir, False where it may not look
@@ -70,9 +77,15 @@ def open_video(source: str | Path | int, excerpt: Excerpt = WHOLE, *, deinterlac
 
 
 def _open_container(
-    name: str, address: str | None = None, format: str | None = None, *, excerpt: Excerpt, deinterlace: bool
+    name: str,
+    address: str | None = None,
+    format: str | None = None,
+    *,
+    excerpt: Excerpt,
+    deinterlace: bool,
+    timeout_s: float = URL_TIMEOUT_S,
 ) -> VideoReader:
-    container = open_input(name, address, format)
+    container = open_input(name, address, format, timeout_s=timeout_s)
     stream = video_stream(container)
     if stream is not None and stream.disposition & Disposition.dependent:  # which FFmpeg decodes one by one
         count = len(container.streams.video)
