@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from support.serving import is_error, serving
+from support.serving import is_error, serving, until
 from support.small import write_clip
 from tdseg.errors import ConfigError
 from tdseg.live.allowed import AllowedSources
@@ -181,3 +185,49 @@ def test_refused_over_http(tmp_path: Path) -> None:
             assert is_error(response, 403) or is_error(response, 422), source
         assert len(served.sessions) == 0
         assert served.client.post("/sessions", json={"name": "a", "source": str(clip)}).status_code == 201
+
+
+class _Leading(BaseHTTPRequestHandler):
+    """A server that sends on to another place, or names one in a list."""
+
+    asked: ClassVar[list[str]] = []
+    clip: ClassVar[bytes] = b""
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        host = f"http://{self.headers['Host']}"
+        lists = {
+            "/live/list": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{host}/secret.ts\n#EXT-X-ENDLIST\n",
+            "/live/concat": f"ffconcat version 1.0\nfile {host}/secret\n",
+        }
+        leads = self.path == "/live/leads"
+        body = b"" if leads else lists[self.path].encode() if self.path in lists else self.clip
+        self.send_response(302 if leads else 200)
+        self.send_header("Content-Type", "application/vnd.apple.mpegurl" if self.path in lists else "video/mp4")
+        self.send_header("Content-Length", str(len(body)))
+        if leads:
+            self.send_header("Location", f"{host}/secret")
+        self.end_headers()
+        with suppress(OSError):
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_an_allowed_server_cannot_send_on_to_others(tmp_path: Path) -> None:
+    _Leading.clip = write_clip(tmp_path / "clip.mp4", 3).read_bytes()
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Leading) as elsewhere:
+        threading.Thread(target=elsewhere.serve_forever).start()
+        try:
+            address = f"http://127.0.0.1:{elsewhere.server_port}/live"
+            with serving(allow=[address]) as served:
+                for name in ("leads", "list", "concat"):
+                    served.client.post("/sessions", json={"name": name, "source": f"{address}/{name}"})
+                    until(lambda name=name: served.client.get(f"/sessions/{name}").json()["problem"])  # type: ignore[misc]
+                    assert served.client.get(f"/sessions/{name}").json()["frames"] == 0
+                served.client.post("/sessions", json={"name": "film", "source": f"{address}/film"})
+                until(lambda: served.client.get("/sessions/film").json()["frames"])
+        finally:
+            elsewhere.shutdown()
+    assert not [path for path in _Leading.asked if "secret" in path]

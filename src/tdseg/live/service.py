@@ -179,7 +179,7 @@ class Service:
         """
 
         def work() -> Session:
-            return self.sessions.open(name, source)
+            return self.sessions.open(name, source, alone=True)
 
         session = await asyncio.get_running_loop().run_in_executor(self._openers, work)
         self._opened[name] = _Opened(upload, time.monotonic())

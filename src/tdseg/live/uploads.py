@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
-import av
 from starlette.requests import ClientDisconnect, Request
 
 from tdseg.errors import VideoError
 from tdseg.live.refusal import RequestError
+from tdseg.video.container import open_input, video_stream
 
 CHUNK_S = 30.0
 """After which a client that sends nothing more is let go, seconds."""
-FORMATS = frozenset(
-    {
-        *("apng", "asf", "avi", "flv", "gif", "h264", "hevc", "ivf", "m4v", "matroska", "mjpeg", "mov", "mp4", "mpeg"),
-        *("mpegts", "mpegvideo", "mxf", "ogg", "rm", "webm", "webp_anim", "wtv", "y4m", "yuv4mpegpipe"),
-    }
-)
-"""Of FFmpeg: those that hold a video themselves. Others are lists of addresses, which it would open in turn: files of
-this machine, or of its network."""
 
 
 async def receive_file(request: Request, path: Path, most_bytes: int) -> None:
@@ -56,14 +49,9 @@ def check_upload(path: Path, name: str) -> None:
     Raises:
         VideoError: it is none, or a list of addresses.
     """
-    options = {"format_whitelist": ",".join(sorted(FORMATS)), "protocol_whitelist": "file"}
-    try:
-        with av.open(f"file:{path}", "r", metadata_errors="replace", options=options) as container:
-            kinds = set(container.format.name.split(","))
-            if kinds & FORMATS and container.streams.video:
-                return
-    except (OSError, av.FFmpegError, ValueError):
-        pass
+    with suppress(VideoError), open_input(name, f"file:{path}", alone=True) as container:
+        if video_stream(container) is not None:
+            return
     raise VideoError(
         f"{name}: no video in the body",
         expected="a file such as MP4, MOV, Matroska, WebM, AVI or MPEG-TS; no playlist",
