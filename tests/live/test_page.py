@@ -140,7 +140,7 @@ def test_a_source_that_dies_is_shown_as_such(visit: Open) -> None:
         assert shown.splitlines()[0].lower() == "reconnecting"
         assert len(shown.splitlines()) == 2
         page.wait_for_selector("article[data-name=well][data-state=running]")
-        assert text(page, "#summary") == "1 live, 1 waiting"
+        comes(page, "document.querySelector('#summary').textContent === '1 live, 1 waiting'")
         served.sessions.open("gone", "/no/such/file.mp4")
         page.wait_for_selector("article[data-name=gone][data-state=failed] .veil:not([hidden])")
         assert "No such file" in page.locator("article[data-name=gone] .veil").inner_text()

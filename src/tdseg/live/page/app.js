@@ -69,7 +69,6 @@ async function list() {
   }
   find("tiles").dataset.count = tiles.size;
   find("empty").hidden = tiles.size > 0;
-  summarize();
 }
 
 function summarize() {
@@ -111,7 +110,6 @@ function show() {
     tile.draw();
     tile.next();
   }
-  summarize();
 }
 
 const change = (values) => { Object.assign(settings, values); show(); };
@@ -194,6 +192,7 @@ async function follow() {
 setInterval(() => {
   const now = performance.now();
   for (const tile of tiles.values()) tile.tick(now);
+  if (!document.body.classList.contains("cut")) summarize();
 }, FIGURES_MS);
 show();
 follow();
