@@ -42,7 +42,7 @@ def is_local(host: str) -> bool:
 
 
 class Gate:
-    """What stands before every route.
+    """The check before every route.
 
     Args:
         app: behind it.

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from tdseg.errors import TdsegError
 from tdseg.inference.stream import Result
 from tdseg.live.encoding import MaskForm, read_jpeg, result_message
-from tdseg.live.feed import Feed
+from tdseg.live.feed import ResultFeed
 from tdseg.live.mjpeg import SEND_S
 from tdseg.live.refusal import RequestError, told
 from tdseg.live.service import Service
@@ -26,7 +26,7 @@ NORMAL, GOING_AWAY, POLICY = 1000, 1001, 1008
 
 
 class Wish(NamedTuple):
-    """What a client wants to be told of each result."""
+    """Of each result, the parts that a client wants to be told."""
 
     mask: MaskForm = "rle"
     picture: bool = False
@@ -57,7 +57,7 @@ class Channel:
         wish: what it is to be told.
     """
 
-    def __init__(self, service: Service, feed: Feed, socket: WebSocket, wish: Wish) -> None:
+    def __init__(self, service: Service, feed: ResultFeed, socket: WebSocket, wish: Wish) -> None:
         self._service, self._feed, self._socket, self._wish = service, feed, socket, wish
         self._asked, self._came = asyncio.Event(), asyncio.Event()
         self._frame: tuple[bytes, float | None] | None = None

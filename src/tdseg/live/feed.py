@@ -19,7 +19,7 @@ OVER = frozenset({"ended", "failed"})
 """States of a session after which no result comes."""
 
 
-class Feed:
+class ResultFeed:
     """The newest results of a session, in the event loop that made it.
 
     Args:

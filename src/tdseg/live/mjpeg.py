@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from tdseg.inference.stream import Result
 from tdseg.live.encoding import overlay_jpeg
-from tdseg.live.feed import Feed
+from tdseg.live.feed import ResultFeed
 from tdseg.live.service import Service
 
 BOUNDARY = "frame"
@@ -29,7 +29,7 @@ class MotionJpeg:
         opacity: of the overlay, 0 … 1.
     """
 
-    def __init__(self, service: Service, feed: Feed, opacity: float) -> None:
+    def __init__(self, service: Service, feed: ResultFeed, opacity: float) -> None:
         self._service, self._feed, self._opacity = service, feed, opacity
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

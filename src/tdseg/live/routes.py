@@ -25,7 +25,7 @@ from tdseg.live.access import Gate
 from tdseg.live.channel import Channel, wish_of
 from tdseg.live.encoding import mask_png, opacity_of, overlay_jpeg, rounded
 from tdseg.live.exposition import KIND, exposition
-from tdseg.live.feed import Feed
+from tdseg.live.feed import ResultFeed
 from tdseg.live.limits import RequestRate
 from tdseg.live.mjpeg import MotionJpeg
 from tdseg.live.refusal import RequestError, answer
@@ -210,7 +210,7 @@ def _opacity(request: Request) -> float:
     return opacity_of(request.query_params.get("opacity", "0.5"))
 
 
-def _nothing_yet(feed: Feed) -> RequestError:
+def _nothing_yet(feed: ResultFeed) -> RequestError:
     session = feed.session
     why = f", {session.state}" + (f": {session.problem}" if session.problem else "")
     return RequestError(

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from tdseg.live.allowed import AllowedSources
 from tdseg.live.encoding import class_shares, rounded
-from tdseg.live.feed import OVER, Feed
+from tdseg.live.feed import OVER, ResultFeed
 from tdseg.live.limits import Limits
 from tdseg.live.refusal import RequestError
 from tdseg.live.sessions import Session, Sessions
@@ -84,7 +84,7 @@ class Service:
         """No more is served: what is open ends."""
         self.viewers = 0
         self._opened: dict[str, _Opened] = {}
-        self._feeds: dict[str, Feed] = {}
+        self._feeds: dict[str, ResultFeed] = {}
         self._reserved: set[str] = set()
         self._uploads = Path(tempfile.mkdtemp(prefix="tdseg-"))  # for this user alone
         self._encoders = ThreadPoolExecutor(2, "tdseg-draw")
@@ -103,7 +103,7 @@ class Service:
             )
         return session
 
-    def feed(self, name: str) -> Feed:
+    def feed(self, name: str) -> ResultFeed:
         """The results of a session.
 
         Raises:
@@ -112,7 +112,7 @@ class Service:
         session = self.get(name)
         feed = self._feeds.get(name)
         if feed is None or feed.session is not session:
-            feed = self._feeds[name] = Feed(session, self._encoders)
+            feed = self._feeds[name] = ResultFeed(session, self._encoders)
         return feed
 
     def described(self, session: Session) -> dict[str, Any]:
