@@ -21,6 +21,7 @@ from urllib.parse import quote, urlencode
 from urllib.request import Request, urlopen
 
 import av
+from PIL import Image
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -48,7 +49,7 @@ def send_frames(connection: ClientConnection, source: str) -> None:
             time_s = float(frame.time or 0.0)
             time.sleep(max(0.0, begun + time_s - time.monotonic()))
             file = io.BytesIO()
-            frame.to_image().save(file, "JPEG", quality=85)
+            Image.fromarray(frame.to_ndarray(format="rgb24")).save(file, "JPEG", quality=85)
             connection.send(json.dumps({"time_s": time_s}))
             connection.send(file.getvalue())
 

@@ -84,6 +84,7 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
         ("--most-sessions 0", "--most-sessions 0"),
         ("--requests-per-s -1", "--requests-per-s -1"),
         ("--most-upload-mb nan", "--most-upload-mb nan"),
+        ("--most-frame-mb inf", "--most-frame-mb inf"),
         ("--port 0 --model nothing-like-it", "nothing-like-it"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, fields
 
@@ -37,9 +38,9 @@ class Limits:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not value > 0:
+            if not 0 < value < math.inf:
                 name = f"--{field.name.replace('_', '-')}"
-                raise ConfigError(f"{name} {value}", expected="more than 0", do=f"leave {name} out")
+                raise ConfigError(f"{name} {value}", expected="a number above 0", do=f"leave {name} out")
 
 
 class RequestRate:
