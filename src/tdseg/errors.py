@@ -49,3 +49,7 @@ class DataError(TdsegError):
 
 class OutputError(TdsegError):
     """An output folder or file that is in use or cannot be written."""
+
+
+class WorkerError(TdsegError):
+    """A process or a machine that did its share of the work is lost."""

@@ -18,7 +18,7 @@ from PIL import Image
 
 from support.small import FPS, SIZE, moving_frames, small_model, write_clip
 from tdseg.errors import ConfigError, OutputError, VideoError
-from tdseg.inference import pipeline, ready
+from tdseg.inference import ready, recording
 from tdseg.inference.pipeline import default_output, segment, segment_to
 from tdseg.inference.stream import Stream
 from tdseg.masks import draw
@@ -201,7 +201,7 @@ def test_full_disk_is_told_and_loses_nothing(
     with pytest.raises(OutputError, match=r"No space left on device[\s\S]*\.partial"):
         segment_to(clip, tmp_path, model=model, overwrite=True)
     np.testing.assert_array_equal(read_masks(tmp_path), before)
-    assert (tmp_path / ".partial/masks/000003.png").exists()
+    assert (next(tmp_path.glob(".partial/parts/.*/masks/000003.png"))).exists()
 
 
 def test_full_disk_met_by_the_encoder_is_told_likewise(
@@ -213,7 +213,7 @@ def test_full_disk_met_by_the_encoder_is_told_likewise(
     monkeypatch.setattr(VideoWriter, "write", full)
     with pytest.raises(OutputError, match=r"No space left on device[\s\S]*made so far is in .*\.partial"):
         segment_to(clip, tmp_path, model=model)
-    assert (tmp_path / ".partial/masks/000000.png").exists()
+    assert (next(tmp_path.glob(".partial/parts/.*/masks/000000.png"))).exists()
 
 
 def test_sound_that_cannot_be_read_again_is_left_out(
@@ -227,7 +227,7 @@ def test_sound_that_cannot_be_read_again_is_left_out(
 
     clip_again = tmp_path / "clip.mp4"
     clip_again.write_bytes(clip.read_bytes())
-    monkeypatch.setattr(pipeline, "open_video", with_audio)
+    monkeypatch.setattr(recording, "open_video", with_audio)
     summary = segment_to(clip_again, tmp_path / "result", model=model)
     assert summary.complete
     assert "no sound" in str(summary.problem)

@@ -55,14 +55,14 @@ def test_a_part_that_begins_early_enough_has_the_masks_of_the_whole(fields: dict
     frames = moving_frames(11)
     whole, part = masks(model, frames), Stream(model)
     for start in range(len(frames) - 3):
-        part.reset(path=start % 4)
+        part.reset(start)
         found = [part.step(frame).mask for frame in frames[start : start + 4]]
         np.testing.assert_array_equal(found[-1], whole[start + 3])
-    part.reset(path=2)
+    part.reset(2)
     ahead = part.ahead((Frame(0, 0.0, frame) for frame in frames[2:6]), 2)
     np.testing.assert_array_equal([result.mask for result in ahead][-1], whole[5])
-    with pytest.raises(ConfigError, match=r"path=4.*\n.*0 … 3"):
-        part.reset(path=4)
+    with pytest.raises(ConfigError, match=r"index=-1.*\n.*0 or more"):
+        part.reset(-1)
 
 
 def test_result(model: TDNet) -> None:

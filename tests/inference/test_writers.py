@@ -11,22 +11,18 @@ from support.small import small_model, write_clip
 from tdseg.errors import ConfigError, OutputError
 from tdseg.inference.pipeline import segment_to
 from tdseg.inference.stream import Result
-from tdseg.inference.writers import WRITERS, Writer
+from tdseg.inference.writers import WRITERS
+from tdseg.inference.writers.masks import TextWriter
 
 
-class ClassLog(Writer):
+class ClassLog(TextWriter):
     """The classes of each frame, a line each."""
 
     pattern = "seen.txt"
-    lines = 0
 
-    def write(self, result: Result) -> None:
-        with self.place(self.folder).open("a", encoding="utf-8") as log:
-            log.write(" ".join(self.classes[value] for value in np.unique(result.mask)) + "\n")
-        self.lines += 1
-
-    def close(self) -> None:
-        self.problem = f"{self.lines} lines"
+    def line(self, result: Result) -> str:
+        self.problem = f"{result.index + 1} lines"
+        return " ".join(self.about.classes[value] for value in np.unique(result.mask)) + "\n"
 
 
 @pytest.fixture

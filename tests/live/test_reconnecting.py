@@ -128,8 +128,9 @@ def test_a_file_is_played_once(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", 12)
     with Sessions(network, size=(64, 96)) as sessions:
         session = sessions.open("file", clip, latest=False, every=2)
-        assert until(lambda: session.state == "ended" and not session.waits)
-        assert session.wait(5, WAIT_S) is None
+        assert session.wait(4, WAIT_S) is not None
+        assert session.wait(5, WAIT_S) is None  # at once: there are no more
+        assert session.state == "ended"
         figures = session.figures()
         assert (figures.frames, figures.skipped, figures.cuts) == (6, 0, 0)
         newest = session.newest()
@@ -160,4 +161,6 @@ def test_a_pause_in_pushing_is_a_gap() -> None:
             session.push(frame)
             assert session.wait(index - 1, WAIT_S) is not None
             assert until(lambda: session.state == "stalled")
+        assert session.problem is not None
+        assert session.problem.startswith("no frame for ")
         assert session.figures().cuts == 1

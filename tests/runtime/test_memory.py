@@ -50,7 +50,7 @@ def test_it_is_the_memory_of_our_own_models() -> None:
 
 def test_a_part_that_begins_early_has_the_masks_of_the_whole() -> None:
     stream, first = Stream(remembering(), STREET), 4
-    stream.reset(path=first % FRAMES)
+    stream.reset(first)
     part = [stream.step(image).mask for image in street()[first:]]
     assert (part[0] != whole()[first]).any()  # it remembers nothing yet
     np.testing.assert_array_equal(part[FRAMES - 1 :], whole()[first + FRAMES - 1 :])

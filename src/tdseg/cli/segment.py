@@ -14,7 +14,7 @@ from tdseg.cli.verb import Call, verb
 from tdseg.errors import TdsegError
 from tdseg.inference import demo as demonstration
 from tdseg.inference.many import VideoOutcome, find_videos, segment_all
-from tdseg.inference.output import Summary
+from tdseg.inference.summary import Summary
 from tdseg.video.address import printable
 
 

@@ -6,15 +6,18 @@ import glob
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
-from tdseg.errors import VideoError
-from tdseg.inference.output import Summary
+from tdseg.errors import ConfigError, VideoError
+from tdseg.inference.distribution import Distribution, hired
 from tdseg.inference.pipeline import DEFAULT_MODEL, default_output, record
-from tdseg.inference.ready import networks
+from tdseg.inference.ready import ReadyFor, networks
+from tdseg.inference.recording import Progress, asked_of
 from tdseg.inference.selection import Order
+from tdseg.inference.shared import NetworkOrder, Video, segment_shared
+from tdseg.inference.summary import Summary
 from tdseg.masks.appearance import Appearance
 from tdseg.runtime.any_model import AnyModel
 from tdseg.runtime.network import Execution
@@ -27,6 +30,7 @@ VIDEO_SUFFIXES = re.compile(
     r"\.(3gp|asf|avi|flv|m2ts|m4v|mkv|mov|mp4|mpeg|mpg|mts|mxf|ogv|ts|vob|webm|wmv)", re.IGNORECASE
 )
 _log = logging.getLogger("tdseg")
+T = TypeVar("T", bound=str | Path | int)
 AnySource = str | Path | int
 
 
@@ -58,6 +62,8 @@ def segment_all(
     names: Literal["source", "index"] = "source",
     write: tuple[str, ...] = ("masks", "overlay"),
     overwrite: bool = False,
+    resume: bool = False,
+    distribution: Distribution = Distribution(),  # noqa: B008 - immutable
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> list[VideoOutcome]:
     """Segment videos, each into a folder of its own: overlay.mp4, masks/000000.png …, summary.json.
@@ -92,7 +98,11 @@ def segment_all(
             one array), matte (matte.mkv, lossless, its grey values the probability of `classes`), or none. With any of
             them come classes.txt, a palette file, and legend.png.
         overwrite: replace a former result in the folder.
-        on_progress: called after each frame with the number done of its video and the number to do, None where unknown.
+        resume: go on where the same run was interrupted, even killed, with the same result as if it had not been; what
+            is finished stays. An interrupt then publishes nothing.
+        distribution: on how many processes.
+        on_progress: called after each frame with the number done of its video and the number to do, None where unknown;
+            where several processes work, now and then with those of all videos.
 
     Returns:
         What became of each, in order.
@@ -102,25 +112,76 @@ def segment_all(
         ConfigError, DataError, WeightsError: an output, or the model, size, device, classes or palette cannot be used.
         OutputError: the folder of the only source is in use or cannot be written.
     """
-    order = Order(excerpt, deinterlace, stills, classes, appearance, names, write, overwrite)
+    order = Order(excerpt, deinterlace, stills, classes, appearance, names, write, overwrite, resume)
     order.check()
-    videos, several = find_videos(sources)
-    folders = _folders(videos, output, several)
+    found, several = find_videos(sources)
+    videos = [Video(*pair) for pair in zip(found, _folders(found, output, several), strict=True)]
     if isinstance(model, str | Path):
         resolve(model)  # an unknown one is told once
-    outcomes = []
-    with networks(model, memory, size, execution) as ready_for:
-        for number, (source, folder) in enumerate(zip(videos, folders, strict=True), 1):
-            if several:
-                _log.info("%s, %d of %d", printable(source), number, len(videos))
-            try:
-                outcome = VideoOutcome(source, folder, record(ready_for, source, folder, order, on_progress))
-            except Exception as error:  # whatever it is, the others go on
-                if not several:
-                    raise
-                outcome = VideoOutcome(source, folder, None, error)
-            outcomes.append(outcome)
+    asked = asked_of(model, memory, size)
+    if distribution.is_alone:
+        with networks(model, memory, size, execution) as ready_for:
+            ends = [_recorded(ready_for, video, order, asked, on_progress) for video in _told(videos, several)]
+    else:
+        _check_travels(videos)
+        with hired(distribution, execution) as crew:
+            network = NetworkOrder(_absolute(_named(model)), memory, size, crew.execution)
+            elsewhere = [Video(_absolute(source), Path(_absolute(output))) for source, output in videos]
+            ends = segment_shared(crew, network, elsewhere, order, asked, on_progress)
+    outcomes = [
+        VideoOutcome(*video, None, end) if isinstance(end, Exception) else VideoOutcome(*video, end)
+        for video, end in zip(videos, ends, strict=True)
+    ]
+    if outcomes[0].error and not several:
+        raise outcomes[0].error
     return outcomes
+
+
+def _told(videos: Sequence[Video], several: bool) -> Iterator[Video]:
+    """The videos, each told of when its turn comes."""
+    for number, video in enumerate(videos, 1):
+        if several:
+            _log.info("%s, %d of %d", printable(video.source), number, len(videos))
+        yield video
+
+
+def _recorded(
+    ready_for: ReadyFor, video: Video, order: Order, asked: dict[str, Any], on_progress: Progress | None
+) -> Summary | Exception:
+    try:
+        return record(ready_for, *video, order, asked, on_progress)
+    except Exception as error:  # whatever it is, the others go on
+        return error
+
+
+def _check_travels(videos: Sequence[Video]) -> None:
+    """See to it that other processes can open these.
+
+    Raises:
+        ConfigError: one cannot.
+    """
+    if any(str(video.source) == "-" for video in videos):
+        raise ConfigError("stdin for several workers", expected="files or addresses", do="leave --workers out")
+
+
+def _named(model: str | Path | AnyModel) -> str | Path:
+    """The name of a model, which other processes can load.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    if isinstance(model, str | Path):
+        return model
+    raise ConfigError(
+        "a model that lives in this process, for several workers",
+        expected="its name, its file or its folder",
+        do="save it with tdseg.save, and give the file",
+    )
+
+
+def _absolute(name: T) -> T | str:
+    """A path as it is in any folder."""
+    return os.path.abspath(str(name)) if isinstance(name, Path) or os.path.exists(str(name)) else name
 
 
 def find_videos(sources: Sequence[AnySource]) -> tuple[list[AnySource], bool]:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from tdseg.errors import ConfigError, OutputError
-from tdseg.inference.output import STAGING, OutputFolder, Recorder, Summary, places
-from tdseg.inference.ready import ReadyFor, ReadyNetwork, networks
-from tdseg.inference.selection import Order
+from tdseg.errors import ConfigError
+from tdseg.inference.ready import ReadyFor, networks
+from tdseg.inference.recording import Progress, Recording, asked_of
+from tdseg.inference.selection import Order, Selection
 from tdseg.inference.stream import Result, Stream
-from tdseg.inference.writers import writers_of
+from tdseg.inference.summary import Summary
 from tdseg.masks.appearance import Appearance
 from tdseg.runtime.any_model import AnyModel
-from tdseg.runtime.network import Execution, frames_remembered
+from tdseg.runtime.network import Execution
 from tdseg.video import Excerpt, VideoReader, open_video
 from tdseg.video.address import is_camera, is_pattern, is_url, printable
 
@@ -57,11 +55,13 @@ def segment(
         UserWarning: the source gave fewer frames than it declares.
     """
     order = Order(excerpt, deinterlace, stills, classes)
-    with networks(model, memory, size, execution) as ready_for, _opened(_one(source), ready_for, order) as run:
-        selection = order.selection(run.stream.model.config)
-        yield from map(selection.of, run.results)
-    if run.reader.problem:
-        warnings.warn(run.reader.problem, stacklevel=2)
+    with (
+        networks(model, memory, size, execution) as ready_for,
+        _opened(_one(source), ready_for, order) as (reader, selection, results),
+    ):
+        yield from map(selection.of, results)
+    if reader.problem:
+        warnings.warn(reader.problem, stacklevel=2)
 
 
 def segment_to(
@@ -80,31 +80,33 @@ def segment_to(
     names: Literal["source", "index"] = "source",
     write: tuple[str, ...] = ("masks", "overlay"),
     overwrite: bool = False,
-    on_progress: Callable[[int, int | None], None] | None = None,
+    resume: bool = False,
+    on_progress: Progress | None = None,
 ) -> Summary:
     """Segment one video into a folder: overlay.mp4, masks/000000.png …, summary.json. For several see `segment_all`.
 
     An interrupt (KeyboardInterrupt) ends the run early: what was done is published, marked incomplete, and the
-    interrupt is raised again. A source that breaks off is published likewise, and the summary names the problem.
+    interrupt is raised again; with `resume`, or where it would replace a whole result, it is kept to go on with. A
+    source that breaks off is published likewise, and the summary names the problem.
 
     Args:
         source: video file, folder or pattern of frames ('frames/*.png', frames/%05d.png), camera index, URL, or - for
             stdin.
         output: folder of the result; None: out/ and the source's name.
         model, memory, size, execution, excerpt, deinterlace, stills, classes, appearance, names, write, overwrite,
-            on_progress: as in `segment_all`.
+            resume, on_progress: as in `segment_all`.
 
     Raises:
         VideoError: the source cannot be opened, or holds no frame.
         ConfigError, DataError, WeightsError: an output, or the model, size, device, classes or palette cannot be used.
         OutputError: the folder is in use or cannot be written.
     """
-    order = Order(excerpt, deinterlace, stills, classes, appearance, names, write, overwrite)
+    order = Order(excerpt, deinterlace, stills, classes, appearance, names, write, overwrite, resume)
     order.check()
     folder = default_output(source) if output is None else Path(output)
     source = _one(source)
     with networks(model, memory, size, execution) as ready_for:
-        return record(ready_for, source, folder, order, on_progress)
+        return record(ready_for, source, folder, order, asked_of(model, memory, size), on_progress)
 
 
 def record(
@@ -112,37 +114,28 @@ def record(
     source: str | Path | int,
     output: Path,
     order: Order,
-    on_progress: Callable[[int, int | None], None] | None,
+    asked: dict[str, Any],
+    on_progress: Progress | None = None,
+    run: str | None = None,
 ) -> Summary:
-    """Segment a video into a folder; see `segment_to`."""
-    _keep_source(source, output)
-    interrupt: KeyboardInterrupt | None = None
-    with (
-        _opened(source, ready_for, order) as run,
-        OutputFolder(output, overwrite=order.overwrite) as folder,
-    ):
-        info, selection = run.reader.info, order.selection(run.stream.model.config)
-        names = run.reader.names if order.names == "source" else None
-        about = source, info, selection.names, selection.colors, order.appearance
-        chosen = [writer(folder.staging, *about, names=names) for writer in writers_of(order.write)]
-        recorder = Recorder(folder, chosen)
+    """Segment a video into a folder, here and in order; see `segment_to`.
+
+    Args:
+        ready_for: gives the network.
+        source, output, order, asked, run: as of `Recording`.
+        on_progress: as in `segment_all`.
+    """
+    with Recording(source, output, order, asked, run) as recording:
+        if recording.finished:
+            return recording.finished
         try:
-            with recorder:
-                for result in map(selection.of, run.results):
-                    recorder.put(result)
-                    if on_progress:
-                        on_progress(result.index + 1, info.num_frames)
-        except KeyboardInterrupt as error:
-            if not recorder.statistics.frames:
-                raise
-            interrupt = error
-        summary = _summarize(run, recorder, selection.names, finished=interrupt is None)
-        if names and "masks" in order.write:
-            summary = replace(summary, names=names[: summary.frames])
-        folder.publish(summary)
-    if interrupt:
-        raise KeyboardInterrupt(f"{summary.frames} frames are in {output}") from interrupt
-    return summary
+            while spans := recording.missing():
+                for span in spans:
+                    recording.make(span, ready_for, on_progress)
+        except KeyboardInterrupt as interrupt:
+            summary = recording.break_off(interrupt)
+            raise KeyboardInterrupt(f"{summary.frames} frames are in {output}") from interrupt
+        return recording.finish()
 
 
 def _one(source: str | Path | int) -> str | Path | int:
@@ -170,63 +163,17 @@ def default_output(source: str | Path | int) -> Path:
     return Path("out", path.parent.name or "frames" if is_pattern(source) else path.stem)
 
 
-def _keep_source(source: str | Path | int, output: Path) -> None:
-    """Refuse to replace the source by its own result."""
-    path = Path(str(source)).resolve()
-    if any(path.is_relative_to(place.resolve()) for place in (*places(output), output / STAGING)):
-        raise OutputError(
-            f"source {printable(source)} is part of the former result in {output}",
-            expected="an output folder that does not hold the source",
-            do="choose another folder with --output",
-        )
-
-
-class _Run(NamedTuple):
-    """A network on its way through a source."""
-
-    ready: ReadyNetwork
-    stream: Stream
-    reader: VideoReader
-    results: Iterator[Result]
-    """Of each frame, in order."""
-    started: float
-    """When the first frame was asked, `time.perf_counter()`, as if the network had been ready before that."""
-
-
 @contextmanager
-def _opened(source: str | Path | int, ready_for: ReadyFor, order: Order) -> Iterator[_Run]:
-    """The one way of a video, whatever becomes of its results."""
-    begun = time.perf_counter()
+def _opened(
+    source: str | Path | int, ready_for: ReadyFor, order: Order
+) -> Iterator[tuple[VideoReader, Selection, Iterator[Result]]]:
+    """A network on its way through a source, whatever becomes of its results."""
     reader = open_video(source, order.excerpt, deinterlace=order.deinterlace)  # its shape chooses the network's size
-    opened_s = time.perf_counter() - begun
     try:
         ready = ready_for(reader.size)
         stream = Stream(ready.network, ready.size, stills=order.stills)
-        stream.expect(reader.size)
-        started = time.perf_counter() - opened_s
         with closing(stream.ahead(reader, ready.workers)) as results:
-            yield _Run(ready, stream, reader, results, started)
+            yield reader, order.selection(stream.model.config), results
     finally:
         with suppress(ValueError):  # a silent source still holds the thread that reads it, which then closes it
             reader.close()
-
-
-def _summarize(run: _Run, recorder: Recorder, classes: Sequence[str], *, finished: bool) -> Summary:
-    wall_s = time.perf_counter() - run.started
-    network, problem = run.stream.model, run.reader.problem
-    return Summary(
-        model=run.ready.name,
-        source=run.reader.info.source,
-        device=network.device,
-        runtime=network.runtime,
-        precision=network.precision,
-        memory=None if run.stream.stills else frames_remembered(network),
-        complete=finished and problem is None,
-        problem=problem or recorder.problem,
-        size=run.stream.size,
-        size_changes=run.stream.resets,
-        startup_s=round(run.ready.startup_s, 3),
-        wall_s=round(wall_s, 3),
-        fps=round(recorder.statistics.frames / wall_s, 2),
-        **recorder.statistics.figures(classes),
-    )

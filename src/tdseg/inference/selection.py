@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Literal, NamedTuple
+from dataclasses import asdict, replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 
 from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
+from tdseg.inference.parts import NetworkFacts
 from tdseg.inference.stream import Result
 from tdseg.inference.writers import WRITERS
 from tdseg.masks.appearance import Appearance
@@ -27,7 +28,7 @@ class Selection:
     """Classes that were asked for, in that order, and after them one for all the others.
 
     Args:
-        config: of the network.
+        network: what knows the classes.
         asked: names or indices of its classes; case does not count, nor does an underscore for a space. Empty: all of
             them, as they are.
         appearance: gives the colours.
@@ -42,9 +43,9 @@ class Selection:
         DataError: as of `Appearance.recolored`.
     """
 
-    def __init__(self, config: ModelConfig, asked: Sequence[str], appearance: Appearance) -> None:
-        own = config.class_names
-        colors = appearance.recolored((*own, *(("other",) if asked else ())), color_table(config.palette))
+    def __init__(self, network: ModelConfig | NetworkFacts, asked: Sequence[str], appearance: Appearance) -> None:
+        own = network.class_names
+        colors = appearance.recolored((*own, *(("other",) if asked else ())), color_table(network.palette))
         self._groups = [list(group) for group in dict.fromkeys(tuple(_find(own, name)) for name in asked)]
         self._is_all = not asked
         rest = sorted(set(range(len(own))) - {index for group in self._groups for index in group})
@@ -57,7 +58,7 @@ class Selection:
         if self.has_rest:
             self._groups.append(rest)
             # A palette may name it, as one more class after those of the network.
-            unnamed = np.array_equal(colors[len(own)], color_table(config.palette)[len(own)])
+            unnamed = np.array_equal(colors[len(own)], color_table(network.palette)[len(own)])
             palette.append(REST_COLOR if unnamed else tuple(colors[len(own)].tolist()))
             self.names = (*self.names, "rest" if "other" in self.names else "other")
         self.colors = color_table(palette)
@@ -102,6 +103,7 @@ class Order(NamedTuple):
     names: Literal["source", "index"] = "source"
     write: tuple[str, ...] = ()
     overwrite: bool = False
+    resume: bool = False
 
     def check(self) -> None:
         """See what can be seen before the network is loaded.
@@ -120,13 +122,19 @@ class Order(NamedTuple):
                 "a matte without classes", expected="the classes that it is of", do="name them with --classes"
             )
 
-    def selection(self, config: ModelConfig) -> Selection:
+    def lasting(self) -> dict[str, Any]:
+        """What a result depends on, as plain values."""
+        asked = self._asdict() | {"excerpt": asdict(self.excerpt), "appearance": asdict(self.appearance)}
+        asked["appearance"]["palette"] = None if self.appearance.palette is None else str(self.appearance.palette)
+        return {name: value for name, value in asked.items() if name not in ("overwrite", "resume")}
+
+    def selection(self, network: ModelConfig | NetworkFacts) -> Selection:
         """The classes of the masks of a network.
 
         Raises:
             ConfigError: as of Selection; or a matte of all the classes there are.
         """
-        selection = Selection(config, self.classes, self.appearance)
+        selection = Selection(network, self.classes, self.appearance)
         if "matte" in self.write and not selection.has_rest:
             raise ConfigError(
                 "a matte of all classes, which is 1 everywhere", expected="some of them", do="name fewer with --classes"

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class Result:
     """A frame and its class mask."""
 
     index: int
-    """Frames since the stream began or was reset by its owner, from 0."""
+    """Number of the frame in its video, from 0."""
     time_s: float | None
     """Presentation time in seconds, as given to `Stream.step`."""
     frame: NDArray[np.uint8] = field(repr=False)
@@ -47,6 +48,8 @@ class Result:
     """From the frame handed to `Stream.step` until the mask is in host memory, milliseconds."""
     age_ms: float | None = field(default=None, kw_only=True)
     """From the arrival of the frame until then, milliseconds: the wait for its turn is in it; None: arrival unknown."""
+    name: str | None = field(default=None, kw_only=True)
+    """Of the image file that the frame is, without suffix; None: it is none."""
     logits: Tensor = field(repr=False)
     """(1, C, h, w) at the resolution of the head, on the model's device."""
     align_corners: bool = field(default=True, repr=False)
@@ -145,24 +148,20 @@ class Stream:
         """Say of which (height, width) the frames will be, so that `size` is right before the first of them."""
         self.size = self.model.fit_size(self._asked, frame)
 
-    def reset(self, path: int = 0) -> None:
+    def reset(self, index: int = 0) -> None:
         """Forget everything: the next frame is the first of another video, or of a part of one.
 
         Args:
-            path: whose turn it is, 0 … m-1. A part of a video that begins m-1 frames early, with the path that then has
-                its turn, has the masks of the whole from there on.
+            index: its number in its video, from 0. It says whose turn it is: a part of a video that begins m-1 frames
+                early has the masks of the whole from there on.
 
         Raises:
-            ConfigError: a path that the model does not have.
+            ConfigError: a number below 0.
         """
-        if not 0 <= path < self.model.config.paths:
-            raise ConfigError(
-                f"reset(path={path}) for {self.model.config.name}",
-                expected=f"0 … {self.model.config.paths - 1}",
-                do="give the number of the first frame modulo the number of paths",
-            )
-        self._index = self.resets = 0
-        self._frame_size, self._state = None, TDNetState(path)
+        if index < 0:
+            raise ConfigError(f"reset(index={index})", expected="0 or more", do="give the number of the next frame")
+        self._index, self.resets = index, 0
+        self._frame_size, self._state = None, self._empty(index)
 
     def step(self, frame: NDArray[np.uint8], *, time_s: float | None = None, arrived_s: float | None = None) -> Result:
         """Segment the next frame.
@@ -177,8 +176,7 @@ class Stream:
         """
         start = time.perf_counter()
         _check_frame(frame)
-        path = 0 if self.stills or self._frame_size not in (None, frame.shape[:2]) else self._state.path
-        return self._finish(frame, self._encode(frame, path), start, time_s, arrived_s)
+        return self._finish(frame, self._encode(frame, self._index), start, time_s=time_s, arrived_s=arrived_s)
 
     def ahead(self, frames: Iterable[Frame], workers: int) -> Generator[Result, None, None]:
         """`step` on each frame, with frames to come made ready meanwhile: same results, higher throughput.
@@ -194,44 +192,51 @@ class Stream:
         if not self.model.concurrent:
             with closing(ahead(frames, lambda frame: frame)) as read:
                 for frame in read:
-                    yield self.step(frame.image, time_s=frame.time_s, arrived_s=frame.arrived_s)
+                    start = time.perf_counter()
+                    _check_frame(frame.image)
+                    yield self._finish(frame.image, self._encode(frame.image, self._index), start, **_about(frame))
             return
-        size, path = self._frame_size, self._state.path
-        pool = ThreadPoolExecutor(workers, "tdseg-encode")
+        numbers, pool = count(self._index), ThreadPoolExecutor(workers, "tdseg-encode")
 
         def submit(frame: Frame) -> tuple[Frame, float, Future[Any]]:
-            nonlocal size, path
             _check_frame(frame.image)
-            if self.stills or size not in (None, frame.image.shape[:2]):
-                path = 0
-            size = frame.image.shape[:2]
-            turn, path = path, (path + 1) % self.model.config.paths
-            return frame, time.perf_counter(), pool.submit(self._encode, frame.image, turn)
+            return frame, time.perf_counter(), pool.submit(self._encode, frame.image, next(numbers))
 
         try:
             # As many wait as are encoded, and one that has no room yet: so no worker idles while a frame is merged.
             with closing(ahead(frames, submit, most=workers)) as submitted:
                 for frame, start, encoded in submitted:
-                    yield self._finish(frame.image, encoded.result(), start, frame.time_s, frame.arrived_s)
+                    yield self._finish(frame.image, encoded.result(), start, **_about(frame))
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _encode(self, frame: NDArray[np.uint8], path: int) -> Any:
+    def _empty(self, index: int) -> TDNetState:
+        """No memory, before the frame of this number."""
+        return TDNetState(0 if self.stills else index % self.model.config.paths)
+
+    def _encode(self, frame: NDArray[np.uint8], index: int) -> Any:
         """The part of a step that need not wait for its turn. It changes nothing, so any thread may do it."""
         with torch.inference_mode():
             height, width = frame.shape[:2]
-            return self.model.encode(resized(frame, self.model.fit_size(self._asked, (height, width))), path)
+            images = resized(frame, self.model.fit_size(self._asked, (height, width)))
+            return self.model.encode(images, self._empty(index).path)
 
     def _finish(
-        self, frame: NDArray[np.uint8], encoded: Any, start: float, time_s: float | None, arrived_s: float | None
+        self,
+        frame: NDArray[np.uint8],
+        encoded: Any,
+        start: float,
+        *,
+        time_s: float | None,
+        arrived_s: float | None,
+        name: str | None = None,
     ) -> Result:
         """The part of a step that is done in turn: read the memory, classify, remember."""
         size = frame.shape[:2]
-        if self._frame_size not in (None, size):
-            self._state = TDNetState()
-            self.resets += 1
-        if self.stills:
-            self._state = TDNetState()
+        changed = self._frame_size not in (None, size)
+        self.resets += changed
+        if changed or self.stills:
+            self._state = self._empty(self._index)
         self._frame_size = size
         self.size = self.model.fit_size(self._asked, size)
         with torch.inference_mode():
@@ -240,9 +245,15 @@ class Stream:
         done = time.perf_counter()
         age_ms = None if arrived_s is None else (done - arrived_s) * 1e3
         about = self.model.align_corners, self._classes, self._colors
-        result = Result(self._index, time_s, frame, mask, (done - start) * 1e3, logits, *about, age_ms=age_ms)
+        latency_ms = (done - start) * 1e3
+        result = Result(self._index, time_s, frame, mask, latency_ms, logits, *about, age_ms=age_ms, name=name)
         self._index += 1
         return result
+
+
+def _about(frame: Frame) -> dict[str, Any]:
+    """What a result says of its frame, beside the picture."""
+    return {"time_s": frame.time_s, "arrived_s": frame.arrived_s, "name": frame.name}
 
 
 def resized(frame: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:

@@ -86,6 +86,11 @@ class Arrivals:
         """Whether it is silent for so long that this is a gap."""
         return self.silence_s >= self.stall_s
 
+    @property
+    def stall(self) -> str:
+        """The silence in words."""
+        return f"no frame for {self.silence_s:.0f} s"
+
     def break_off(self) -> None:
         """The next frame begins a part, whose times count from 0."""
         if self._first_s is not None:
@@ -157,7 +162,7 @@ class LiveSource:
     def problem(self) -> str | None:
         """Why it gives no frames now, or gave fewer than it has, in words."""
         if self.state == "stalled":
-            return f"no frame for {self._arrivals.silence_s:.0f} s"
+            return self._arrivals.stall
         return self._problem
 
     def stop(self) -> None:
@@ -169,9 +174,10 @@ class LiveSource:
         pause_s = self._patience.first_pause_s
         while not self._stopped.is_set():
             first_s: float | None = None
-            for item in self._connection():
-                first_s = first_s or item.frame.arrived_s
-                yield item
+            with closing(self._connection()) as connection:
+                for item in connection:
+                    first_s = first_s or item.frame.arrived_s
+                    yield item
             if self._state in OVER:
                 return
             if first_s and time.perf_counter() - first_s > pause_s:
@@ -181,7 +187,7 @@ class LiveSource:
             pause_s = min(2 * pause_s, self._patience.most_pause_s)
         self._state = "ended"
 
-    def _connection(self) -> Iterator[LiveFrame]:
+    def _connection(self) -> Generator[LiveFrame, None, None]:
         """The frames until it breaks off."""
         try:
             reader = open_video(self._source, self._excerpt, timeout_s=self._patience.timeout_s, alone=self._alone)

@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -73,12 +72,16 @@ class Session:
         self._pushed, self._push_lock = 0, threading.Lock()
         self._changed = threading.Condition()
         self._newest: Result | None = None
-        self._closed = False
+        self._closed = self._works = False
         self._problem: str | None = None
         self._part = self._frames = self._cuts = 0
         self._times: deque[tuple[float, float, float]] = deque(maxlen=RECENT)
         """(when it was there, age, latency) of the last results: seconds, milliseconds."""
-        self._thread = None if source is None else threading.Thread(target=self._read, args=(source,), daemon=True)
+        self._thread = (
+            None
+            if source is None
+            else threading.Thread(target=self._read, name="tdseg-source", args=(source,), daemon=True)
+        )
 
     # --- in ----------------------------------------------------------------------------------------------------------
 
@@ -146,23 +149,27 @@ class Session:
 
     def work(self) -> None:
         """Segment the frame that waits, if one does. Done by one thread at a time."""
+        self._works = True  # before the slot is empty: see _is_done
         item = self._slot.take(wait=False)
-        if item is None or self._closed:
-            return
+        result = None if item is None or self._closed else self._step(item)
+        with self._changed:
+            if result is not None:
+                self._newest = result
+                self._frames += 1
+                self._times.append((time.perf_counter(), result.age_ms or 0.0, result.latency_ms))
+            self._works = False
+            self._changed.notify_all()
+
+    def _step(self, item: LiveFrame) -> Result | None:
         frame, part = item
         try:
             if part != self._part:
                 self._part, self._cuts = part, self._cuts + 1 + self._stream.resets
-                self._stream.reset()
-            result = self._stream.step(frame.image, time_s=frame.time_s, arrived_s=frame.arrived_s)
+                self._stream.reset(self._frames)
+            return self._stream.step(frame.image, time_s=frame.time_s, arrived_s=frame.arrived_s)
         except Exception as error:  # one that the network cannot take harms no other session
             self._fail(first_line(error))
-            return
-        with self._changed:
-            self._newest = replace(result, index=self._frames)
-            self._frames += 1
-            self._times.append((time.perf_counter(), result.age_ms or 0.0, result.latency_ms))
-            self._changed.notify_all()
+            return None
 
     # --- out ---------------------------------------------------------------------------------------------------------
 
@@ -175,16 +182,16 @@ class Session:
             return "ended"
         if self._live:
             return self._live.state
-        if self._arrivals.has_stalled:
-            return "stalled"
-        return "running" if self._pushed else "opening"
+        if not self._pushed:
+            return "opening"
+        return "stalled" if self._arrivals.has_stalled else "running"
 
     @property
     def problem(self) -> str | None:
         """Why no frames come, in words; None where all is well."""
-        if self._problem or self._live is None:
-            return self._problem
-        return self._live.problem
+        if self._live and not self._problem:
+            return self._live.problem
+        return self._arrivals.stall if self.state == "stalled" else self._problem
 
     def newest(self) -> Result | None:
         """The newest result; its index counts the results of the session."""
@@ -223,7 +230,9 @@ class Session:
 
     def _is_done(self) -> bool:
         """Whether no result comes any more."""
-        return self._closed or self._problem is not None or (self.state in OVER and not self._slot.waits)
+        if self._closed or self._problem is not None:
+            return True
+        return self.state in OVER and not self._slot.waits and not self._works  # asked in this order
 
     def _fail(self, problem: str) -> None:
         self._problem = problem

@@ -107,7 +107,8 @@ class Sessions:
             session = self._sessions.pop(name, None)
             if session is None:
                 raise self._unknown(name)
-            self._leaving.append(session)
+            if session.is_reading:
+                self._leaving.append(session)
         session.stop()
 
     def stop(self) -> None:

@@ -188,14 +188,3 @@ def write_npz(
         header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
         yield file.write
-
-
-def correct_length(path: Path, count: int) -> None:
-    """Say in an .npz file of `write_npz` how many masks it has, where there were others than announced."""
-    with open_npz(path) as ((member, *_), file, (announced, *rest), dtype):
-        if announced == count:
-            return
-        with write_npz(path.with_name(f"{path.name}.new"), (count, *rest), dtype, member.filename) as write:
-            while block := file.read(1 << 20):
-                write(block)
-    path.with_name(f"{path.name}.new").replace(path)

@@ -120,6 +120,11 @@ def frames_remembered(network: Network) -> int | None:
     return network.config.paths if network.config.paths > 1 else None
 
 
+def reach(network: Network) -> int | None:
+    """Frames that a mask of the network can depend on, the newest included; None: all before it, without end."""
+    return None if network.keeps_state and network.config.paths == 1 else network.config.paths
+
+
 def size_for(own: tuple[int, int], frame: tuple[int, int] | None, stride: int) -> tuple[int, int]:
     """The size of the input of a network that takes any, for frames: as many pixels as its own, at their aspect.
 

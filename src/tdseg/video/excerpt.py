@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tdseg.errors import ConfigError
@@ -66,6 +66,11 @@ class Excerpt:
 
         return is_chosen
 
+    def chosen(self, times: Sequence[float]) -> list[int]:
+        """Which frames they are of a video whose frames have these times, seconds, in order."""
+        is_chosen = self.picker()
+        return [index for index, time_s in enumerate(times) if not self.ends_before(time_s) and is_chosen(time_s)]
+
     def expected(self, num_frames: int, fps: float) -> int:
         """How many of the frames of a video belong to it; an estimate where they do not come at a constant rate."""
         first = math.ceil((self.start_s - CLOSE_S) * fps)
@@ -79,7 +84,8 @@ def parse_time(given: float | str) -> float:
     Raises:
         ConfigError: another form, or a time below 0.
     """
-    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)", str(given).strip())
+    text = given.strip() if isinstance(given, str) else f"{given:.17f}"  # of 1e-05 as well
+    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)", text)
     hours, minutes, seconds = match.groups(default="0") if match else ("0", "0", "0")
     parted = match is not None and match[2] is not None
     if not match or (parted and float(seconds) >= 60) or (match[1] is not None and int(minutes) >= 60):

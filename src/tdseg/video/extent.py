@@ -6,6 +6,7 @@ import os
 import re
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -14,6 +15,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from tdseg.video.container import has_display_times, open_input, start_of, video_stream
+from tdseg.video.excerpt import CLOSE_S
 
 FALLBACK_FPS = 25.0  # of sources that know none, such as folders of images
 _DECLARED_RATE = 0.01
@@ -70,6 +72,24 @@ def _count(path: str, size: int, mtime_ns: int) -> Extent:
         usual = Fraction(1 / fps) / stream.time_base
         end_s = float(max(stamp + (duration or usual) for stamp, duration in known) * stream.time_base - start)
         return Extent(len(shown), fps, max(end_s, _declared_duration(container, stream) or 0.0))
+
+
+def display_times(path: str) -> list[float] | None:
+    """When each frame of a file is shown, in seconds from its start, in order; None where two share a time, or one has
+    none or comes before the start.
+
+    Raises:
+        VideoError: it cannot be opened, or holds no video.
+    """
+    with open_input(path) as container:
+        stream = video_stream(container)
+        start = None if stream is None else start_of(stream)
+        if stream is None or stream.time_base is None or start is None:
+            return None
+        stamps = sorted(stamp for stamp, _ in _shown(container, stream) if stamp is not None)
+        times = [float(stamp * stream.time_base) - float(start) for stamp in stamps]
+    apart = all(later - earlier > 2 * CLOSE_S for earlier, later in pairwise(times))
+    return times if times and times[0] >= 0 and apart else None
 
 
 def _shown(container: InputContainer, stream: VideoStream) -> list[tuple[int | None, int]]:

@@ -24,6 +24,8 @@ class Frame(NamedTuple):
     """uint8 (H, W, 3) RGB, upright: the source's rotation is applied."""
     arrived_s: float | None = None
     """When it came from a live source, by `time.perf_counter()`; None where that means nothing, as with files."""
+    name: str | None = None
+    """Of the image file that it is, without suffix where that is enough, different on every disk from all others."""
 
 
 FrameGenerator = Generator[Frame, None, "str | None"]  # returns why fewer frames came than were declared, or None
@@ -39,22 +41,21 @@ def names_of(paths: list[Path]) -> list[str] | None:
     return names if len({name.casefold() for name in names}) == len(names) else None
 
 
-def read_images(paths: list[Path], names: list[str] | None, fps: float) -> FrameGenerator:
-    """The frames of image files; each that can be read adds its name, where they have names."""
-    count, unread, known = 0, [], names_of(paths)
-    for position, path in enumerate(paths):
+def read_images(paths: list[Path], wanted: list[int], fps: float) -> FrameGenerator:
+    """The frames of some of the image files of a folder, with their names, where they have names."""
+    count, unread, known = 0, list[str](), names_of(paths)
+    for position in wanted:
+        path = paths[position]
         try:
             image = read_image(path)
         except DataError as error:
             unread.append(error.got.replace(str(path), path.name, 1))
             continue
-        if names is not None and known is not None:
-            names.append(known[position])
-        yield Frame(count, position / fps, image)
+        yield Frame(count, position / fps, image, name=known[position] if known else None)
         count += 1
     if not unread:
         return None
-    return f"{count} of {len(paths)} images came; the first that did not is {unread[0]}"
+    return f"{count} of {len(wanted)} images came; the first that did not is {unread[0]}"
 
 
 def read_animation(path: Path, places: list[int], durations: list[float]) -> FrameGenerator:

@@ -20,7 +20,7 @@ from tdseg.video.animation import animation_of
 from tdseg.video.container import URL_TIMEOUT_S, open_input, unreachable, video_stream
 from tdseg.video.excerpt import Excerpt
 from tdseg.video.extent import FALLBACK_FPS, Extent, declared_extent
-from tdseg.video.frame import Frame, FrameGenerator, names_of, read_animation, read_images
+from tdseg.video.frame import FrameGenerator, read_animation, read_images
 from tdseg.video.pictures import IMAGE_SUFFIXES, images_in, is_image
 from tdseg.video.playback import Playback, has_clock, sought
 from tdseg.video.reader import SourceFacts, VideoReader
@@ -116,7 +116,7 @@ def _open_container(
     stream.codec_context.thread_count = min(4, os.cpu_count() or 1)  # the network needs the rest
     source = Playback(container, stream, path, excerpt)
     try:
-        reader = _part(source.frames(deinterlace), printable(name), source.about, excerpt)
+        reader = _part(source.frames(deinterlace), printable(name), source.about, excerpt, source.times)
     except VideoError:
         if address == PIPE and "mp4" in source.format:
             raise VideoError(
@@ -147,9 +147,13 @@ def _open_images(name: str, paths: list[Path], excerpt: Excerpt) -> VideoReader:
             do="give the folder that holds the frames themselves, or a video file",
         )
     fps = excerpt.fps or FALLBACK_FPS
-    extent = Extent(len(paths), fps, len(paths) / fps)
-    names = None if names_of(paths) is None else list[str]()
-    return _part(read_images(paths, names, fps), name, lambda: SourceFacts(extent), excerpt, names)
+    times = [position / fps for position in range(len(paths))]
+    wanted = excerpt.chosen(times)  # others need not be read
+    if not wanted:
+        raise _outside(name, excerpt)
+    facts = SourceFacts(Extent(len(wanted), fps / excerpt.every, min(len(paths) / fps, excerpt.end_s)))
+    wanted_times = [times[position] for position in wanted]
+    return VideoReader(read_images(paths, wanted, fps), name, lambda: facts, lambda: wanted_times)
 
 
 def _open_picture(name: str, path: Path, excerpt: Excerpt) -> VideoReader:
@@ -173,7 +177,7 @@ def _part(
     name: str,
     facts: Callable[[], SourceFacts],
     excerpt: Excerpt,
-    names: list[str] | None = None,
+    times: Callable[[], list[float] | None] = lambda: None,
 ) -> VideoReader:
     """The reader of a part of a video, given its frames and, as of `VideoReader`, what is known of the whole.
 
@@ -181,25 +185,31 @@ def _part(
         VideoError: there are none.
     """
     if excerpt == WHOLE:
-        return VideoReader(frames, name, facts, names)
-    kept = None if names is None else list[str]()
+        return VideoReader(frames, name, facts, times)
     try:
-        return VideoReader(_chosen(frames, excerpt, names, kept), name, lambda: _facts_of_part(facts(), excerpt), kept)
+        return VideoReader(
+            _chosen(frames, excerpt),
+            name,
+            lambda: _facts_of_part(facts(), excerpt),
+            lambda: None if (known := times()) is None else [known[index] for index in excerpt.chosen(known)],
+        )
     except VideoError as error:
         if excerpt.start is None or error.got.endswith(")"):  # it knows the reason
             raise
-        end = "" if excerpt.end is None else f" and before {excerpt.end}"
-        raise VideoError(
-            f"{name}: no frame from {excerpt.start} on{end}",
-            expected="a part of the video",
-            do="choose an earlier --start; times count from the start of the video",
-        ) from error
+        raise _outside(name, excerpt) from error
 
 
-def _chosen(
-    frames: FrameGenerator, excerpt: Excerpt, names: list[str] | None, kept: list[str] | None
-) -> FrameGenerator:
-    """The frames of an excerpt, counted anew, and their names."""
+def _outside(name: str, excerpt: Excerpt) -> VideoError:
+    end = "" if excerpt.end is None else f" and before {excerpt.end}"
+    return VideoError(
+        f"{name}: no frame from {excerpt.start or 0} on{end}",
+        expected="a part of the video",
+        do="choose an earlier --start; times count from the start of the video",
+    )
+
+
+def _chosen(frames: FrameGenerator, excerpt: Excerpt) -> FrameGenerator:
+    """The frames of an excerpt, counted anew."""
     is_chosen, count = excerpt.picker(), 0
     with closing(frames):
         while True:
@@ -210,9 +220,7 @@ def _chosen(
             if excerpt.ends_before(frame.time_s):
                 return None
             if is_chosen(frame.time_s):
-                if names and kept is not None:
-                    kept.append(names[-1])
-                yield Frame(count, frame.time_s, frame.image)
+                yield frame._replace(index=count)
                 count += 1
 
 

@@ -15,7 +15,7 @@ from tdseg.errors import VideoError
 from tdseg.video.container import open_input, start_of, video_stream
 from tdseg.video.decoding import DecodingReport, decode
 from tdseg.video.excerpt import Excerpt
-from tdseg.video.extent import Extent, counted_extent, declared_extent, is_cut
+from tdseg.video.extent import Extent, counted_extent, declared_extent, display_times, is_cut
 from tdseg.video.frame import Frame, FrameGenerator
 from tdseg.video.reader import SourceFacts
 
@@ -46,6 +46,15 @@ class Playback:
         """What is known of it, after its first frame."""
         aspect = 1 / self._aspect if self._report.is_turned else self._aspect
         return SourceFacts(self._extent(), self._audio, aspect)
+
+    def times(self) -> list[float] | None:
+        """When its frames are shown, seconds; see `VideoReader.times`."""
+        if self._path is None or not self.format.startswith(INDEXED) or self._is_cut():
+            return None
+        try:
+            return display_times(self._path)
+        except (OSError, VideoError):  # gone since
+            return None
 
     def _extent(self) -> Extent:
         """Counted, where that is possible; of a file that is cut off, as declared."""

@@ -49,17 +49,19 @@ class VideoReader:
     Attributes:
         size: (height, width) of the first frame.
         problem: after the last frame, why fewer came than there are (cut off, damaged), else None.
-        names: of the images that the frames so far are, all different; None where they are no images of a folder.
         is_live: frames come when they are made, as of a camera or an address without an end.
     """
 
     def __init__(
-        self, frames: FrameGenerator, source: str, about: Callable[[], SourceFacts], names: list[str] | None = None
+        self,
+        frames: FrameGenerator,
+        source: str,
+        about: Callable[[], SourceFacts],
+        times: Callable[[], list[float] | None] = lambda: None,
     ) -> None:
         self.problem: str | None = None
         self.is_live = False
-        self.names = names
-        self._frames, self._source, self._about = frames, source, about
+        self._frames, self._source, self._about, self._times = frames, source, about, times
         try:
             first = next(frames)
         except StopIteration as end:
@@ -77,6 +79,12 @@ class VideoReader:
         once in a process, which reads the file without decoding it."""
         (num_frames, fps, duration_s), has_audio, aspect = self._about()
         return VideoInfo(self._source, *self.size, fps, num_frames, has_audio, duration_s, aspect)
+
+    @cached_property
+    def times(self) -> list[float] | None:
+        """When each of its frames is shown, seconds, if an excerpt that begins at such a time is found without reading
+        what comes before it; None where it is not, or where the source may be damaged."""
+        return self._times()
 
     def _iterate(self, first: Frame) -> Iterator[Frame]:
         yield first

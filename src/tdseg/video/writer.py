@@ -1,22 +1,19 @@
-"""An mp4 that keeps the times of the frames, and the sound of their source."""
+"""An mp4 that keeps the times of the frames."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import av
 import numpy as np
-from av.audio.stream import AudioStream
 from av.codec.context import Flags
-from av.container import InputContainer, OutputContainer
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from tdseg.files import unwritable
-from tdseg.video.container import open_input, start_of, video_stream
 from tdseg.video.pictures import RGB
 
 
@@ -38,7 +35,6 @@ CODECS = (
 )
 MAX_TICKS = 2_000_000_000  # from frame to frame: from 2**31 on FFmpeg's mp4 loses all later times
 BT709 = 1  # H.273's code for its matrix, primaries and transfer alike
-COPIED_AUDIO = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})  # what players take inside an mp4
 
 
 class VideoWriter:
@@ -51,14 +47,10 @@ class VideoWriter:
         size: (height, width) of the video. An odd side is padded by one row or column that repeats the edge.
         fps: average frames per second; gives the duration of the last frame.
         bit_rate: a small file, of so many bits per second at most, in twice the time; None: quality and speed first.
-        audio_from: a video file or URL whose sound is added, for as long as there are frames. It is copied where an
-            mp4 may hold it, else encoded as AAC. A source without sound adds none; cut-off sound ends where it does.
-        audio_start_s: time in that source at which the sound begins, seconds from the start of its video.
         pixel_aspect: width of a pixel over its height, for players.
 
     Raises:
         OutputError: the file cannot be written (here, and in every method).
-        VideoError: ``audio_from`` cannot be opened.
     """
 
     def __init__(
@@ -68,8 +60,6 @@ class VideoWriter:
         size: tuple[int, int],
         fps: float,
         bit_rate: int | None = None,
-        audio_from: str | Path | None = None,
-        audio_start_s: float = 0.0,
         pixel_aspect: Fraction = Fraction(1),
     ) -> None:
         height, width = size
@@ -80,9 +70,7 @@ class VideoWriter:
         fps = max(fps, codec.ticks_per_s / MAX_TICKS)
         self._duration = max(1, round(codec.ticks_per_s / fps))
         self._last_pts: int | None = None
-        self._last_duration = self._duration
         self._open = True
-        sound = None if audio_from is None else open_input(str(audio_from))
         with self._output_errors():
             self._container = av.open(f"file:{path}", "w", format="mp4")
             self._video = self._container.add_stream(
@@ -99,7 +87,6 @@ class VideoWriter:
             self._video.codec_context.sample_aspect_ratio = pixel_aspect
             self._video.colorspace = self._video.color_primaries = self._video.color_trc = BT709
             self._video.color_range = ColorRange.MPEG
-            self._audio = _Audio(sound, self._container, audio_start_s) if sound and sound.streams.audio else None
             self._container.start_encoding()
 
     def write(self, image: RGB, time_s: float, *, duration_s: float | None = None) -> None:
@@ -115,15 +102,13 @@ class VideoWriter:
         if self._last_pts is not None:
             pts = min(max(pts, self._last_pts + 1), self._last_pts + MAX_TICKS)
         self._last_pts = pts
-        self._last_duration = self._duration
+        duration = self._duration
         if duration_s is not None:
-            self._last_duration = min(max(1, round(duration_s * self._ticks_per_s)), MAX_TICKS)
+            duration = min(max(1, round(duration_s * self._ticks_per_s)), MAX_TICKS)
         frame = self._yuv420(image)
-        frame.pts, frame.duration, frame.time_base = pts, self._last_duration, self._video.time_base
+        frame.pts, frame.duration, frame.time_base = pts, duration, self._video.time_base
         with self._output_errors():
             self._container.mux(self._video.encode(frame))
-            if self._audio:
-                self._audio.mux_until(time_s)
 
     def _yuv420(self, image: RGB) -> av.VideoFrame:
         height, width = self._size
@@ -153,16 +138,12 @@ class VideoWriter:
         self.close()
 
     def close(self) -> None:
-        """Add the sound up to the end of the last frame and finish the file; a second call does nothing."""
+        """Finish the file; a second call does nothing."""
         if not self._open:
             return
         self._open = False
         with self._output_errors(), self._container:
             self._container.mux(self._video.encode(None))
-            if self._audio:
-                end = 0 if self._last_pts is None else self._last_pts + self._last_duration
-                self._audio.mux_until(end / self._ticks_per_s)
-                self._audio.close()
 
 
 def _small(codec: _Codec, bit_rate: int) -> dict[str, str]:
@@ -179,61 +160,3 @@ def _letterbox(image: RGB, size: tuple[int, int]) -> RGB:
     top, left = (size[0] - height) // 2, (size[1] - width) // 2
     canvas[top : top + height, left : left + width] = frame.reformat(width, height).to_ndarray()
     return canvas
-
-
-class _Audio:
-    """The sound of a source as packets of the output, in step with the frames."""
-
-    def __init__(self, source: InputContainer, output: OutputContainer, start_s: float) -> None:
-        self._source, self._output = source, output
-        self._stream = source.streams.audio[0]
-        picture = video_stream(source)
-        self._start_s = ((picture and start_of(picture)) or Fraction(0)) + Fraction(start_s)
-        codec = self._stream.codec_context.codec
-        if codec.canonical_name in COPIED_AUDIO:
-            self._out = output.add_stream_from_template(self._stream)
-            self._packets = self._copy()
-        else:
-            rate = self._stream.rate if self._stream.rate in (av.Codec("aac", "w").audio_rates or ()) else 48_000
-            self._out = output.add_stream("aac", rate=rate, layout="mono" if self._stream.channels == 1 else "stereo")
-            self._packets = self._encode()
-        self._next: av.Packet[AudioStream] | None = None
-
-    def mux_until(self, time_s: float) -> None:
-        """Mux what starts before ``time_s`` seconds; not before the header is written, for encoding needs the codec."""
-        while True:
-            if self._next is None:
-                with suppress(av.FFmpegError, ValueError):  # cut off, or changing its format: the sound ends there
-                    self._next = next(self._packets, None)
-            if self._next is None or (self._next.pts or 0) * self._next.time_base >= time_s:
-                return
-            self._output.mux(self._next)
-            self._next = None
-
-    def close(self) -> None:
-        self._packets.close()
-        self._source.close()
-
-    def _copy(self) -> Generator[av.Packet[AudioStream], None, None]:
-        for packet in self._source.demux(self._stream):
-            if packet.pts is None or packet.dts is None:
-                continue
-            shift = round(self._start_s / packet.time_base)
-            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-            if packet.pts + (packet.duration or 1) > 0:  # else it was over before the first frame
-                packet.stream = self._out
-                yield packet
-
-    def _encode(self) -> Generator[av.Packet[AudioStream], None, None]:
-        for packet in self._source.demux(self._stream):
-            try:
-                frames = self._stream.decode(packet)
-            except av.FFmpegError:  # a damaged packet is silence
-                continue
-            for frame in frames:
-                if frame.pts is None or frame.time_base is None:
-                    continue
-                frame.pts -= round(self._start_s / frame.time_base)
-                if frame.pts * frame.time_base + Fraction(frame.samples, frame.sample_rate) > 0:
-                    yield from self._out.encode(frame)
-        yield from self._out.encode(None)

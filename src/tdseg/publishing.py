@@ -1,0 +1,182 @@
+"""From files that are made to a result in its place: all of them or none, whenever a run is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+try:
+    import fcntl
+except ImportError:  # elsewhere than on POSIX runs are not held apart
+    fcntl = None  # type: ignore[assignment]
+
+from tdseg.errors import OutputError
+
+STAGING = ".partial"
+"""Where a result is made, in its place."""
+MADE, MARK, LOCK = "made", "whole.json", "lock"
+
+
+@contextmanager
+def claimed(place: Path) -> Iterator[Path]:
+    """The folder in which a result is made, for one run at a time, until that ends in whatever way.
+
+    What a run that was killed while it published had left is put in its place before.
+
+    Args:
+        place: folder of the result; made if missing.
+
+    Yields:
+        The hidden folder in it. It stays where something is in it beside the lock.
+
+    Raises:
+        OutputError: another run works here, or the folder is a link.
+        OSError: it cannot be made.
+    """
+    staging = place / STAGING
+    if staging.is_symlink():
+        raise OutputError(
+            f"{staging} is a link", expected="a folder that a run of tdseg made", do="remove the link, if it is yours"
+        )
+    while True:
+        staging.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = os.open(staging / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:  # another run has just ended
+            continue
+        try:
+            _lock(lock, place)
+            if _is_there(lock, staging / LOCK):
+                _roll_forward(staging, place)
+                if _is_there(lock, staging / LOCK):
+                    yield staging
+                    break
+        finally:
+            if staging.is_dir() and _is_there(lock, staging / LOCK) and os.listdir(staging) == [LOCK]:
+                shutil.rmtree(staging)
+            os.close(lock)
+
+
+def _lock(lock: int, place: Path) -> None:
+    if fcntl:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(lock, 200).decode(errors="replace").strip() or "another run"
+            raise OutputError(
+                f"output folder {place} is in use by {owner}",
+                expected="a folder in which no other run works",
+                do="wait until that has ended, or choose another with --output",
+            ) from None
+    os.ftruncate(lock, 0)
+    os.write(lock, f"process {os.getpid()} of {socket.gethostname()}\n".encode())
+
+
+def _is_there(lock: int, path: Path) -> bool:
+    """Whether a lock that was taken is still the one that others see."""
+    try:
+        return os.path.samestat(os.fstat(lock), os.stat(path, follow_symlinks=False))
+    except OSError:
+        return False
+
+
+def publish(staging: Path, place: Path, former: Collection[Path], last: Path) -> None:
+    """Put the files that are in the folder MADE of a staging folder in their place, and remove the staging folder.
+
+    Until all of them are safe on the disk nothing else changes; from then on it is done by whoever claims the place
+    next, if this run is killed. Signals that would end it wait. Files of one frame each are left to the system to save.
+
+    Args:
+        staging: of `claimed`.
+        place: of the result.
+        former: files of the former result, relative to the place; those that are not made anew are removed.
+        last: the file that makes a result of all the others; it goes first and comes last.
+
+    Raises:
+        OutputError: a file of others stands where one is to be placed.
+        OSError: something cannot be written.
+    """
+    made = sorted(path.relative_to(staging / MADE) for path in (staging / MADE).rglob("*") if path.is_file())
+    for name in made:
+        if name not in former and os.path.lexists(place / name):
+            raise OutputError(
+                f"{place / name} is not of the former result",
+                expected="a folder without files of these names",
+                do="move it, or choose another folder with --output",
+            )
+        if name.parent == Path():
+            _sync(staging / MADE / name)
+    mark = {"made": [str(name) for name in made], "former": [str(name) for name in former], "last": str(last)}
+    (staging / f"{MARK}.new").write_text(json.dumps(mark), encoding="utf-8")
+    _sync(staging / f"{MARK}.new")
+    with signals_deferred():
+        (staging / f"{MARK}.new").replace(staging / MARK)
+        _sync(staging)
+        _roll_forward(staging, place)
+
+
+def _roll_forward(staging: Path, place: Path) -> None:
+    """Do what is left of publishing, if it had begun; done twice it is the same."""
+    try:
+        mark = json.loads((staging / MARK).read_bytes())
+    except FileNotFoundError:
+        return
+    made, former, last = list(map(Path, mark["made"])), set(map(Path, mark["former"])), Path(mark["last"])
+    if (staging / MADE / last).exists():
+        (place / last).unlink(missing_ok=True)
+    for name in former - set(made) - {last}:
+        (place / name).unlink(missing_ok=True)
+    for name in sorted(made, key=lambda name: name == last):
+        if (staging / MADE / name).exists():
+            (place / name).parent.mkdir(exist_ok=True)
+            (staging / MADE / name).replace(place / name)
+    for folder in {name.parent for name in former} - {name.parent for name in made} - {Path()}:
+        if (place / folder).is_dir() and not os.listdir(place / folder):
+            (place / folder).rmdir()
+    _sync(place)
+    for path in staging.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name not in (MARK, LOCK):
+            path.unlink()
+    (staging / MARK).unlink()
+    shutil.rmtree(staging)
+
+
+def _sync(path: Path) -> None:
+    """Have a file or a folder safe on the disk."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def signals_deferred() -> Iterator[None]:
+    """Signals that end a program wait; outside of the main thread they do not."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def remember(number: int, _: FrameType | None) -> None:
+        came.append(number)
+
+    ending = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, remember) for number in ending}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        for number in came:
+            signal.raise_signal(number)
