@@ -23,7 +23,7 @@ from support.small import SIZE
 from tdseg.live.allowed import AllowedSources
 from tdseg.live.limits import Limits
 from tdseg.live.server import LiveServer
-from tdseg.live.service import About, Service
+from tdseg.live.service import ServedModel, Service
 from tdseg.live.sessions import Sessions
 from tdseg.masks.palette import color_table
 from tdseg.models.tdnet import TDNet
@@ -59,7 +59,7 @@ def serving(
     *, token: str | None = None, allow: Sequence[str] = (), limits: Limits = GENEROUS, model: TDNet | None = None
 ) -> Iterator[Served]:
     model = model or packaged_model()
-    about = About("small", model.config.class_names, color_table(model.config.palette))
+    about = ServedModel("small", model.config.class_names, color_table(model.config.palette))
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         Sessions(model, size=SIZE, most=limits.most_sessions) as sessions,

@@ -21,7 +21,7 @@ from tdseg.live.allowed import AllowedSources
 from tdseg.live.limits import Limits
 from tdseg.live.refusal import RequestError
 from tdseg.live.routes import application
-from tdseg.live.service import About, Service, checked_name
+from tdseg.live.service import ServedModel, Service, checked_name
 from tdseg.live.sessions import Sessions
 from tdseg.masks.palette import color_table
 from tdseg.runtime.any_model import AnyModel
@@ -132,7 +132,7 @@ def serve(
         network = prepare(model, execution, memory=memory, size=size, any_shape=True)
         warm_up(Stream(network, size))
         name = str(model) if isinstance(model, str | Path) else network.config.name
-        about = About(name, network.config.class_names, color_table(network.config.palette))
+        about = ServedModel(name, network.config.class_names, color_table(network.config.palette))
         with Sessions(network, size=size, workers=workers, most=limits.most_sessions) as sessions:
             for name, one in sources:
                 sessions.open(name, one)

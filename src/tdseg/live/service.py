@@ -32,7 +32,7 @@ SWEEP_S = 5.0
 
 
 @dataclass(frozen=True)
-class About:
+class ServedModel:
     """The network that all sessions share, as clients are told of it."""
 
     model: str
@@ -78,7 +78,7 @@ class Service:
         limits: of what they may take.
     """
 
-    def __init__(self, sessions: Sessions, about: About, allowed: AllowedSources, limits: Limits) -> None:
+    def __init__(self, sessions: Sessions, about: ServedModel, allowed: AllowedSources, limits: Limits) -> None:
         self.sessions, self.about, self.allowed, self.limits = sessions, about, allowed, limits
         self.stopping = False
         """No more is served: what is open ends."""
