@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
@@ -62,6 +63,16 @@ def test_nothing_without_the_token(closed: Served, method: str, address: str, gi
     assert closed.sessions.get("one") is not None
 
 
+@pytest.mark.parametrize("host", ["x/page/y?", "x/health?", "x/#", "/page/", "x:1/page/", "x/page/../"])
+def test_no_host_leads_past_the_token(closed: Served, host: str) -> None:
+    for address in ("/sessions", "/metrics", "/sessions/one/mask.png"):
+        assert is_error(closed.client.get(address, headers={"Host": host}), 401)
+    for address in ("/page/../sessions", "/health/../sessions", "//sessions", "/page//sessions", "/%2e/sessions"):
+        response = closed.client.get(httpx.URL(f"http://127.0.0.1:{closed.port}").copy_with(raw_path=address.encode()))
+        assert response.status_code in (401, 404)
+        assert "sessions" not in response.json()
+
+
 def test_what_tells_nothing_is_open(closed: Served) -> None:
     for address in ("/", "/health", "/page/app.js"):
         response = closed.client.get(address)
@@ -101,7 +112,10 @@ HOSTS = [
 ]
 
 
-@pytest.mark.parametrize("host", [*HOSTS, "", "[", "127.0.0.1@evil.example:80", "evil.example#127.0.0.1"])
+@pytest.mark.parametrize(
+    "host",
+    [*HOSTS, "", "[", "127.0.0.1@evil.example:80", "127.0.0.1/@evil.example", "127.0.0.1?", "evil.example#127.0.0.1"],
+)
 def test_only_names_of_this_machine_without_a_token(local: Served, host: str) -> None:
     """A page of others, whose name resolves to here, must not read anything."""
     for address in ("/", "/health", "/sessions", "/sessions/one/snapshot.jpg"):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-from urllib.parse import parse_qs, urlsplit
+import re
+from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
@@ -31,6 +32,8 @@ ALWAYS = {
     ),
 }
 """Headers of every answer."""
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:\d+)?")
 
 
 def is_local(host: str) -> bool:
@@ -87,7 +90,7 @@ class Gate:
             raise RequestError(
                 429, "too many requests from this address", expected="fewer a second", do="wait a second, then ask less"
             )
-        path = asked.url.path
+        path: str = asked.scope["path"]  # that of asked.url is made of the Host header, too, which may be anything
         is_open = path in OPEN or path.startswith("/page/")
         if self._token is None:
             _check_host(asked.headers)
@@ -116,8 +119,8 @@ def _check_host(headers: Headers) -> None:
 
     Else a page of others could ask it under theirs, which resolves to here, and read the answer.
     """
-    host = _host(f"//{headers.get('host', '')}")
-    if host is None or not is_local(host):
+    match = _HOST.fullmatch(headers.get("host", ""))
+    if match is None or not is_local(match[1]):
         raise RequestError(
             421,
             "a request for another host",
@@ -137,10 +140,3 @@ def _check_page(headers: Headers) -> None:
             expected="this server's own page, or a program",
             do="open the address that the server printed; a page of others needs the token, and shows pictures only",
         )
-
-
-def _host(address: str) -> str | None:
-    try:
-        return urlsplit(address).hostname
-    except ValueError:
-        return None

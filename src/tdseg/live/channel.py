@@ -155,7 +155,7 @@ class Channel:
             value = json.loads(text)["time_s"]
             if type(value) in (int, float) and math.isfinite(value):
                 return float(value)
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             pass
         raise RequestError(
             422,

@@ -253,7 +253,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _unknown(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    got = f"{request.method} {request.url.path[:80]}"
+    got = f"{request.method} {request.scope['path'][:80]}"
     if error.status_code == 405:
         do = "use one of its methods, see docs/serve.md"
         return answer(RequestError(405, got, expected="a method that this address has", do=do))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from tdseg.live.refusal import RequestError
 from tdseg.video.container import open_input, video_stream
 
 CHUNK_S = 30.0
-"""After which a client that sends nothing more is let go, seconds."""
+"""After which a client that sends nothing more, or hardly anything, is let go, seconds."""
+LEAST_SPEED = 1000
+"""Bytes a second, on average: who is slower holds a place for others."""
 
 
 async def receive_file(request: Request, path: Path, most_bytes: int) -> None:
@@ -26,7 +29,7 @@ async def receive_file(request: Request, path: Path, most_bytes: int) -> None:
     size = int(declared) if declared.isascii() and declared.isdecimal() else 0
     if size > most_bytes:
         raise _too_large(most_bytes)
-    count, body = 0, request.stream()
+    count, body, begun = 0, request.stream(), time.monotonic()
     with path.open("wb") as file:
         try:
             while True:
@@ -36,6 +39,8 @@ async def receive_file(request: Request, path: Path, most_bytes: int) -> None:
                     break
                 if (count := count + len(chunk)) > most_bytes:
                     raise _too_large(most_bytes)
+                if (passed_s := time.monotonic() - begun) > CHUNK_S and count < passed_s * LEAST_SPEED:
+                    raise TimeoutError
                 await asyncio.to_thread(file.write, chunk)
         except (TimeoutError, ClientDisconnect):
             raise RequestError(408, "a body that broke off", expected="the whole video", do="send it again") from None
