@@ -54,7 +54,7 @@ def closed() -> Iterator[Served]:
 @pytest.mark.parametrize(("method", "address"), ADDRESSES)
 @pytest.mark.parametrize("given", [None, "x", TOKEN[:-1], TOKEN + "x", "ä"])
 def test_nothing_without_the_token(closed: Served, method: str, address: str, given: str | None) -> None:
-    headers = {} if given is None else {"Authorization": f"Bearer {given}".encode()}
+    headers = [] if given is None else [(b"Authorization", f"Bearer {given}".encode())]
     response = closed.client.request(method, address, headers=headers)
     assert is_error(response, 401)
     assert response.headers["www-authenticate"] == "Bearer"

@@ -120,7 +120,7 @@ REFUSED = [
     "*",
     "frames/*.png",
 ]
-FORMS = [None, 3, True, [], {}, "", " ", "a\x00b", "http://127.0.0.1:9000/live\r\nHost: x", "a" * 3000]
+FORMS: list[object] = [None, 3, True, [], {}, "", " ", "a\x00b", "http://127.0.0.1:9000/live\r\nHost: x", "a" * 3000]
 
 
 @pytest.mark.parametrize(("source", "opened"), GRANTED.items())

@@ -42,7 +42,10 @@ class Served(NamedTuple):
     client: httpx.Client
 
     def websocket(self, name: str, query: str = "", **options: Any) -> AbstractContextManager[ClientConnection]:
-        return connect(f"ws://127.0.0.1:{self.port}/sessions/{name}/ws?{query}", max_size=None, **options)
+        connection: AbstractContextManager[ClientConnection] = connect(
+            f"ws://127.0.0.1:{self.port}/sessions/{name}/ws?{query}", max_size=None, **options
+        )
+        return connection
 
     def raw(self) -> socket.socket:
         """A connection of its own, for what no library would send."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from tdseg.live.sessions import Session
+from tdseg.live.session import Session
 
 KIND = "text/plain; version=0.0.4; charset=utf-8"
 STATES = ("opening", "running", "stalled", "reconnecting", "ended", "failed")
@@ -55,7 +55,7 @@ def exposition(sessions: Iterable[Session], *, viewers: int, refused: Mapping[in
     return "\n".join(lines) + "\n"
 
 
-def _family(name: str, kind: str, text: str, values: list[tuple[dict[str, str], float]]) -> list[str]:
+def _family(name: str, kind: str, text: str, values: Sequence[tuple[dict[str, str], float]]) -> list[str]:
     head = [f"# HELP tdseg_{name} {text}", f"# TYPE tdseg_{name} {kind}"]
     return [*head, *(f"tdseg_{name}{_labels(labels)} {value:.12g}" for labels, value in values)]
 

@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tdseg.inference.stream import Result
-from tdseg.live.sessions import Session
+from tdseg.live.session import Session
 
 T = TypeVar("T")
 WAIT_S = 0.5
@@ -35,7 +35,7 @@ class ResultFeed:
         self._waiting = 0
         self._thread: threading.Thread | None = None
         self._encoded_of: Result | None = None
-        self._encoded: dict[Hashable, asyncio.Future[object]] = {}
+        self._encoded: dict[Hashable, asyncio.Future[Any]] = {}
 
     @property
     def is_over(self) -> bool:
@@ -72,7 +72,8 @@ class ResultFeed:
             self._encoded_of, self._encoded = result, {}
         if key not in self._encoded:
             self._encoded[key] = self._loop.run_in_executor(self._encoders, encode, result)
-        return await asyncio.shield(self._encoded[key])  # type: ignore[return-value]  # one that vanishes stops no other
+        shared: asyncio.Future[T] = self._encoded[key]
+        return await asyncio.shield(shared)  # one that vanishes stops no other
 
     def _watch(self, index: int) -> None:
         """Have a thread wait for a result after this one, if none does."""

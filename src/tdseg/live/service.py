@@ -19,7 +19,8 @@ from tdseg.live.encoding import class_shares, rounded
 from tdseg.live.feed import OVER, ResultFeed
 from tdseg.live.limits import Limits
 from tdseg.live.refusal import RequestError
-from tdseg.live.sessions import Session, Sessions
+from tdseg.live.session import Session
+from tdseg.live.sessions import Sessions
 from tdseg.masks.palette import Colors
 
 T = TypeVar("T")
@@ -275,4 +276,4 @@ class Service:
 
 
 def _rounded(spans: dict[str, float] | None) -> dict[str, float | None] | None:
-    return spans and {name: rounded(value) for name, value in spans.items()}
+    return None if spans is None else {name: rounded(value) for name, value in spans.items()}
