@@ -19,6 +19,7 @@ from support.small import SIZE, write_clip
 from tdseg.cli import REFUSED, main
 from tdseg.errors import ConfigError
 from tdseg.live.server import serve
+from tdseg.video import open_video
 
 
 @contextmanager
@@ -37,7 +38,8 @@ def command(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_from_start_to_end(tmp_path: Path, signum: signal.Signals) -> None:
     clip = write_clip(tmp_path / "clip.mp4", 40)
-    with command("--source", f"road={clip}", "--source", str(clip)) as (process, address):
+    kept = tmp_path / "kept"
+    with command("--source", f"road={clip}", "--source", str(clip), "--record", str(kept)) as (process, address):
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
         listed = httpx.get(f"{address}sessions").json()
         assert [one["name"] for one in listed["sessions"]] == ["road", "clip"]
@@ -49,6 +51,11 @@ def test_from_start_to_end(tmp_path: Path, signum: signal.Signals) -> None:
             assert process.wait(20) == 130
         assert process.stderr
         assert process.stderr.read().strip() == "interrupted"
+    assert sorted(path.name for path in kept.iterdir()) == ["clip.mp4", "road.mp4"]
+    for path in kept.iterdir():
+        with open_video(path) as reader:
+            assert len(list(reader)) > 0
+            assert reader.problem is None
 
 
 @pytest.mark.slow

@@ -51,12 +51,11 @@ class Gate:
         app: behind it.
         token: that requests must have; None: none is needed, and only this machine's own names and pages are served.
         rate: of requests.
+        refused: how many requests were refused here, by status; it is kept up to date.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None, rate: RequestRate) -> None:
-        self._app, self._token, self._rate = app, token, rate
-        self.refused: dict[int, int] = {}
-        """How many requests were refused here, by status."""
+    def __init__(self, app: ASGIApp, *, token: str | None, rate: RequestRate, refused: dict[int, int]) -> None:
+        self._app, self._token, self._rate, self._refused = app, token, rate, refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request on, or answer it."""
@@ -66,7 +65,7 @@ class Gate:
         try:
             self._check(HTTPConnection(scope))
         except RequestError as refusal:
-            self.refused[refusal.status] = self.refused.get(refusal.status, 0) + 1
+            self._refused[refusal.status] = self._refused.get(refusal.status, 0) + 1
             response = answer(refusal)
             response.headers.update(ALWAYS)
             await response(scope, receive, send)

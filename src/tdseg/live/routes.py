@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from importlib.resources import files
 from typing import Any
@@ -54,18 +54,12 @@ def application(service: Service, token: str | None) -> ASGIApp:
         service: what it serves.
         token: that requests must have; None: none is needed.
     """
-    routes = Routes(service)
-    gates: list[Gate] = []
-
-    def gate(app: ASGIApp) -> Gate:
-        gates.append(Gate(app, token, RequestRate(service.limits.requests_per_s)))
-        routes.refused = gates[-1].refused
-        return gates[-1]
-
+    refused: dict[int, int] = {}
+    gate = Middleware(Gate, token=token, rate=RequestRate(service.limits.requests_per_s), refused=refused)
     handlers = {TdsegError: _refused, HTTPException: _unknown, Exception: _failed}
     app = Starlette(
-        routes=routes.table(),
-        middleware=[Middleware(gate)],
+        routes=Routes(service, refused).table(),
+        middleware=[gate],
         exception_handlers=handlers,
         lifespan=lambda app: _swept(service),
     )
@@ -87,12 +81,11 @@ class Routes:
 
     Args:
         service: what it is about.
+        refused: requests that came no further than the gate, by status.
     """
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self.refused: dict[int, int] = {}
-        """Requests that were not granted, by status."""
+    def __init__(self, service: Service, refused: Mapping[int, int]) -> None:
+        self._service, self._refused = service, refused
 
     def table(self) -> list[Route | WebSocketRoute]:
         """Which address is answered how."""
@@ -127,7 +120,7 @@ class Routes:
 
     async def metrics(self, request: Request) -> Response:
         """Figures for Prometheus."""
-        text = exposition(self._service.sessions, viewers=self._service.viewers, refused=self.refused)
+        text = exposition(self._service.sessions, viewers=self._service.viewers, refused=self._refused)
         return Response(text, headers={"Content-Type": KIND})
 
     async def sessions(self, request: Request) -> Response:

@@ -6,7 +6,7 @@ import logging
 import secrets
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from tdseg.inference.ready import warm_up
 from tdseg.inference.stream import Stream
 from tdseg.live.access import is_local
 from tdseg.live.allowed import AllowedSources
+from tdseg.live.keeping import KeptOverlay, check_folder
 from tdseg.live.limits import Limits
 from tdseg.live.refusal import RequestError
 from tdseg.live.routes import application
@@ -89,6 +90,7 @@ def serve(
     port: int = 8000,
     token: str | None = None,
     allow: Sequence[str] = (),
+    record: Path | None = None,
     limits: Limits = Limits(),  # noqa: B008 - immutable
     on_start: Callable[[Opening], None] | None = None,
 ) -> None:
@@ -113,12 +115,15 @@ def serve(
             none is needed.
         allow: source that clients may open: a URL with all that is below it, a file or folder, or the index of a
             camera; give it once for each. None is allowed by itself, but clients may upload videos and push frames.
+        record: folder in which the overlays of the sources named here are kept, NAME.mp4; a file appears when its
+            source or the server ends.
         limits: of what clients may take.
         on_start: called when it listens.
 
     Raises:
         ConfigError: an option, or an address that cannot be listened at.
         VideoError, WeightsError: a source or the model cannot be opened.
+        OutputError: a file to be kept exists, or cannot be written.
     """
     require("websockets", extra="serve")
     allowed, sources = AllowedSources(allow), [_named(text) for text in source]
@@ -127,22 +132,25 @@ def serve(
         raise ConfigError(
             "a token of odd characters", expected="letters, digits and marks", do="choose another --token"
         )
+    if record:
+        check_folder(record)
     keep_freed_memory()
     with _listening(host, port) as listener, cpu_threads(execution.threads):
         network = prepare(model, execution, memory=memory, size=size, any_shape=True)
         warm_up(Stream(network, size))
         name = str(model) if isinstance(model, str | Path) else network.config.name
         about = ServedModel(name, network.config.class_names, color_table(network.config.palette))
-        with Sessions(network, size=size, workers=workers, most=limits.most_sessions) as sessions:
+        with ExitStack() as ending:
+            sessions = ending.enter_context(Sessions(network, size=size, workers=workers, most=limits.most_sessions))
             for name, one in sources:
-                sessions.open(name, one)
+                session = sessions.open(name, one)
+                if record:
+                    ending.callback(KeptOverlay(session, record / f"{name}.mp4").stop)
             service = Service(sessions, about, allowed, limits)
-            try:
-                if on_start:
-                    on_start(Opening(_address(host, listener.getsockname()[1]), made))
-                LiveServer(service, token or made).run([listener])
-            finally:
-                service.stop()
+            ending.callback(service.stop)
+            if on_start:
+                on_start(Opening(_address(host, listener.getsockname()[1]), made))
+            LiveServer(service, token or made).run([listener])
 
 
 def _is_news(record: logging.LogRecord) -> bool:
