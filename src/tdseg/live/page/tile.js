@@ -135,7 +135,7 @@ export class Tile {
     if (this.facts.state === "running") this.find(".veil").hidden = true;
     const age = result.age_ms === null ? null : result.age_ms + (this.settings.paused ? 0 : now - result.arrived);
     const isOver = OVER.has(this.facts.state);
-    this.find(".fps").textContent = isOver ? "–" : (result.fps ?? 0).toFixed(1);
+    this.find(".fps").textContent = isOver ? "–" : (this.facts.state === "running" ? result.fps : this.facts.fps).toFixed(1);
     this.find(".age").textContent = isOver ? "–" : span(age);
     this.find(".age").classList.toggle("old", !isOver && age > 1000);
     this.find(".latency").textContent = span(result.latency_ms);
