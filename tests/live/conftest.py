@@ -1,4 +1,4 @@
-"""What tests of the server need: the extra `serve`, and httpx of `dev`. Without them, those of sessions alone are run."""
+"""Tests of the server need the extra `serve`, and httpx of `dev`; without them, those of sessions alone are run."""
 
 from __future__ import annotations
 
