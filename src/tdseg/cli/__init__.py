@@ -28,6 +28,7 @@ VERBS = {
     "compare": "Compare two models, or masks of any tool, on one video: a page of what differs, as video and figures.",
     "flicker": "Measure how steady the masks of a video are, whatever tool made them.",
     "steady": "Take the flicker out of the masks of a video, whatever tool made them.",
+    "serve": "Segment cameras and streams, and show them in a browser.",
     "export": "Export a model as a graph for ONNX Runtime, OpenVINO or Triton; it is left only if it gives the same "
     "masks.",
     "convert": "Convert a checkpoint of the official TDNet code to one .safetensors file; nothing in it is executed.",

@@ -103,7 +103,7 @@ def _typed(hint: Any) -> Any:
         names = Parameter(n_tokens=1, converter=_names, metavar="A,B", negative=(), show_default=",".join)
         return Annotated[hint, names]
     if get_origin(hint) is Sequence:
-        return Annotated[list[str], Parameter(allow_leading_hyphen=True)]
+        return Annotated[list[str], Parameter(allow_leading_hyphen=True, negative=())]
     video = str in kinds and int in kinds  # "-" is stdin
     known = [kind for kind in kinds if kind in ((str, NoneType) if str in kinds else _TYPED)]
     choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]

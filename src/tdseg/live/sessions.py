@@ -59,7 +59,13 @@ class Sessions:
         self._scheduler = Scheduler(workers)
 
     def open(
-        self, name: str, source: str | Path | int | None = None, *, latest: bool = True, every: int = 1
+        self,
+        name: str,
+        source: str | Path | int | None = None,
+        *,
+        latest: bool = True,
+        every: int = 1,
+        alone: bool = False,
     ) -> Session:
         """Another session, which begins at once; whether its source can be opened, its `state` says later.
 
@@ -69,13 +75,14 @@ class Sessions:
             latest: skip frames for which there is no time, and play files at their pace; else every frame has its mask,
                 and the source waits.
             every: of the frames of the source, take the first and then every so-many-th.
+            alone: as of `open_video`, for sources that are not to be trusted.
 
         Raises:
             ConfigError: the name is taken, there are too many sessions or too little memory, or an `every` below 1.
         """
         live = None
         if source is not None:
-            live = LiveSource(source, every=every, at_its_pace=latest, patience=self._patience)
+            live = LiveSource(source, every=every, at_its_pace=latest, patience=self._patience, alone=alone)
         with self._lock:
             self._check_room(name)
             session = Session(
