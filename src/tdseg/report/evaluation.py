@@ -103,8 +103,8 @@ def _examples(evidence: Evidence, names: list[str], palette: Sequence[tuple[int,
         for worst in evidence.worst
     ]
     note = (
-        f"Of each of {len(evidence.worst)} equal parts of the data the frame with the fewest right pixels: above the frame "
-        "itself and what is wrong, below the label and the mask."
+        f"Of each of {len(evidence.worst)} equal parts of the data the frame with the fewest right pixels: above the "
+        "frame itself and what is wrong, below the label and the mask."
     )
     classes = key(*(Series(name, rgb(color)) for name, color in zip(names, palette, strict=True)))
     return section("Where it is wrong", classes, columns(*pictures), note=note)
