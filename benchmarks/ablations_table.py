@@ -175,7 +175,7 @@ def measure(model: TDNet, data: ClipDataset) -> Measured:
     whole = len(set(videos)) >= MANY
     seen = 0
 
-    def add(_: RGB, label: Mask, masks: list[tuple[int, Mask]]) -> None:
+    def add(frame: RGB, label: Mask, masks: list[tuple[int, Mask]]) -> None:
         nonlocal seen
         for _, mask in masks:
             matrix.update(mask, label)

@@ -45,7 +45,8 @@ def test_every_join_is_found_and_nothing_else(streets: dict[int, list[RGB]]) -> 
 
 def test_two_frames_are_enough(streets: dict[int, list[RGB]]) -> None:
     before, now = thumbnail(streets[60][0]), thumbnail(streets[61][0])
-    assert (before.shape, before.dtype) == ((*SHAPE, 3), np.uint8)
+    assert before.shape == (*SHAPE, 3)
+    assert before.dtype == np.uint8
     assert is_cut(before, now)
     assert is_cut(now, before)
     assert not is_cut(now, now)

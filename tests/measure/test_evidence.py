@@ -24,7 +24,7 @@ def test_the_worst_frame_of_each_stretch_is_kept() -> None:
     for rows in wrong.tolist():
         evidence.add(FRAME, LABEL, [(0, with_wrong(rows)), (1, LABEL)])
     stretches = wrong.reshape(SHOWN, 5)
-    assert [worst.index for worst in evidence.worst] == (stretches.argmax(1) + 5 * np.arange(SHOWN)).tolist()
+    assert [worst.number for worst in evidence.worst] == (stretches.argmax(1) + 5 * np.arange(SHOWN)).tolist()
     assert [worst.accuracy for worst in evidence.worst] == (100 - 2.5 * stretches.max(1)).tolist()
     assert evidence.matrix.counts.tolist() == [[40 * 60 * 60 - 60 * wrong.sum(), 60 * wrong.sum(), 0], [0, 0, 0]]
 
@@ -34,7 +34,7 @@ def test_few_frames_and_frames_without_labels() -> None:
     evidence.add(FRAME, np.full_like(LABEL, VOID), [(0, LABEL)])
     assert evidence.worst == []
     evidence.add(FRAME, LABEL, [(0, LABEL)])
-    assert [(worst.index, worst.accuracy) for worst in evidence.worst] == [(1, 100.0)]
+    assert [(worst.number, worst.accuracy) for worst in evidence.worst] == [(1, 100.0)]
 
 
 def test_a_picture_shows_what_is_wrong_and_not_what_is_void() -> None:

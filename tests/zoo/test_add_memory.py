@@ -99,7 +99,7 @@ def test_what_cannot_have_one() -> None:
     with pytest.raises(ConfigError, match="no model"):
         tdseg.add_memory([])
     with pytest.raises(ConfigError, match=r"a model, not its name\n.*tdseg\.load"):
-        tdseg.add_memory("lite0-camvid")  # type: ignore[call-overload]
+        tdseg.add_memory("lite0-camvid")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="one a function"):
         tdseg.add_memory([lambda frame: frame])  # type: ignore[list-item]
     with pytest.raises(ConfigError, match="does not divide"):

@@ -149,7 +149,7 @@ def _progress_lines() -> Callable[[int, int | None], None]:
         passed_s, before = time.monotonic() - begun, done
         if done and passed_s >= told_s + LINE_S:
             told_s = passed_s
-            err.print(f"{done}{f' of {total}' if total else ''}, {done / passed_s:.1f} a second", soft_wrap=True)
+            err.print(f"{done}{f' of {total}' if total else ''}, {done / passed_s:.3g} a second", soft_wrap=True)
 
     return tell
 

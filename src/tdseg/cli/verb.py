@@ -121,7 +121,7 @@ def _check_no_option(given: Sequence[Any], options: dict[str, inspect.Parameter]
         if isinstance(text, str) and text.startswith("-") and text != "-":
             hints = [get_args(option.annotation)[0] for option in options.values()]
             names = [*options, *(field.name for hint in hints if is_dataclass(hint) for field in fields(hint))]
-            near = difflib.get_close_matches(text, [f"--{name.replace('_', '-')}" for name in names], n=1)
+            near = difflib.get_close_matches(text, [f"--{name.replace('_', '-')}" for name in names], n=1, cutoff=0.7)
             raise ConfigError(
                 f"unknown option {text}",
                 expected="an option that the help lists, or a file; one that is called so as ./" + text,

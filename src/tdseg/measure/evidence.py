@@ -32,7 +32,7 @@ class Example(NamedTuple):
 class WorstFrame(NamedTuple):
     """The frame of a stretch of the data that has the smallest share of its labelled pixels right."""
 
-    index: int
+    number: int
     """In the data, from 0."""
     accuracy: float
     """Percent of its labelled pixels."""

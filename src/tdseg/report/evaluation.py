@@ -97,14 +97,14 @@ def _examples(evidence: Evidence, names: list[str], palette: Sequence[tuple[int,
     pictures = [
         figure(
             f"{worst.accuracy:.1f} % right",
-            picture(worst.picture(colors, len(names)), f"frame {worst.index}: itself, what is wrong, label, mask"),
-            meaning=f"frame {worst.index}",
+            picture(worst.picture(colors, len(names)), f"frame {worst.number}: itself, what is wrong, label, mask"),
+            meaning=f"frame {worst.number}",
         )
         for worst in evidence.worst
     ]
     note = (
-        "Of each of as many equal parts of the data the frame with the fewest right pixels: above the frame itself and "
-        "what is wrong, below the label and the mask."
+        f"Of each of {len(evidence.worst)} equal parts of the data the frame with the fewest right pixels: above the "
+        "frame itself and what is wrong, below the label and the mask."
     )
     classes = key(*(Series(name, rgb(color)) for name, color in zip(names, palette, strict=True)))
     return section("Where it is wrong", classes, columns(*pictures), note=note)
