@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from support.small import moving_frames, small_model
-from tdseg import publishing
 from tdseg.errors import OutputError
+from tdseg.files import publishing
 from tdseg.inference.output import OutputFolder
 from tdseg.inference.parts import FrameFigures, NetworkFacts, PartRecord
 from tdseg.inference.recorder import Recorder
@@ -162,7 +162,7 @@ def test_two_runs_do_not_work_in_one_folder(tmp_path: Path) -> None:
 KILLED = """
 import os, sys
 from pathlib import Path
-from tdseg import publishing
+from tdseg.files import publishing
 
 calls = int(sys.argv[2])
 def counted(function):

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-import tdseg
 from support.results import assert_equal, clip
 from support.small import small_model, write_clip
 from tdseg.errors import ConfigError, WorkerError
@@ -22,13 +21,6 @@ from tdseg.inference.parts import PART_FRAMES
 from tdseg.runtime.network import Execution
 
 WRITE = ("masks", "overlay", "csv")
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    tdseg.save(small_model(), path)
-    return path
 
 
 def crew(kind: str) -> Distribution:

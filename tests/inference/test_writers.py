@@ -12,7 +12,7 @@ from tdseg.errors import ConfigError, OutputError
 from tdseg.inference.pipeline import segment_to
 from tdseg.inference.stream import Result
 from tdseg.inference.writers import WRITERS
-from tdseg.inference.writers.masks import TextWriter
+from tdseg.inference.writers.records import TextWriter
 
 
 class ClassLog(TextWriter):

@@ -127,7 +127,7 @@ def _histogram(picture: Thumbnail) -> NDArray[np.intp]:
 
 
 def _cut_out(picture: Channels, size: tuple[int, int]) -> Channels:
-    """Parts of a picture, (3, H, W), that begin where the blocks do: (16, 3, h, w)."""
+    """ResultParts of a picture, (3, H, W), that begin where the blocks do: (16, 3, h, w)."""
     parts = sliding_window_view(picture, size, axis=(1, 2))[:, :: BLOCK[0], :: BLOCK[1]]
     return parts.transpose(1, 2, 0, 3, 4).reshape(-1, 3, *size)
 

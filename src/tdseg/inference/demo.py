@@ -15,7 +15,7 @@ from tdseg.errors import OutputError
 from tdseg.files import unwritable, whole_file
 from tdseg.inference.pipeline import DEFAULT_MODEL, segment_to
 from tdseg.inference.summary import SUMMARY, Summary
-from tdseg.inference.writers.masks import MaskWriter
+from tdseg.inference.writers.records import MaskWriter
 from tdseg.masks import draw
 from tdseg.masks.classes import CAMVID_CLASSES, CAMVID_PALETTE
 from tdseg.masks.labels import read_pixels

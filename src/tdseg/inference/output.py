@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tdseg.errors import OutputError
-from tdseg.inference.parts import Parts
+from tdseg.files.publishing import MADE, STAGING, claimed, publish
+from tdseg.inference.parts import ResultParts
 from tdseg.inference.summary import SUMMARY, Summary, read_summary
 from tdseg.inference.writers import WRITERS, About, writers_of
-from tdseg.publishing import MADE, STAGING, claimed, publish
 
 ORDER = "order.json"
 
@@ -54,7 +54,7 @@ class OutputFolder:
         resume: bool = False,
         run: str | None = None,
     ) -> None:
-        self.path, self.staging, self.parts = path, path / STAGING, Parts(path)
+        self.path, self.staging, self.parts = path, path / STAGING, ResultParts(path)
         self.finished: dict[str, Any] | None = None
         self._order = json.loads(json.dumps(order))
         self._overwrite, self._resume, self._run = overwrite, resume, run

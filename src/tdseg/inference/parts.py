@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from tdseg.config import FrozenConfig
 from tdseg.errors import OutputError
 from tdseg.files import unwritable
-from tdseg.publishing import STAGING
+from tdseg.files.publishing import STAGING
 
 PART_FRAMES = 32
 """Frames of a part, but for the last: what a kill loses at most. Each begins with a key frame of the overlay, which
@@ -24,7 +24,7 @@ VALUES = 256
 
 
 class NetworkFacts(FrozenConfig):
-    """What a network ran as: parts of a result that differ in it do not belong together."""
+    """A network as it ran: parts of a result that differ in it do not belong together."""
 
     device: str
     runtime: str
@@ -41,7 +41,7 @@ class NetworkFacts(FrozenConfig):
 
 
 class FrameFigures(FrozenConfig):
-    """What the results of frames in a row tell by themselves."""
+    """Figures that the results of frames in a row tell by themselves."""
 
     times_s: list[float | None] = Field(default_factory=list)
     """Of the first and of the last."""
@@ -63,7 +63,7 @@ class FrameFigures(FrozenConfig):
 
 
 class PartRecord(FrozenConfig):
-    """What is known of a part."""
+    """The record of a part, which lies beside its files."""
 
     network: NetworkFacts
     first: int
@@ -99,7 +99,7 @@ class Part(NamedTuple):
     record: PartRecord
 
 
-class Parts:
+class ResultParts:
     """The parts of a result, each in a folder by its number, which takes its name when it is whole.
 
     Any number of processes may make parts at once, even the same one: the first to be whole stays.

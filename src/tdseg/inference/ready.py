@@ -45,7 +45,7 @@ class ReadyNetwork(NamedTuple):
 
 
 class ReadyFor(Protocol):
-    """What gives the network that is ready for frames."""
+    """A source of networks that are ready for frames."""
 
     def __call__(self, frame: tuple[int, int], *, at_once: bool = True) -> ReadyNetwork:
         """The network, loaded and warmed up.

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tdseg.errors import OutputError
-from tdseg.inference.parts import PART_FRAMES, VALUES, FrameFigures, NetworkFacts, PartRecord, Parts
+from tdseg.inference.parts import PART_FRAMES, VALUES, FrameFigures, NetworkFacts, PartRecord, ResultParts
 from tdseg.inference.stages import BoundedQueue
 from tdseg.inference.stream import Result
 from tdseg.inference.writers import About, Writer
@@ -36,7 +36,7 @@ class Recorder:
 
     def __init__(
         self,
-        parts: Parts,
+        parts: ResultParts,
         writers: Sequence[type[Writer]],
         about: About,
         network: NetworkFacts,

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from tdseg.errors import OutputError
+from tdseg.files.publishing import STAGING
 from tdseg.inference.output import OutputFolder, places
 from tdseg.inference.parts import PART_FRAMES, PartRecord
 from tdseg.inference.ready import ReadyFor
 from tdseg.inference.selection import Order
 from tdseg.inference.span import Job, Span, differs, make_span
 from tdseg.inference.summary import Summary, figures_of
-from tdseg.publishing import STAGING
 from tdseg.runtime.any_model import AnyModel, as_network
 from tdseg.video import open_video
 from tdseg.video.address import is_url, printable

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from tdseg.errors import TdsegError
 from tdseg.inference.distribution import Crew
-from tdseg.inference.parts import PART_FRAMES, Parts
+from tdseg.inference.parts import PART_FRAMES, ResultParts
 from tdseg.inference.pipeline import record
 from tdseg.inference.ready import ReadyFor, networks
 from tdseg.inference.recording import Progress, Recording
@@ -142,7 +142,7 @@ class _Share(ABC):
 
     def frames(self) -> int:
         """How many are done."""
-        return self.outcome.frames if isinstance(self.outcome, Summary) else Parts(self.video.output).count()
+        return self.outcome.frames if isinstance(self.outcome, Summary) else ResultParts(self.video.output).count()
 
     def ended(self) -> Summary | Exception:
         """Its outcome, when all tasks are done."""

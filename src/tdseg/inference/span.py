@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tdseg.errors import OutputError
 from tdseg.inference.newest import newest_frames
-from tdseg.inference.parts import NetworkFacts, Parts
+from tdseg.inference.parts import NetworkFacts, ResultParts
 from tdseg.inference.ready import ReadyNetwork
 from tdseg.inference.recorder import Recorder
 from tdseg.inference.selection import Order
@@ -43,9 +43,9 @@ class Job(NamedTuple):
         return self.info.height, self.info.width
 
     @property
-    def parts(self) -> Parts:
+    def parts(self) -> ResultParts:
         """Of its result."""
-        return Parts(self.output)
+        return ResultParts(self.output)
 
     def about(self, network: NetworkFacts) -> About:
         """What the outputs are told, given what the network knows."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tdseg.inference.writers.base import About, Writer
-from tdseg.inference.writers.classes import ClassesWriter, LegendWriter
-from tdseg.inference.writers.masks import ArrayWriter, MaskWriter, RunLengthWriter, ShareWriter
+from tdseg.inference.writers.beside import ClassesWriter, LegendWriter
+from tdseg.inference.writers.records import ArrayWriter, MaskWriter, RunLengthWriter, ShareWriter
 from tdseg.inference.writers.videos import GreyVideoWriter, MatteWriter, OverlayWriter
 
 __all__ = ["BESIDE", "WRITERS", "About", "Writer", "writers_of"]

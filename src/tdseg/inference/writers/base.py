@@ -19,7 +19,7 @@ from tdseg.video.grey import fitted
 
 
 class About(NamedTuple):
-    """What the outputs of a run are told of it."""
+    """A run, as its outputs are told of it."""
 
     source: str | Path | int
     info: VideoInfo
