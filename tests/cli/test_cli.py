@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from support.small import write_clip
-from tdseg.cli import DONE, IN_PART, INTERRUPTED, REFUSED, main
+from tdseg.cli import DONE, IN_PART, INTERRUPTED, REFUSED, completed, main
 from tdseg.system import __version__
 from tdseg.video import open_video
 from tdseg.zoo import catalog
@@ -203,3 +203,15 @@ def test_models_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     main(["doctor"])
     shown = capsys.readouterr().out
     assert all(what in shown for what in ("python", "torch", "cpu", "cuda"))
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        (["segment", "a", "--ray"], ["segment", "a", "--ray", "auto"]),
+        (["segment", "a", "--ray", "--quiet"], ["segment", "a", "--ray", "auto", "--quiet"]),
+        (["segment", "--ray", "ray://host:1", "a"], ["segment", "--ray", "ray://host:1", "a"]),
+    ],
+)
+def test_a_cluster_without_an_address_is_that_of_this_machine(given: list[str], taken: list[str]) -> None:
+    assert completed(given) == taken

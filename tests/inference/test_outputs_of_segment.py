@@ -20,7 +20,7 @@ from tdseg.inference.stream import Result
 from tdseg.masks.appearance import Appearance
 from tdseg.masks.palette import read_palette
 from tdseg.masks.reading import open_masks
-from tdseg.video import Excerpt, open_video
+from tdseg.video import Excerpt, open_video, writer
 from tdseg.video.grey import GreyWriter, grey_times, read_grey
 
 FILES = ("masks", "masks.mkv", "masks.npz", "masks.jsonl")
@@ -197,3 +197,23 @@ def test_an_array_has_the_masks_that_came(clip: Path, tmp_path: Path) -> None:
         assert len(open_masks(tmp_path / name)) == 5
     assert np.load(tmp_path / "masks.npz")["masks"].shape == (5, *SIZE)
     assert not (tmp_path / ".partial").exists()
+
+
+def test_an_overlay_beyond_the_encoder_is_scaled_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "CODECS", tuple(codec._replace(largest=80) for codec in writer.CODECS))
+    source = make_clip(tmp_path / "clip.mp4", moving_frames(3))
+    summary = segment_to(source, tmp_path / "out", model=small_model())
+    assert summary.complete
+    assert summary.problem == "the overlay is scaled to 53x80, the most that can be encoded"
+    with open_video(tmp_path / "out/overlay.mp4") as reader:
+        assert reader.size == (54, 80)
+
+
+def test_sound_that_nobody_knows_costs_no_pictures(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "clip.mkv", moving_frames(3), sound=("flac", 48000, 0.2))
+    source.write_bytes(source.read_bytes().replace(b"A_FLAC", b"A_FLIC"))
+    summary = segment_to(source, tmp_path / "out", model=small_model())
+    assert (summary.frames, summary.complete) == (3, True)
+    assert "the overlay has no sound" in str(summary.problem)
+    with open_video(tmp_path / "out/overlay.mp4") as reader:
+        assert len(list(reader)) == 3

@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
-        given = _completed(sys.argv[1:] if arguments is None else arguments)
+        given = completed(sys.argv[1:] if arguments is None else arguments)
         with warnings_as_notes():
             return int(app(given, exit_on_error=False, print_error=False) or DONE)
     except (TdsegError, CycloptsError) as error:
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _completed(arguments: Sequence[str]) -> list[str]:
+def completed(arguments: Sequence[str]) -> list[str]:
     """The arguments, where --ray without an address stands for the cluster of this machine."""
     following = [*arguments[1:], "--"]
     bare = [one == "--ray" and after.startswith("-") for one, after in zip(arguments, following, strict=True)]

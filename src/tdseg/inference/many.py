@@ -196,6 +196,12 @@ def find_videos(sources: Sequence[AnySource]) -> tuple[list[AnySource], bool]:
         VideoError: there are none, or none for a pattern, or a folder may not be read.
     """
     given = [sources] if isinstance(sources, str | Path | int) else list(sources)
+    if strange := [type(source).__name__ for source in given if not isinstance(source, str | Path | int)]:
+        raise ConfigError(
+            f"a source of type {strange[0]}",
+            expected="a path, URL, camera index or - for stdin",
+            do="step a tdseg.Stream with frames that you have",
+        )
     found: dict[object, AnySource] = {}
     for source in given:
         for video in _videos_of(source):

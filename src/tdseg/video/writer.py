@@ -34,9 +34,7 @@ class _Codec(NamedTuple):
 # allows 65,535.
 CODECS = (
     _Codec("libx264", 120_000, {"preset": "ultrafast", "crf": "23"}, 16384),
-    _Codec(
-        "mpeg4", 60_000, {"flags": "+qscale", "global_quality": str(4 * 118)}, 8190
-    ),  # 118: FFmpeg's lambda per step
+    _Codec("mpeg4", 60_000, {"flags": "+qscale", "global_quality": str(4 * 118)}, 8190),  # FFmpeg: 118 is 1
 )
 MAX_TICKS = 2_000_000_000  # from frame to frame: from 2**31 on FFmpeg's mp4 loses all later times
 BT709 = 1  # H.273's code for its matrix, primaries and transfer alike
@@ -71,7 +69,7 @@ class VideoWriter:
         height, width = size
         self._path, self._size = path, size
         self._reformatter = VideoReformatter()
-        codec = next(codec for codec in CODECS if codec.name in av.codecs_available)
+        codec = _codec()
         if max(size) > codec.largest:  # which FFmpeg calls a "generic error"
             raise ConfigError(
                 f"a video of {width}x{height} pixels",
@@ -156,6 +154,17 @@ class VideoWriter:
         self._open = False
         with self._output_errors(), self._container:
             self._container.mux(self._video.encode(None))
+
+
+def _codec() -> _Codec:
+    """The first that is there."""
+    return next(codec for codec in CODECS if codec.name in av.codecs_available)
+
+
+def encodable(size: tuple[int, int]) -> tuple[int, int]:
+    """A (height, width) that can be encoded, pixels: as it is, or smaller at the same aspect."""
+    scale = min(1.0, _codec().largest / max(size))
+    return max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
 
 
 def _small(codec: _Codec, bit_rate: int) -> dict[str, str]:

@@ -17,6 +17,7 @@ from tdseg.masks.legend import Legend
 from tdseg.video import VideoWriter
 from tdseg.video.grey import GreyWriter
 from tdseg.video.joining import join_videos
+from tdseg.video.writer import encodable
 
 
 class OverlayWriter(Writer):
@@ -35,8 +36,10 @@ class OverlayWriter(Writer):
         if self._video is None:
             self._begins_s, aspect = time_s, info.pixel_aspect
             self._legend = Legend(self.about.classes, self.about.colors) if self.about.appearance.legend else None
-            path = self.place(self.folder)
-            self._video = VideoWriter(path, size=self.about.size, fps=info.fps, pixel_aspect=aspect)
+            size = encodable(self.about.size)
+            if size != self.about.size:
+                self.problem = f"the overlay is scaled to {size[0]}x{size[1]}, the most that can be encoded"
+            self._video = VideoWriter(self.place(self.folder), size=size, fps=info.fps, pixel_aspect=aspect)
         picture = draw.overlay(result.frame, result.mask, self.about.colors, self.about.appearance.opacity)
         if self._legend:
             self._legend.draw_on(picture, result.counts)
