@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tdseg.errors import OutputError
-from tdseg.files import check_target, unwritable, whole_file, whole_folder, write_whole
+from tdseg.files import check_target, unwritable, whole_file, write_whole
 
 
 def test_replaces_whole(tmp_path: Path) -> None:
@@ -49,14 +49,3 @@ def test_a_file_that_fails_leaves_the_former_one_and_no_new_folder(tmp_path: Pat
             fill_the_disk(path)
     assert [path.name for path in tmp_path.iterdir()] == ["old.txt"]
     assert (tmp_path / "old.txt").read_text() == "old"
-
-
-def test_folders_are_replaced_whole(tmp_path: Path) -> None:
-    target = tmp_path / "made" / "folder"
-    for text in ("first", "second"):
-        with whole_folder(target) as staged:
-            (staged / text).write_text(text)
-    with pytest.raises(ZeroDivisionError), whole_folder(target) as staged:
-        (staged / "third").write_text(str(1 / 0))
-    assert [path.name for path in target.iterdir()] == ["second"]
-    assert [path.name for path in target.parent.iterdir()] == ["folder"]

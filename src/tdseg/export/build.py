@@ -27,7 +27,8 @@ from tdseg.export.request import (
 )
 from tdseg.export.triton import CONFIG, triton_config
 from tdseg.export.write import OPSET, Traced, save_onnx, save_openvino, trace
-from tdseg.files import whole_folder, write_whole
+from tdseg.files import write_whole
+from tdseg.files.publishing import whole_folder
 from tdseg.measure.deviation import Candidate
 from tdseg.models.propagation import kind_of
 from tdseg.models.tdnet import TDNet
@@ -113,8 +114,8 @@ def export(
     config = network.config
     count = max(4 * config.paths, CALIBRATED_ON if calibrate or precision == "int8" else 0)
     footage = open_footage(calibrate, count, request.size, config.classes)
-    check_output(folder, overwrite)
-    with whole_folder(folder) as staging:
+    former = check_output(folder, overwrite)
+    with whole_folder(folder, former, Path(MANIFEST)) as staging:
         manifest = _write(network, request, footage, staging)
         found = {
             "parity": _check(network.fuse(), manifest, request, footage, staging, on_progress),

@@ -13,7 +13,7 @@ from tdseg.export import parity
 from tdseg.export.footage import open_footage
 from tdseg.export.request import OnProgress, Request, check_output, checkers, versions
 from tdseg.export.write import OPSET, save_onnx, trace_module
-from tdseg.files import whole_folder
+from tdseg.files.publishing import whole_folder
 from tdseg.runtime.external import ONNX
 from tdseg.runtime.external.onnx_description import OnnxDescription, write_description, yaml_beside
 from tdseg.runtime.external.onnx_file import open_onnx
@@ -45,11 +45,11 @@ def export_external(
         overwrite, on_progress: as of `export`.
     """
     config, size = network.config, request.size
-    check_output(folder, overwrite)
+    former = check_output(folder, overwrite)
     footage = open_footage(source, GIVEN if source else CHECKED_ON, size, config.classes)
     model = _traced(network, size)
     shape = [axis.dim_value for axis in model.graph.output[0].type.tensor_type.shape.dim]
-    with whole_folder(folder) as staging:
+    with whole_folder(folder, former, Path(ONNX)) as staging:
         graph = staging / ONNX
         save_onnx(model, graph)
         described = OnnxDescription(

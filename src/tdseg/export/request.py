@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from tdseg.errors import ConfigError, OutputError
+from tdseg.files.publishing import contents
 from tdseg.models.propagation import kind_of
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.exported import READERS
-from tdseg.runtime.external import holds_export
-from tdseg.runtime.manifest import is_exported
+from tdseg.runtime.external import ONNX, holds_export
+from tdseg.runtime.external.onnx_description import yaml_beside
+from tdseg.runtime.manifest import exported_files, is_exported
 from tdseg.runtime.network import Network, RuntimeName, check_size
 from tdseg.system import __version__, installed, require
 
@@ -116,14 +118,17 @@ def _least(agreement: float | None, precision: Precision) -> float:
     return AGREEMENT[precision] if agreement is None else agreement
 
 
-def check_output(folder: Path, overwrite: bool) -> None:
+def check_output(folder: Path, overwrite: bool) -> list[Path]:
     """Refuse a folder with anything in it but a former export, and that unless it may be replaced.
+
+    Returns:
+        The files of that, relative to the folder.
 
     Raises:
         OutputError: it is refused.
     """
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
+    if not folder.exists() or (folder.is_dir() and not contents(folder)):
+        return []
     if not is_exported(folder) and not holds_export(folder):
         raise OutputError(
             f"{folder} holds something else than an export",
@@ -136,6 +141,7 @@ def check_output(folder: Path, overwrite: bool) -> None:
             expected="a new or an empty folder",
             do="choose another with --output, or replace it with --overwrite",
         )
+    return [Path(name) for name in exported_files(folder) or (ONNX, yaml_beside(Path(ONNX)).name)]
 
 
 def checkers(target: Target) -> list[RuntimeName]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -123,26 +122,3 @@ def write_whole(path: Path, text: str) -> None:
             staged.write_text(text, encoding="utf-8")
     except ValueError as error:  # of a name with a null byte
         raise unwritable(path, error) from error
-
-
-@contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """An empty folder to fill, which then takes its name `path`, and the place of a former one; gone after an error.
-
-    Raises:
-        OutputError: for any OSError that is met on the way.
-    """
-    staged, former = (path.with_name(f".{path.name}.{state}-{os.getpid()}") for state in ("partial", "former"))
-    try:
-        staged.mkdir(parents=True)
-        yield staged
-        if path.exists():
-            path.rename(former)
-        staged.rename(path)
-    except OSError as error:
-        if former.exists() and not path.exists():
-            former.rename(path)
-        raise unwritable(path, error) from error
-    finally:
-        for folder in (staged, former):
-            shutil.rmtree(folder, ignore_errors=True)

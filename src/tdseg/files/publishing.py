@@ -19,6 +19,7 @@ except ImportError:  # elsewhere than on POSIX runs are not held apart
     fcntl = None  # type: ignore[assignment]
 
 from tdseg.errors import OutputError
+from tdseg.files import unwritable
 
 STAGING = ".partial"
 """Where a result is made, in its place."""
@@ -42,6 +43,7 @@ def claimed(place: Path) -> Iterator[Path]:
         OSError: it cannot be made.
     """
     staging = place / STAGING
+    new = [folder for folder in (place, *place.parents) if not folder.exists()]
     if staging.is_symlink():
         raise OutputError(
             f"{staging} is a link", expected="a folder that a run of tdseg made", do="remove the link, if it is yours"
@@ -63,6 +65,22 @@ def claimed(place: Path) -> Iterator[Path]:
             if staging.is_dir() and _is_there(lock, staging / LOCK) and os.listdir(staging) == [LOCK]:
                 shutil.rmtree(staging)
             os.close(lock)
+            for folder in new:
+                if folder.is_dir() and not os.listdir(folder):
+                    folder.rmdir()
+
+
+def contents(place: Path) -> set[str]:
+    """Names of what is in the folder of a result, when what a run that was killed had left is in its place.
+
+    Raises:
+        OutputError: another run works here.
+        OSError: it cannot be read.
+    """
+    if os.path.lexists(place / STAGING):
+        with claimed(place):
+            pass
+    return {name for name in os.listdir(place) if name != STAGING}
 
 
 def _lock(lock: int, place: Path) -> None:
@@ -88,7 +106,31 @@ def _is_there(lock: int, path: Path) -> bool:
         return False
 
 
-def publish(staging: Path, place: Path, former: Collection[Path], last: Path) -> None:
+@contextmanager
+def whole_folder(path: Path, former: Collection[Path] = (), last: Path | None = None) -> Iterator[Path]:
+    """An empty folder to fill, whose files then take the place of former ones; after an error they are gone.
+
+    Args:
+        path: the folder to be, which may hold files of others.
+        former, last: as of `publish`.
+
+    Raises:
+        OutputError: for any OSError that is met on the way; and as of `claimed` and `publish`.
+    """
+    try:
+        with claimed(path) as staging:
+            try:
+                shutil.rmtree(staging / MADE, ignore_errors=True)  # of a run that was killed
+                (staging / MADE).mkdir()
+                yield staging / MADE
+                publish(staging, path, former, last)
+            finally:
+                shutil.rmtree(staging / MADE, ignore_errors=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def publish(staging: Path, place: Path, former: Collection[Path], last: Path | None) -> None:
     """Put the files that are in the folder MADE of a staging folder in their place, and remove the staging folder.
 
     Until all of them are safe on the disk nothing else changes; from then on it is done by whoever claims the place
@@ -98,7 +140,7 @@ def publish(staging: Path, place: Path, former: Collection[Path], last: Path) ->
         staging: of `claimed`.
         place: of the result.
         former: files of the former result, relative to the place; those that are not made anew are removed.
-        last: the file that makes a result of all the others; it goes first and comes last.
+        last: the file that makes a result of all the others, if there is one; it goes first and comes last.
 
     Raises:
         OutputError: a file of others stands where one is to be placed.
@@ -114,7 +156,7 @@ def publish(staging: Path, place: Path, former: Collection[Path], last: Path) ->
             )
         if name.parent == Path():
             _sync(staging / MADE / name)
-    mark = {"made": [str(name) for name in made], "former": [str(name) for name in former], "last": str(last)}
+    mark = {"made": [str(name) for name in made], "former": [str(name) for name in former], "last": last and str(last)}
     (staging / f"{MARK}.new").write_text(json.dumps(mark), encoding="utf-8")
     _sync(staging / f"{MARK}.new")
     with signals_deferred():
@@ -129,14 +171,15 @@ def _roll_forward(staging: Path, place: Path) -> None:
         mark = json.loads((staging / MARK).read_bytes())
     except FileNotFoundError:
         return
-    made, former, last = list(map(Path, mark["made"])), set(map(Path, mark["former"])), Path(mark["last"])
-    if (staging / MADE / last).exists():
+    made, former = list(map(Path, mark["made"])), set(map(Path, mark["former"]))
+    last = mark["last"] and Path(mark["last"])
+    if last and (staging / MADE / last).exists():
         (place / last).unlink(missing_ok=True)
     for name in former - set(made) - {last}:
         (place / name).unlink(missing_ok=True)
     for name in sorted(made, key=lambda name: name == last):
         if (staging / MADE / name).exists():
-            (place / name).parent.mkdir(exist_ok=True)
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
             (staging / MADE / name).replace(place / name)
     for folder in {name.parent for name in former} - {name.parent for name in made} - {Path()}:
         if (place / folder).is_dir() and not os.listdir(place / folder):

@@ -61,12 +61,9 @@ class OutputFolder:
 
     def __enter__(self) -> OutputFolder:
         try:
-            new = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
-            if not new and not self._overwrite and not self._resume and not self.staging.exists():
+            if self.path.exists() and not self._overwrite and not self._resume and not self.staging.exists():
                 self._check_free(read_summary(self.path), None)
             with ExitStack() as stack:
-                for folder in reversed(new):
-                    stack.callback(_remove_empty, folder)
                 stack.enter_context(claimed(self.path))
                 stack.callback(self._clear_up)
                 self._begin()
@@ -191,11 +188,6 @@ class OutputFolder:
                     shutil.rmtree(path)
                 elif path.name == ORDER:
                     path.unlink()
-
-
-def _remove_empty(folder: Path) -> None:
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
 
 
 def places(folder: Path) -> list[Path]:

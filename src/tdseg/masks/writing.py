@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from tdseg.errors import OutputError
-from tdseg.files import check_target, whole_file, whole_folder
+from tdseg.files import check_target, whole_file
+from tdseg.files.publishing import contents, whole_folder
 from tdseg.masks import rle
 from tdseg.masks.labels import read_pixels
 from tdseg.masks.palette import Palette
@@ -52,7 +53,7 @@ def written_like(
     files = [Path(name) for name in masks.names]
     _check_folder(output, {file.name for file in files}, overwrite)
     rest = iter(files)
-    with whole_folder(output) as folder:
+    with whole_folder(output, [Path(file.name) for file in files]) as folder:
 
         def write_next(mask: Mask) -> None:
             original = next(rest)
@@ -65,7 +66,7 @@ def _check_folder(folder: Path, names: set[str], overwrite: bool) -> None:
     """Refuse a folder that holds what the masks would take the place of, or what they would not."""
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file", expected="a folder", do="choose another with --output")
-    held = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    held = contents(folder) if folder.exists() else set()
     if held and not overwrite:
         raise OutputError(
             f"output folder {folder} is in use",

@@ -134,6 +134,15 @@ def is_exported(path: Path) -> bool:
     return (path / MANIFEST).is_file()
 
 
+def exported_files(folder: Path) -> list[str]:
+    """The files that a manifest tells of, with itself, by their paths in the folder; none where it cannot be read."""
+    try:
+        values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return [MANIFEST, *Manifest.parse(values, where=MANIFEST).sha256]
+    except (OSError, ValueError, RecursionError, ConfigError):
+        return []
+
+
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of an exported folder, its files held against their checksums.
 

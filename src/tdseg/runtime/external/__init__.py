@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tdseg.files.publishing import contents
 from tdseg.runtime.network import Execution, Network
 
 HUGGING_FACE = "config.json"
@@ -21,7 +22,7 @@ def is_external(path: Path) -> bool:
 def holds_export(folder: Path) -> bool:
     """Whether a folder holds the export of a network of others, and nothing beside."""
     suffixes = (".onnx", ".yaml")
-    return folder.is_dir() and {path.name for path in folder.iterdir()} == {Path(ONNX).stem + one for one in suffixes}
+    return folder.is_dir() and contents(folder) == {Path(ONNX).stem + one for one in suffixes}
 
 
 def open_external(path: Path, name: str, execution: Execution, size: tuple[int, int] | None = None) -> Network:
