@@ -43,6 +43,16 @@ def test_interval_of_a_difference(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.match(r"Interval\(value=9\d\.\d+, low=9\d\.\d+, high=9\d\.\d+\)\n", capsys.readouterr().out)
 
 
+def test_sessions_of_many_sources(capsys: pytest.CaptureFixture[str]) -> None:
+    match = re.search(r"<!-- sessions -->\n```python\n(.*?)```", (DOCS / "live.md").read_text("utf-8"), re.DOTALL)
+    assert match
+    exec(match[1], {})
+    shown = capsys.readouterr().out
+    assert shown.startswith("0 (120, 160) SessionFigures(frames=1, skipped=0, ")
+    assert "http://127.0.0.1:9/video.mjpg reconnecting Connection refused" in shown
+    assert "password" not in shown
+
+
 def test_pictures_are_there_and_small() -> None:
     for page in DOCS.glob("*.md"):
         for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
