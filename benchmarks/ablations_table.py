@@ -24,6 +24,7 @@ from tdseg.metrics.iou import ConfusionMatrix
 from tdseg.models.tdnet import TDNet
 from tdseg.system import cpu_threads
 from tdseg.train.recipe import Recipe
+from tdseg.video.pictures import RGB
 from tdseg.zoo.catalog import model_config
 
 FLOW = "farneback"
@@ -174,7 +175,7 @@ def measure(model: TDNet, data: ClipDataset) -> Measured:
     whole = len(set(videos)) >= MANY
     seen = 0
 
-    def add(label: Mask, masks: list[tuple[int, Mask]]) -> None:
+    def add(frame: RGB, label: Mask, masks: list[tuple[int, Mask]]) -> None:
         nonlocal seen
         for _, mask in masks:
             matrix.update(mask, label)

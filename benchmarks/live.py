@@ -137,7 +137,7 @@ def client(session: Session, seed: int, end: float, seen: list[Seen]) -> None:
     images, index, number = pictures(seed), -1, 0
     while time.perf_counter() < end:
         for push in (number, number + 1):
-            session.push(images[push % PERIOD])
+            session.push(images[push % PERIOD], time_s=push / FPS)
         last, result = images[(number + 1) % PERIOD], session.wait(index, 600.0)
         while result is not None and result.frame is not last:
             result = session.wait(result.index, 600.0)
@@ -182,7 +182,7 @@ def mixed_up(network: Network, seed: int, seen: list[Seen]) -> int:
     """How many masks differ from those of a session alone."""
     stream, images, wrong = Stream(network, SIZE), pictures(seed), 0
     for steps, mask, _ in seen:
-        results = [stream.step(images[number % PERIOD]) for number in steps]
+        results = [stream.step(images[number % PERIOD], time_s=number / FPS) for number in steps]
         wrong += checksum(results[-1].mask) != mask
     return wrong
 

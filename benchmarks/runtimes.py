@@ -35,7 +35,7 @@ from page import put
 from tdseg.cli.terminal import parse_size
 from tdseg.errors import TdsegError
 from tdseg.export import export
-from tdseg.inference.output import Summary
+from tdseg.inference.summary import Summary
 from tdseg.models.backbones.efficientnet_lite import EfficientNetLite
 from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import TDNet

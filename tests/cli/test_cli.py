@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from support.small import write_clip
 from tdseg.cli import DONE, IN_PART, INTERRUPTED, REFUSED, main
@@ -168,6 +170,22 @@ def test_stdin(clip: Path, weights: Path, tmp_path: Path) -> None:
         command = [sys.executable, "-m", "tdseg.cli", "segment", "-", "-o", str(tmp_path), "--model", str(weights)]
         subprocess.run(command, stdin=stdin, check=True)
     assert json.loads((tmp_path / "summary.json").read_text())["frames"] == 12
+
+
+def test_what_is_survived_is_told_as_a_note(weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "i").mkdir()
+    for index in range(2):
+        dark = np.tile(np.arange(80, dtype=np.uint16), (72, 1)) + np.uint16(index)
+        Image.fromarray(dark).save(tmp_path / "i" / f"{index}.png")
+    for options, told in ([], True), (["--quiet"], False):
+        command = [sys.executable, "-m", "tdseg", "segment", "i", "-o", "o", "--overwrite", "--size", "72x80", *options]
+        done = subprocess.run(
+            [*command, "--model", str(weights), "--runtime", "torch"], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == DONE
+        assert "Warning" not in done.stderr
+        assert done.stderr.startswith("note: i/0.png: values 0 … 79 of 65535 come out almost black") == told
+        assert len(done.stderr.splitlines()) == told
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,7 @@ FUNCTIONS = {
     "convert": "tdseg.zoo.official:convert",
     "eval": "tdseg.measure.evaluate:evaluate_model",
     "data check": "tdseg.data.check:check",
+    "serve": "tdseg.live.server:serve",
 }
 ADDED = {
     "segment": "json quiet",
@@ -42,8 +43,9 @@ ADDED = {
     "convert": "",
     "eval": "config json report quiet",
     "data check": "config json quiet",
+    "serve": "quiet",
 }
-HIDDEN = {"train": "recipe watchers", "export": "precision", "data check": "sources"}
+HIDDEN = {"train": "recipe watchers", "export": "precision", "data check": "sources", "serve": "on_start"}
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -89,6 +91,8 @@ def test_every_option_is_explained(name: str) -> None:
     [
         ("eval --root x", "torchmetrics", "metrics"),
         ("flicker x", "torchmetrics", "metrics"),
+        ("serve", "starlette", "serve"),
+        ("serve", "uvicorn", "serve"),
         (f"train {ROOT}/configs/smoke.yaml", "lightning", "train"),
     ],
 )

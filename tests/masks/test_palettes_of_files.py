@@ -159,6 +159,19 @@ def test_binary_masks_are_named(tmp_path: Path, mode: str, capsys: pytest.Captur
     assert main(["data", "check", str(root / "c.yaml")]) == DONE
 
 
+def test_masks_of_void_alone_are_not_called_binary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = data(tmp_path, [{"name": "back"}, {"name": "thing"}])
+    (root / "masks").mkdir()
+    Image.fromarray(layouts.stripes([255, 255])).save(root / "masks" / "a.png")
+    (root / "c.yaml").write_text(f"data: folder\nroot: {root}\n")
+    assert main(["data", "check", str(root / "c.yaml")]) == IN_PART
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "every mask has 255 alone, void" in shown
+    assert "binary" not in shown
+    with pytest.raises(DataError, match="255 alone"):
+        Folder(root, "train")
+
+
 def test_a_mask_of_one_bit_has_two_classes(tmp_path: Path) -> None:
     root = data(tmp_path, [{"name": "back"}, {"name": "thing"}])
     (root / "masks").mkdir()

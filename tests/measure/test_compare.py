@@ -15,8 +15,9 @@ from tdseg.errors import ConfigError
 from tdseg.inference.stream import Stream
 from tdseg.measure.compare import Comparison, compare
 from tdseg.measure.compare.difference import ClassPair
-from tdseg.measure.compare.film import highlight, moments
+from tdseg.measure.compare.film import moments
 from tdseg.measure.flicker import flicker
+from tdseg.measure.panels import highlight
 from tdseg.metrics.figures import shown_between
 from tdseg.report.comparison import comparison_page
 from tdseg.runtime.network import Execution

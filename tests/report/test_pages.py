@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from support.pages import Parsed
+from tdseg.measure.evaluate import Evaluation
+from tdseg.measure.evidence import Evidence
 from tdseg.metrics.figures import FIGURES, shown
 from tdseg.report import plots
 from tdseg.report.evaluation import evaluation_page
@@ -111,6 +113,13 @@ def test_bars_fit_their_track() -> None:
     assert re.findall(r"width:([\d.]+)%", drawn) == ["100.000", "0.000", "25.000"]
 
 
+def test_a_matrix_has_a_cell_for_each_pair() -> None:
+    drawn = plots.matrix(["a", HOSTILE], ["a", HOSTILE, "no class"], np.array([[99.0, 1, 0], [0, 60, 40]]), [0, 1])
+    assert re.findall(r"<td[^>]*>([^<]*)</td>", drawn) == ["99", "1", "", "", "60", "40"]
+    assert re.findall(r"var\(--(\w+)\) (\d+)%", drawn) == [("a", "85"), ("apart", "1"), ("a", "60"), ("apart", "40")]
+    assert HOSTILE not in drawn
+
+
 def test_evaluation_page() -> None:
     figures = dict.fromkeys(FIGURES) | {
         "runtime": "torch",
@@ -125,8 +134,16 @@ def test_evaluation_page() -> None:
         "frames": 9,
         "protocol": HOSTILE,
     }
-    parsed = Parsed(evaluation_page(figures, [(1, 2, 3), (4, 5, 6)]))
-    for text in ("61.23 %", "2.34 %", "90.0 %", "path 1", "62.00 %", HOSTILE):
+    evidence = Evidence(2, frames=9)
+    frame, label = np.zeros((8, 8, 3), np.uint8), np.repeat(np.array([[0], [1]], np.uint8), (4, 4), 0).repeat(8, 1)
+    mask = label.copy()
+    mask[4, :4] = 0  # an eighth of the second class
+    evidence.add(frame, label, [(0, mask), (1, label)])
+    parsed = Parsed(evaluation_page(Evaluation(figures, [(1, 2, 3), (4, 5, 6)], evidence)))
+    for text in ("61.23 %", "2.34 %", "90.0 %", "path 1", "62.00 %", "at 15 Hz", HOSTILE):
         assert text in parsed.text, text
+    assert f"{HOSTILE} → Road3.12 %" in parsed.text  # 4 of 128 labelled pixels
+    assert "93.8 % right frame 0" in parsed.text  # of the first phase
+    assert parsed.tags.count("img") == parsed.tags.count("table") == 1
     assert "flip rate by phase" not in parsed.text  # not known of every path
     assert shown("flow_flip_rate", 0.5) == "0.500 /s"

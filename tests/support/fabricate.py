@@ -14,11 +14,12 @@ from typing import Any
 import torch
 from PIL import Image
 
+from tdseg.measure.evidence import Example
 from tdseg.models.path import NetworkPath
 from tdseg.models.tdnet import TDNet
 from tdseg.street import render_street
 from tdseg.train.recipe import Recipe
-from tdseg.train.watch import Example, Run, Step, Watcher
+from tdseg.train.watch import Run, Step, Watcher
 
 
 def write_camvid(root: Path) -> Path:

@@ -15,8 +15,9 @@ from rich.console import Console
 
 from support.small import SIZE, moving_frames, small_model
 from tdseg.data.camvid import CamVid
+from tdseg.measure.evidence import Example
 from tdseg.train.recipe import Recipe
-from tdseg.train.watch import Example, Run, Step
+from tdseg.train.watch import Run, Step
 from tdseg.zoo.checkpoint import save
 
 pytest.importorskip("tensorboard", reason="training needs: pip install -e '.[train]'")

@@ -17,7 +17,7 @@ from support.tiled import save_tiled_avif
 from support.videos import CORNERS, assert_close, corners, quadrants, read, turned
 from tdseg.cli import REFUSED, main
 from tdseg.errors import DataError, VideoError
-from tdseg.video import open_video
+from tdseg.video import Excerpt, open_video
 from tdseg.video.pictures import read_image
 
 LEVELS = range(0, 240, 20)
@@ -178,8 +178,9 @@ def test_what_is_out_of_range_is_refused(tmp_path: Path, values: NDArray[Any], g
     Image.fromarray(values).save(tmp_path / "a.tif")
     with pytest.raises(DataError, match=f"values {got}\n  expected: {expected}"):
         read_image(tmp_path / "a.tif")
-    with pytest.raises(VideoError, match=f"values {got}"):
-        open_video(tmp_path / "a.tif")
+    for source in (tmp_path / "a.tif", tmp_path):
+        with pytest.raises(VideoError, match=f"values {got}\n  expected: {expected}.*\n  do this:  scale the values"):
+            open_video(source, Excerpt(start=0))
 
 
 @pytest.mark.parametrize("mode", ["LA", "P", "CMYK", "RGBA", "1", "YCbCr"])

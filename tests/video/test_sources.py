@@ -74,6 +74,13 @@ def test_file_that_only_looks_like_a_pattern_wins(tmp_path: Path, monkeypatch: p
         ("rtsp://admin:se@cret@host/x", "rtsp://host/x"),
         ("rtsp://admin:se/cret@host/x", "rtsp://host/x"),
         ("http://user@host", "http://host"),
+        ("http://host/v.cgi?user=a&Pwd=secret&fps=5", "http://host/v.cgi?user=a&Pwd=***&fps=5"),
+        ("https://host/a.m3u8?access_token=se:cret#t=1", "https://host/a.m3u8?access_token=***#t=1"),
+        (
+            "https://host/a.mp4?X-Amz-Credential=secret&X-Amz-Signature=cret",
+            "https://host/a.mp4?X-Amz-Credential=***&X-Amz-Signature=***",
+        ),
+        ("http://host/a.mp4?passage=&x=1", "http://host/a.mp4?passage=&x=1"),
         ("http://host:8080/@name/clip.mp4", "http://host:8080/@name/clip.mp4"),
         ("http://[::1]:80/a", "http://[::1]:80/a"),
         ("a@b.mp4", "a@b.mp4"),

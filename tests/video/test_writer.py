@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from support.videos import CORNERS, RGB, SIZE, assert_close, corners, make_clip, moving, quadrants, read
-from tdseg.errors import OutputError, VideoError
+from tdseg.errors import ConfigError, OutputError, VideoError
 from tdseg.video import VideoWriter, writer
 from tdseg.video.joining import join_videos
 
@@ -222,6 +222,15 @@ def test_writer_without_x264_uses_mpeg4(tmp_path: Path, monkeypatch: pytest.Monk
     assert reader.info.fps == 25
     assert [f.time_s for f in frames] == pytest.approx([i / 25 for i in range(30)], abs=1e-9)
     assert_close(quadrants(frames[0].image), quadrants(moving(0)), 8)
+
+
+@pytest.mark.parametrize("size", [(16, 16386), (16386, 16)])
+def test_frames_beyond_the_encoder_are_named(tmp_path: Path, size: tuple[int, int]) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"^a video of {size[1]}x{size[0]} pixels\n[^\n]*at most 16384 pixels a side"
+    ):
+        VideoWriter(tmp_path / "o.mp4", size=size, fps=25)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_writer_closes_twice_and_without_frames(tmp_path: Path) -> None:

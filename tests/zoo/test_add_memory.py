@@ -98,6 +98,10 @@ def test_what_cannot_have_one() -> None:
         tdseg.add_memory([tdseg.load("lite0-camvid"), tdseg.load("lite0s-camvid")])
     with pytest.raises(ConfigError, match="no model"):
         tdseg.add_memory([])
+    with pytest.raises(ConfigError, match=r"a model, not its name\n.*tdseg\.load"):
+        tdseg.add_memory("lite0-camvid")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="one a function"):
+        tdseg.add_memory([lambda frame: frame])  # type: ignore[list-item]
     with pytest.raises(ConfigError, match="does not divide"):
         tdseg.add_memory([tdseg.load("lite0-camvid")] * 2, frames=3)
     with pytest.raises(ConfigError, match="views"):

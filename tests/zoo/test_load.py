@@ -200,3 +200,11 @@ def test_a_network_as_it_is_takes_no_other_form(run: Path) -> None:
     for execution in (Execution("cuda"), Execution(compile=True), Execution(runtime="openvino")):
         with pytest.raises(ConfigError, match=r"td4-lite0|onnxruntime"):
             prepare(network, execution)
+
+
+def test_frames_of_several_shapes_keep_theirs() -> None:
+    pytest.importorskip("openvino", reason="pip install -e '.[openvino]'")
+    name, wide = "td6-lite0s-camvid", (540, 960)
+    assert prepare(name).fit_size(None, wide) == (360, 480)  # it is made for one size, which is faster
+    height, width = prepare(name, any_shape=True).fit_size(None, wide)
+    assert width / height == pytest.approx(16 / 9, rel=0.02)

@@ -6,13 +6,14 @@ A verb is imported when it is run or its own help is asked for: `tdseg --help` a
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Sequence
 from typing import Literal
 
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from tdseg.cli.terminal import DONE, IN_PART, INTERRUPTED, REFUSED, err, out, warn
+from tdseg.cli.terminal import DONE, IN_PART, INTERRUPTED, REFUSED, err, out, warn, warnings_as_notes
 from tdseg.errors import ConfigError, TdsegError
 from tdseg.system import __version__
 
@@ -27,6 +28,7 @@ VERBS = {
     "compare": "Compare two models, or masks of any tool, on one video: a page of what differs, as video and figures.",
     "flicker": "Measure how steady the masks of a video are, whatever tool made them.",
     "steady": "Take the flicker out of the masks of a video, whatever tool made them.",
+    "serve": "Segment cameras and streams, and show them in a browser.",
     "export": "Export a model as a graph for ONNX Runtime, OpenVINO or Triton; it is left only if it gives the same "
     "masks.",
     "convert": "Convert a checkpoint of the official TDNet code to one .safetensors file; nothing in it is executed.",
@@ -68,12 +70,25 @@ def _install_completion(shell: Literal["bash", "zsh", "fish", "powershell"] | No
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and give its exit code: 0 done, 1 done in part, 2 refused, 130 interrupted."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for name in ("SIGTERM", "SIGHUP"):  # as an interrupt, which leaves what was done
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
-        return int(app(arguments, exit_on_error=False, print_error=False) or DONE)
+        given = _completed(sys.argv[1:] if arguments is None else arguments)
+        with warnings_as_notes():
+            return int(app(given, exit_on_error=False, print_error=False) or DONE)
     except (TdsegError, CycloptsError) as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         return REFUSED
     except KeyboardInterrupt as interrupt:
         warn("interrupted", str(interrupt))
         return INTERRUPTED
+
+
+def _completed(arguments: Sequence[str]) -> list[str]:
+    """The arguments, where --ray without an address stands for the cluster of this machine."""
+    following = [*arguments[1:], "--"]
+    bare = [one == "--ray" and after.startswith("-") for one, after in zip(arguments, following, strict=True)]
+    return [
+        word for one, is_bare in zip(arguments, bare, strict=True) for word in ((one, "auto") if is_bare else (one,))
+    ]

@@ -36,12 +36,13 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Print the figures, and make a page of them."""
-    figures, palette = run(data=_validation(config, run.arguments["root"])) if config else run()
+    evaluation = run(data=_validation(config, run.arguments["root"])) if config else run()
+    figures = evaluation.figures
     if not quiet:
         _show(figures)
     write_json(figures, json)
     if report:
-        write_whole(report, evaluation_page(figures, palette))
+        write_whole(report, evaluation_page(evaluation))
 
 
 def _validation(config: Path, root: Path | None) -> Source:

@@ -6,10 +6,11 @@ import json
 import logging
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TextIO, TypeVar
 
 from cyclopts import Parameter
 from rich.console import Console, RenderableType
@@ -25,6 +26,7 @@ from tdseg.system import missing_package
 T = TypeVar("T")
 LINE_S = 10.0
 """Between two lines of progress, where there is no terminal, seconds."""
+PACKAGE = Path(__file__).parents[1]
 DONE, IN_PART, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -96,6 +98,28 @@ class _Notes(logging.Handler):
         err.print(f"[dim]{escape(record.getMessage())}[/]", soft_wrap=True)
 
 
+@contextmanager
+def warnings_as_notes() -> Iterator[None]:
+    """What tdseg warns of is told as its notes are; warnings of other packages are printed as Python does."""
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if Path(filename).is_relative_to(PACKAGE):
+            logging.getLogger("tdseg").warning("note: %s", message)
+        else:
+            plain(message, category, filename, lineno, file, line)
+
+    with warnings.catch_warnings():
+        plain, warnings.showwarning = warnings.showwarning, show
+        yield
+
+
 class _Fps(ProgressColumn):
     def render(self, task: Task) -> Text:
         return Text(f"{task.finished_speed or task.speed or 0:.1f} fps")
@@ -123,9 +147,9 @@ def _progress_lines() -> Callable[[int, int | None], None]:
         if done < before:  # the next of several
             begun, told_s = time.monotonic(), 0.0
         passed_s, before = time.monotonic() - begun, done
-        if passed_s >= told_s + LINE_S:
+        if done and passed_s >= told_s + LINE_S:
             told_s = passed_s
-            err.print(f"{done}{f' of {total}' if total else ''}, {done / passed_s:.1f} a second", soft_wrap=True)
+            err.print(f"{done}{f' of {total}' if total else ''}, {done / passed_s:.3g} a second", soft_wrap=True)
 
     return tell
 

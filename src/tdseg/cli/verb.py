@@ -103,7 +103,7 @@ def _typed(hint: Any) -> Any:
         names = Parameter(n_tokens=1, converter=_names, metavar="A,B", negative=(), show_default=",".join)
         return Annotated[hint, names]
     if get_origin(hint) is Sequence:
-        return Annotated[list[str], Parameter(allow_leading_hyphen=True)]
+        return Annotated[list[str], Parameter(allow_leading_hyphen=True, negative=())]
     video = str in kinds and int in kinds  # "-" is stdin
     known = [kind for kind in kinds if kind in ((str, NoneType) if str in kinds else _TYPED)]
     choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
@@ -121,7 +121,7 @@ def _check_no_option(given: Sequence[Any], options: dict[str, inspect.Parameter]
         if isinstance(text, str) and text.startswith("-") and text != "-":
             hints = [get_args(option.annotation)[0] for option in options.values()]
             names = [*options, *(field.name for hint in hints if is_dataclass(hint) for field in fields(hint))]
-            near = difflib.get_close_matches(text, [f"--{name.replace('_', '-')}" for name in names], n=1)
+            near = difflib.get_close_matches(text, [f"--{name.replace('_', '-')}" for name in names], n=1, cutoff=0.7)
             raise ConfigError(
                 f"unknown option {text}",
                 expected="an option that the help lists, or a file; one that is called so as ./" + text,

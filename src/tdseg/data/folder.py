@@ -22,6 +22,7 @@ from tdseg.video.pictures import RGB, images_in
 
 FILE = "data.yaml"
 MOST_CLASSES = 253
+LABEL = "label some of the pixels, or see whether the masks were drawn with other values or colours"
 
 
 class FolderClass(FrozenConfig):
@@ -132,7 +133,7 @@ class Folder(TrackClips):
 
     def _doubt_binary(self, masks: list[Path]) -> None:
         """Note that no mask has a value but 0 and 255, which is void: then there is one class to learn, or none."""
-        painted = False
+        seen = set[int]()
         for mask in masks:
             try:
                 pixels = read_pixels(mask)
@@ -141,18 +142,13 @@ class Folder(TrackClips):
                 return
             except DataError:  # named when it is wanted
                 continue
-            white = pixels.values == VOID
-            if pixels.values.ndim == 3 or not {*pixels.used()} <= {0, VOID} or (classes[white] != VOID).any():
+            seen |= {*pixels.used().tolist()}
+            if pixels.values.ndim == 3 or not seen <= {0, VOID} or (classes[pixels.values == VOID] != VOID).any():
                 return
-            painted |= bool(white.any())
-        if painted:
-            self._doubts.append(
-                DataError(
-                    f"{masks[0].parent}: every mask {BINARY}",
-                    expected="the values 0, 1 … of the classes, with 255 where there is none",
-                    do=PAINTED,
-                )
-            )
+        if VOID in seen:
+            got, do = (f"every mask {BINARY}", PAINTED) if 0 in seen else (f"every mask has {VOID} alone, void", LABEL)
+            expected = "the values 0, 1 … of the classes, with 255 where there is none"
+            self._doubts.append(DataError(f"{masks[0].parent}: {got}", expected=expected, do=do))
 
     def _open(self, part: SplitPart) -> tuple[list[Track], float | None]:
         """The tracks of a part, and the rate of a video of which every frame is labelled."""

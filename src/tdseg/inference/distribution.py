@@ -166,7 +166,9 @@ def _on_cluster(distribution: Distribution, execution: Execution) -> Iterator[Cr
             ray.wait(tasks, num_returns=len(tasks))
 
         own, count = replace(execution, threads=threads), distribution.workers or max(1, int(room))
-        yield Crew(count, own, start, (ray.exceptions.RayError,), stop)
+        errors = ray.exceptions
+        lost = errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError, errors.ObjectLostError
+        yield Crew(count, own, start, lost, stop)
     finally:
         if begun:
             ray.shutdown()

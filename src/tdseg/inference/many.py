@@ -57,6 +57,7 @@ def segment_all(
     excerpt: Excerpt = Excerpt(),  # noqa: B008 - immutable
     deinterlace: bool = True,
     stills: bool = False,
+    latest: bool | None = None,
     classes: tuple[str, ...] = (),
     appearance: Appearance = Appearance(),  # noqa: B008 - immutable
     names: Literal["source", "index"] = "source",
@@ -87,6 +88,8 @@ def segment_all(
         excerpt: which frames of a video; the memory sees these alone.
         deinterlace: make frames whole that are flagged as interlaced.
         stills: the source is a folder of photos and no video: each is segmented without memory of those before it.
+        latest: of frames that come faster than they are segmented, only the newest is, and the others are counted. By
+            default of cameras and live addresses, so that what is shown is never old.
         classes: those that are wanted, by name or index, in this order; all others become one class, other. By default
             the classes of the model.
         appearance: how classes look in pictures.
@@ -112,7 +115,7 @@ def segment_all(
         ConfigError, DataError, WeightsError: an output, or the model, size, device, classes or palette cannot be used.
         OutputError: the folder of the only source is in use or cannot be written.
     """
-    order = Order(excerpt, deinterlace, stills, classes, appearance, names, write, overwrite, resume)
+    order = Order(excerpt, deinterlace, stills, classes, appearance, names, write, overwrite, resume, latest)
     order.check()
     found, several = find_videos(sources)
     videos = [Video(*pair) for pair in zip(found, _folders(found, output, several), strict=True)]

@@ -84,6 +84,7 @@ class OutputFolder:
         repeats = self._resume and former.get("order") == self._order
         if repeats and former.get("complete"):
             self.finished = former
+            self._clear_up(everything=True)
         elif unfinished == self._order and (self._resume or (run and run == self._run)):
             self.parts.clear(keep=[part for part in self.parts.read().values() if part.record.is_full])
         else:

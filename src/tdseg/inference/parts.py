@@ -50,6 +50,12 @@ class FrameFigures(FrozenConfig):
     """Share of pixels whose class differs from the previous frame's, of those that follow one of their size."""
     size_changes: int = 0
     """How many follow one of another size."""
+    cuts: list[float | None] = Field(default_factory=list)
+    """Times of those that follow a hard cut."""
+    gaps: list[float | None] = Field(default_factory=list)
+    """Times of those that follow a gap in time."""
+    ages_ms: list[float] = Field(default_factory=list)
+    """From the arrival of each to its mask, where that is known."""
     pixels: list[int] = Field(default_factory=lambda: [0] * VALUES, min_length=VALUES, max_length=VALUES)
     """Of each mask value."""
     names: list[str | None] = Field(default_factory=list)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -13,6 +13,7 @@ from tdseg.errors import ConfigError
 from tdseg.inference.ready import ReadyFor, networks
 from tdseg.inference.recording import Progress, Recording, asked_of
 from tdseg.inference.selection import Order, Selection
+from tdseg.inference.span import results_of
 from tdseg.inference.stream import Result, Stream
 from tdseg.inference.summary import Summary
 from tdseg.masks.appearance import Appearance
@@ -34,6 +35,7 @@ def segment(
     excerpt: Excerpt = Excerpt(),  # noqa: B008 - immutable
     deinterlace: bool = True,
     stills: bool = False,
+    latest: bool | None = None,
     classes: tuple[str, ...] = (),
 ) -> Iterator[Result]:
     """Segment a video frame by frame in bounded memory; frames to come are made ready in threads.
@@ -43,7 +45,8 @@ def segment(
     as `tdseg.load` does unless it is told otherwise.
 
     Args:
-        source, model, memory, size, execution, excerpt, deinterlace, stills, classes: as in `segment_all`.
+        source, model, memory, size, execution, excerpt, deinterlace, stills, latest, classes: as in
+            `segment_all`.
 
     Yields:
         A Result for each frame, in order.
@@ -54,7 +57,7 @@ def segment(
     Warns:
         UserWarning: the source gave fewer frames than it declares.
     """
-    order = Order(excerpt, deinterlace, stills, classes)
+    order = Order(excerpt, deinterlace, stills, classes, latest=latest)
     with (
         networks(model, memory, size, execution) as ready_for,
         _opened(_one(source), ready_for, order) as (reader, selection, results),
@@ -75,6 +78,7 @@ def segment_to(
     excerpt: Excerpt = Excerpt(),  # noqa: B008 - immutable
     deinterlace: bool = True,
     stills: bool = False,
+    latest: bool | None = None,
     classes: tuple[str, ...] = (),
     appearance: Appearance = Appearance(),  # noqa: B008 - immutable
     names: Literal["source", "index"] = "source",
@@ -93,15 +97,15 @@ def segment_to(
         source: video file, folder or pattern of frames ('frames/*.png', frames/%05d.png), camera index, URL, or - for
             stdin.
         output: folder of the result; None: out/ and the source's name.
-        model, memory, size, execution, excerpt, deinterlace, stills, classes, appearance, names, write, overwrite,
-            resume, on_progress: as in `segment_all`.
+        model, memory, size, execution, excerpt, deinterlace, stills, latest, classes, appearance, names, write,
+            overwrite, resume, on_progress: as in `segment_all`.
 
     Raises:
         VideoError: the source cannot be opened, or holds no frame.
         ConfigError, DataError, WeightsError: an output, or the model, size, device, classes or palette cannot be used.
         OutputError: the folder is in use or cannot be written.
     """
-    order = Order(excerpt, deinterlace, stills, classes, appearance, names, write, overwrite, resume)
+    order = Order(excerpt, deinterlace, stills, classes, appearance, names, write, overwrite, resume, latest)
     order.check()
     folder = default_output(source) if output is None else Path(output)
     source = _one(source)
@@ -170,9 +174,10 @@ def _opened(
     """A network on its way through a source, whatever becomes of its results."""
     reader = open_video(source, order.excerpt, deinterlace=order.deinterlace)  # its shape chooses the network's size
     try:
-        ready = ready_for(reader.size)
+        latest = order.skips(reader)
+        ready = ready_for(reader.size, at_once=not latest)
         stream = Stream(ready.network, ready.size, stills=order.stills)
-        with closing(stream.ahead(reader, ready.workers)) as results:
+        with results_of(stream, reader, ready.workers, latest=latest) as (results, _):
             yield reader, order.selection(stream.model.config), results
     finally:
         with suppress(ValueError):  # a silent source still holds the thread that reads it, which then closes it

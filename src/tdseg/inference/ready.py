@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -44,8 +44,16 @@ class ReadyNetwork(NamedTuple):
     """Loading the network and running it for the first time, seconds."""
 
 
-ReadyFor = Callable[[tuple[int, int]], ReadyNetwork]
-"""From the (height, width) of frames to the network that is ready for them."""
+class ReadyFor(Protocol):
+    """What gives the network that is ready for frames."""
+
+    def __call__(self, frame: tuple[int, int], *, at_once: bool = True) -> ReadyNetwork:
+        """The network, loaded and warmed up.
+
+        Args:
+            frame: (height, width) of the frames, pixels.
+            at_once: several are encoded at once, for throughput; else one by all threads, for the least latency.
+        """
 
 
 @contextmanager
@@ -55,12 +63,13 @@ def networks(
     """What loads a network and warms it up, and again for frames of another shape; at the end torch has its threads."""
     keep_freed_memory()
     with cpu_threads(execution.threads) as available:
-        workers, threads = min(available, MOST_WORKERS), replace(execution, threads=available)
+        threads = replace(execution, threads=available)
         last: ReadyNetwork | None = None
 
-        def ready_for(frame: tuple[int, int]) -> ReadyNetwork:
+        def ready_for(frame: tuple[int, int], *, at_once: bool = True) -> ReadyNetwork:
             nonlocal last
-            if last and (size or _serves(last, frame)):
+            workers = min(available, MOST_WORKERS) if at_once else 1
+            if last and last.workers == workers and (size or _serves(last, frame)):
                 return last
             last, begun = None, time.perf_counter()
             network = prepare(model, threads, memory=memory, size=size, frame=frame, workers=workers)

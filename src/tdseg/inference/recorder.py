@@ -131,6 +131,8 @@ class _PartInWork:
         self._latencies_ms: list[float] = []
         self._flips: list[float] = []
         self._size_changes = 0
+        self._breaks: dict[str | None, list[float | None]] = {"cut": [], "gap": []}
+        self._ages_ms: list[float] = []
         self._pixels = np.zeros(VALUES, np.int64)
         self._names: list[str | None] = []
 
@@ -146,6 +148,9 @@ class _PartInWork:
         self._latencies_ms.append(result.latency_ms)
         self._pixels += result.counts
         self._names.append(result.name)
+        self._breaks.get(result.broken_by, []).append(result.time_s)
+        if result.age_ms is not None:
+            self._ages_ms.append(result.age_ms)
         if previous is not None and previous.shape == result.mask.shape:
             self._flips.append(flip_share(previous, result.mask))
         elif previous is not None:
@@ -157,6 +162,9 @@ class _PartInWork:
             latencies_ms=self._latencies_ms,
             flips=self._flips,
             size_changes=self._size_changes,
+            cuts=self._breaks["cut"],
+            gaps=self._breaks["gap"],
+            ages_ms=self._ages_ms,
             pixels=self._pixels.tolist(),
             names=self._names,
         )

@@ -54,6 +54,7 @@ class Recording:
         self._source, self._output, self._order, self._asked, self._run = source, output, order, asked, run
         self.startup_s = 0.0
         self._is_untouched = True
+        self._skipped: int | None = None
 
     def __enter__(self) -> Recording:
         _keep_source(self._source, self._output)
@@ -69,7 +70,8 @@ class Recording:
             )
             if self._folder.finished:
                 self.finished = Summary(**self._folder.finished)
-            self.job = Job(self._source, self._reader.info, self._order, self._output)
+            latest = self._order.skips(self._reader)
+            self.job = Job(self._source, self._reader.info, self._order, self._output, latest=latest)
             parts = self._folder.parts.in_order()
             self._frames_before = sum(part.record.frames for part in parts)
             if parts:
@@ -93,6 +95,7 @@ class Recording:
             most: frames of a span of a video that can be entered anywhere; None: any number.
         """
         found, in_order = self._folder.parts.read(), self._folder.parts.in_order()
+        in_order = [part for part in in_order if part.record.is_full]
         times = self._reader.times if self._may_enter and (most or in_order) else None
         good = in_order
         if times and not all(_agrees(part.record, times) for part in found.values()):
@@ -108,13 +111,18 @@ class Recording:
     def make(self, span: Span, ready_for: ReadyFor, on_progress: Progress | None) -> None:
         """Make a span here."""
         begun = time.perf_counter()
-        ready = ready_for(self.job.size)
+        ready = ready_for(self.job.size, at_once=not self.job.latest)
         self._begun += time.perf_counter() - begun  # as if the network had been ready before
         self.startup_s = ready.startup_s
         reader = self._reader if self._is_untouched else None
         self._is_untouched = False
         total = self.job.info.num_frames
-        make_span(self.job, span, ready, reader, on_progress and (lambda done: on_progress(done, total)))
+
+        def tell(done: int) -> None:
+            if on_progress:
+                on_progress(done, total)
+
+        self._skipped = make_span(self.job, span, ready, reader, tell)
 
     def break_off(self, interrupt: KeyboardInterrupt) -> Summary:
         """Make an incomplete result of what is there.
@@ -163,6 +171,7 @@ class Recording:
             fps=round(made / wall_s, 2),
             names=names if names and about.keep_names and "masks" in self._order.write else None,
             write=self._order.write,
+            skipped=self._skipped,
             resumed_at=self._frames_before or None,
             **figures,
         )
@@ -198,7 +207,7 @@ def _gaps(found: set[int], frames: int, most: int | None, *, ended: bool) -> lis
     spans = list[Span]()
     for _, run in groupby(wanted, key=lambda number: number - wanted.index(number)):
         numbers = list(run)
-        pieces = 1 if most is None else -(-len(numbers) * PART_FRAMES // most)
+        pieces = 1 if most is None else -(-len(numbers) // -(-most // PART_FRAMES))
         bounds = [numbers[0] + len(numbers) * piece // pieces for piece in range(pieces + 1)]
         spans += [Span(first * PART_FRAMES, end * PART_FRAMES) for first, end in pairwise(bounds)]
     if spans and spans[-1].end is not None and spans[-1].end >= frames:

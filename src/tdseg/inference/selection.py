@@ -19,7 +19,7 @@ from tdseg.masks.appearance import Appearance
 from tdseg.masks.classes import plain_name
 from tdseg.masks.palette import color_table
 from tdseg.metrics.iou import VOID
-from tdseg.video import Excerpt
+from tdseg.video import Excerpt, VideoReader
 
 REST_COLOR = (112, 112, 112)
 
@@ -104,6 +104,7 @@ class Order(NamedTuple):
     write: tuple[str, ...] = ()
     overwrite: bool = False
     resume: bool = False
+    latest: bool | None = None
 
     def check(self) -> None:
         """See what can be seen before the network is loaded.
@@ -126,7 +127,11 @@ class Order(NamedTuple):
         """What a result depends on, as plain values."""
         asked = self._asdict() | {"excerpt": asdict(self.excerpt), "appearance": asdict(self.appearance)}
         asked["appearance"]["palette"] = None if self.appearance.palette is None else str(self.appearance.palette)
-        return {name: value for name, value in asked.items() if name not in ("overwrite", "resume")}
+        return {name: value for name, value in asked.items() if name not in ("overwrite", "resume", "latest")}
+
+    def skips(self, reader: VideoReader) -> bool:
+        """Whether of frames that come faster than they are segmented only the newest are."""
+        return reader.is_live if self.latest is None else self.latest
 
     def selection(self, network: ModelConfig | NetworkFacts) -> Selection:
         """The classes of the masks of a network.

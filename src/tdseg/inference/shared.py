@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -23,10 +24,10 @@ from tdseg.inference.summary import Summary
 from tdseg.runtime.network import Execution, reach
 from tdseg.zoo.resolve import resolve
 
-SHORTEST_SPAN = 8 * PART_FRAMES
+SHORTEST_SPAN = 3 * PART_FRAMES
 """Frames; what is decoded before a span for it alone weighs too much for shorter ones."""
 SPANS_EACH = 2
-"""Spans of a video for each worker: those who are done early have something to do."""
+"""Spans of long videos for each worker: those who are done early have something to do."""
 FEW = 4
 """Below so many videos for each worker they are cut, which needs one process that sees to each."""
 TELL_S = 0.5
@@ -199,8 +200,9 @@ def _cut(shares: Sequence[_CutVideo], stack: ExitStack, crew: Crew, network: Net
     counts = [share.recording.job.info.num_frames for share in opened]
     total = sum(count or 0 for count in counts)
     if opened and not _remembers_all(network, opened[0].recording.job):
+        each = total / crew.workers
         for share in opened:
-            share.most = max(SHORTEST_SPAN, -(-total // (SPANS_EACH * crew.workers)))
+            share.most = max(SHORTEST_SPAN, math.ceil(each / SPANS_EACH if each > 8 * SHORTEST_SPAN else each))
     return total if all(counts) else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tdseg.errors import OutputError
+from tdseg.inference.newest import newest_frames
 from tdseg.inference.parts import NetworkFacts, Parts
 from tdseg.inference.ready import ReadyNetwork
 from tdseg.inference.recorder import Recorder
 from tdseg.inference.selection import Order
-from tdseg.inference.stream import Stream
+from tdseg.inference.stream import Result, Stream
 from tdseg.inference.writers import About, writers_of
 from tdseg.runtime.network import frames_remembered, reach
 from tdseg.video import Frame, VideoInfo, VideoReader, open_video
@@ -31,6 +32,8 @@ class Job(NamedTuple):
     """Folder of its result."""
     times: list[float] | None = None
     """Of all its frames, seconds, where the video can be entered at any of them; None: it is read from its start."""
+    latest: bool = False
+    """Of its frames only the newest, whenever there is time for one."""
     network: NetworkFacts | None = None
     """Of the parts that are there; None: any may make them."""
 
@@ -64,11 +67,12 @@ def make_span(
     span: Span,
     ready: ReadyNetwork,
     reader: VideoReader | None = None,
-    on_frame: Callable[[int], None] | None = None,
-) -> None:
+    on_frame: Callable[[int], None] = lambda _: None,
+) -> int | None:
     """Make the parts of a span.
 
-    The network begins as many frames early as its memory reaches back, and one more, with which the first is compared.
+    The network begins as many frames early as its memory reaches back, one more, with which the first is compared, and
+    one more, without which none is known to follow a gap.
 
     Args:
         job: whose parts.
@@ -77,6 +81,9 @@ def make_span(
         reader: of the whole video, if it is open and nothing was read of it; it is closed.
         on_frame: called with the number of frames that are done, those before the span included.
 
+    Returns:
+        Frames that were skipped, as newer ones were there; None where none is.
+
     Raises:
         VideoError, ConfigError, OutputError: as of `segment_to`; or the parts that are there are of another network.
     """
@@ -84,22 +91,37 @@ def make_span(
     if job.network and job.network != facts:
         raise differs(job.output, job.network, facts)
     far = 1 if stream.stills else reach(ready.network)
-    begin = 0 if far is None else max(0, span.first - far)
+    begin = 0 if far is None else max(0, span.first - far - 1)
     stream.reset(begin)
     writers, selection = writers_of(job.order.write), job.order.selection(facts)
     with (
         _frames(job, begin, span.end, reader) as (frames, problem),
-        closing(stream.ahead(frames, ready.workers)) as results,
+        results_of(stream, frames, ready.workers, latest=job.latest) as (results, skipped),
         Recorder(job.parts, writers, job.about(facts), facts, span.first) as recorder,
     ):
         index = begin - 1
         for result in map(selection.of, results):
             index = result.index
             recorder.put(result)
-            if on_frame and index >= span.first:
+            if index >= span.first:
                 on_frame(index + 1)
         if span.end is None or index + 1 < span.end:
             recorder.end(problem())
+    return skipped()
+
+
+@contextmanager
+def results_of(
+    stream: Stream, frames: Iterable[Frame], workers: int, *, latest: bool
+) -> Iterator[tuple[Iterator[Result], Callable[[], int | None]]]:
+    """The results of frames: of all, or of the newest whenever there is time; and what counts those skipped."""
+    if not latest:
+        with closing(stream.ahead(frames, workers)) as results:
+            yield results, lambda: None
+        return
+    with closing(newest_frames(frames)) as newest:
+        steps = (stream.step(frame.image, time_s=frame.time_s, arrived_s=frame.arrived_s) for frame in newest)
+        yield steps, lambda: newest.skipped
 
 
 def differs(output: Path, one: NetworkFacts, other: NetworkFacts) -> OutputError:

@@ -21,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from tdseg.errors import ConfigError
+from tdseg.inference.continuity import Break, Continuity
 from tdseg.inference.stages import ahead
 from tdseg.masks import draw
 from tdseg.masks.classmap import class_map
@@ -50,6 +51,8 @@ class Result:
     """From the arrival of the frame until then, milliseconds: the wait for its turn is in it; None: arrival unknown."""
     name: str | None = field(default=None, kw_only=True)
     """Of the image file that the frame is, without suffix; None: it is none."""
+    broken_by: Break | None = field(default=None, kw_only=True)
+    """Why the frames before it were forgotten: another size, a gap in time, a hard cut; None: they were not."""
     logits: Tensor = field(repr=False)
     """(1, C, h, w) at the resolution of the head, on the model's device."""
     align_corners: bool = field(default=True, repr=False)
@@ -138,9 +141,9 @@ class Stream:
         self.size = self.model.fit_size(size)
         """(height, width) of the network's input, pixels; where it follows from the frames, for the latest of them."""
         self.resets = 0
-        """How many times the frame size changed in mid-stream, which resets the state."""
+        """How many times what was remembered was forgotten in mid-stream, see `Result.broken_by`."""
         self._index = 0
-        self._frame_size: tuple[int, int] | None = None
+        self._continuity = Continuity()
         self._state = TDNetState()
         self._classes, self._colors = self.model.config.class_names, color_table(self.model.config.palette)
 
@@ -161,14 +164,15 @@ class Stream:
         if index < 0:
             raise ConfigError(f"reset(index={index})", expected="0 or more", do="give the number of the next frame")
         self._index, self.resets = index, 0
-        self._frame_size, self._state = None, self._empty(index)
+        self._continuity, self._state = Continuity(), self._empty(index)
 
     def step(self, frame: NDArray[np.uint8], *, time_s: float | None = None, arrived_s: float | None = None) -> Result:
         """Segment the next frame.
 
         Args:
-            frame: uint8 (H, W, 3) RGB, of any size. A size other than the previous frame's resets the state.
-            time_s: presentation time in seconds, handed on to the result.
+            frame: uint8 (H, W, 3) RGB, of any size. Of another size than the one before it, after a hard cut, or after
+                a gap in time, it is the first of what is remembered.
+            time_s: presentation time in seconds.
             arrived_s: when it came, by `time.perf_counter()`; from then on its age counts.
 
         Raises:
@@ -233,11 +237,10 @@ class Stream:
     ) -> Result:
         """The part of a step that is done in turn: read the memory, classify, remember."""
         size = frame.shape[:2]
-        changed = self._frame_size not in (None, size)
-        self.resets += changed
-        if changed or self.stills:
+        broken_by = self._continuity.check(frame, time_s) if self.model.keeps_state and not self.stills else None
+        self.resets += broken_by is not None
+        if broken_by or self.stills:
             self._state = self._empty(self._index)
-        self._frame_size = size
         self.size = self.model.fit_size(self._asked, size)
         with torch.inference_mode():
             logits, self._state = self.model.advance(encoded, self._state)
@@ -245,8 +248,8 @@ class Stream:
         done = time.perf_counter()
         age_ms = None if arrived_s is None else (done - arrived_s) * 1e3
         about = self.model.align_corners, self._classes, self._colors
-        latency_ms = (done - start) * 1e3
-        result = Result(self._index, time_s, frame, mask, latency_ms, logits, *about, age_ms=age_ms, name=name)
+        latency_ms, told = (done - start) * 1e3, dict[str, Any](age_ms=age_ms, name=name, broken_by=broken_by)
+        result = Result(self._index, time_s, frame, mask, latency_ms, logits, *about, **told)
         self._index += 1
         return result
 

@@ -58,6 +58,14 @@ class Summary:
     """Of the masks in order, without suffix; None: they are numbered."""
     write: tuple[str, ...] = ()
     """The outputs beside this file."""
+    cuts: tuple[float, ...] = ()
+    """Times of the frames that follow a hard cut, seconds: what was remembered was forgotten."""
+    gaps: tuple[float, ...] = ()
+    """Times of those that follow a gap in time, likewise."""
+    age_ms: dict[str, float] | None = None
+    """Percentiles of the time from the arrival of a frame until its mask is there; None for files."""
+    skipped: int | None = None
+    """Frames that came and were not segmented, as newer ones were there; None: every frame is."""
     resumed_at: int | None = None
     """Number of the first frame that the last run made, where an interrupted one had made those before."""
     order: dict[str, Any] | None = None
@@ -69,11 +77,15 @@ def figures_of(records: Sequence[PartRecord], classes: Sequence[str]) -> dict[st
     each = [record.figures for record in records]
     flips = [flip for figures in each for flip in figures.flips]
     latencies_ms = [latency for figures in each for latency in figures.latencies_ms]
+    ages_ms = [age for figures in each for age in figures.ages_ms]
     pixels = np.sum([figures.pixels for figures in each], 0)
     shares = (pixels / pixels.sum()).round(6).tolist()
     return {
         "frames": len(latencies_ms),
         "size_changes": sum(figures.size_changes for figures in each),
+        "cuts": [time_s for figures in each for time_s in figures.cuts],
+        "gaps": [time_s for figures in each for time_s in figures.gaps],
+        "age_ms": percentiles(ages_ms) if ages_ms else None,
         "latency_ms": percentiles(latencies_ms),
         "flip_rate": round(fmean(flips), 6) if flips else None,
         "class_share": dict(zip(classes, shares, strict=False)),

@@ -123,6 +123,7 @@ class LiveSource:
         every: of the frames, take the first and then every so-many-th.
         at_its_pace: play what is not live as fast as it was recorded; else as fast as it is taken.
         patience: how long it is waited for.
+        alone: as of `open_video`.
 
     Attributes:
         name: the source as it may be shown, without user and password.
@@ -133,12 +134,18 @@ class LiveSource:
     """
 
     def __init__(
-        self, source: str | Path | int, *, every: int = 1, at_its_pace: bool = True, patience: Patience | None = None
+        self,
+        source: str | Path | int,
+        *,
+        every: int = 1,
+        at_its_pace: bool = True,
+        patience: Patience | None = None,
+        alone: bool = False,
     ) -> None:
         self.name = printable(source)
         self.reconnects = 0
         self._source, self._excerpt, self._at_its_pace = source, Excerpt(every=every), at_its_pace
-        self._patience = patience or Patience()
+        self._patience, self._alone = patience or Patience(), alone
         self._arrivals = Arrivals(self._patience.stall_s)
         self._returns = is_camera(source) or is_url(str(source))
         self._stopped = threading.Event()
@@ -183,7 +190,7 @@ class LiveSource:
     def _connection(self) -> Generator[LiveFrame, None, None]:
         """The frames until it breaks off."""
         try:
-            reader = open_video(self._source, self._excerpt, timeout_s=self._patience.timeout_s)
+            reader = open_video(self._source, self._excerpt, timeout_s=self._patience.timeout_s, alone=self._alone)
         except VideoError as error:
             self._problem = error.got.removeprefix(f"{self.name}: ")
             final = not self._was_open and isinstance(error.__cause__, _FINAL)

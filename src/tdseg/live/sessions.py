@@ -12,7 +12,7 @@ from tdseg.live.reconnecting import LiveSource, Patience
 from tdseg.live.scheduler import Scheduler
 from tdseg.live.session import Session
 from tdseg.runtime.any_model import AnyModel, as_network
-from tdseg.system import free_memory
+from tdseg.system import free_memory, share_freed_memory
 
 LEAST_MEMORY = 256 << 20
 """Bytes of main memory that must be free where another session is opened."""
@@ -56,10 +56,17 @@ class Sessions:
         self._leaving: list[Session] = []
         self._lock = threading.Lock()
         self._stopped = False
+        share_freed_memory()
         self._scheduler = Scheduler(workers)
 
     def open(
-        self, name: str, source: str | Path | int | None = None, *, latest: bool = True, every: int = 1
+        self,
+        name: str,
+        source: str | Path | int | None = None,
+        *,
+        latest: bool = True,
+        every: int = 1,
+        alone: bool = False,
     ) -> Session:
         """Another session, which begins at once; whether its source can be opened, its `state` says later.
 
@@ -69,13 +76,14 @@ class Sessions:
             latest: skip frames for which there is no time, and play files at their pace; else every frame has its mask,
                 and the source waits.
             every: of the frames of the source, take the first and then every so-many-th.
+            alone: as of `open_video`, for sources that are not to be trusted.
 
         Raises:
             ConfigError: the name is taken, there are too many sessions or too little memory, or an `every` below 1.
         """
         live = None
         if source is not None:
-            live = LiveSource(source, every=every, at_its_pace=latest, patience=self._patience)
+            live = LiveSource(source, every=every, at_its_pace=latest, patience=self._patience, alone=alone)
         with self._lock:
             self._check_room(name)
             session = Session(

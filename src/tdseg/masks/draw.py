@@ -36,7 +36,7 @@ def overlay(
     weight = round(opacity * 256)
     blended = _dimmed(frame, 256 - weight)
     blended += np.asarray(
-        _indexed(lined, _dimmed(colors, weight)).convert("RGB")
+        indexed(lined, _dimmed(colors, weight)).convert("RGB")
     )  # Pillow's table look-up is the fastest at hand
     return blended
 
@@ -55,7 +55,7 @@ def save_mask(path: Path, mask: NDArray[np.uint8], colors: Colors) -> None:
         OutputError: the file cannot be written; nothing of it is left.
     """
     with whole_file(path) as staged:
-        _indexed(mask, colors).save(staged, "PNG", compress_level=1)  # a third of the time for twice the bytes
+        indexed(mask, colors).save(staged, "PNG", compress_level=1)  # a third of the time for twice the bytes
 
 
 def preview(frame: NDArray[np.uint8], mask: NDArray[np.uint8], classes: Sequence[str], colors: Colors) -> Image.Image:
@@ -70,7 +70,8 @@ def preview(frame: NDArray[np.uint8], mask: NDArray[np.uint8], classes: Sequence
     return still
 
 
-def _indexed(mask: NDArray[np.uint8], colors: Colors) -> Image.Image:
+def indexed(mask: NDArray[np.uint8], colors: Colors) -> Image.Image:
+    """A mask, (H, W), as 8-bit indexed picture: its values are the classes, the palette shows them in colour."""
     image = Image.fromarray(mask)
     image.putpalette(colors.tobytes())
     return image

@@ -77,15 +77,8 @@ def decode_mask(counts: str, size: tuple[int, int]) -> NDArray[np.bool_]:
     return np.repeat(values, runs).reshape(width, height).T
 
 
-def frame_line(mask: NDArray[np.uint8], classes: Sequence[str], *, frame: int | None, time_s: float | None) -> str:
-    """The classes in a mask, (H, W), as a line of JSON.
-
-    Args:
-        mask: class index per pixel; what has no name in `classes` is left out.
-        classes: names by index.
-        frame: number of the frame.
-        time_s: its time, seconds.
-    """
+def segments_of(mask: NDArray[np.uint8], classes: Sequence[str]) -> list[dict[str, Any]]:
+    """The classes in a mask, (H, W), as COCO has segments: those that have a name in `classes`, by index."""
     size = list(mask.shape)
     segments = []
     for index in np.unique(mask).tolist():
@@ -99,7 +92,20 @@ def frame_line(mask: NDArray[np.uint8], classes: Sequence[str], *, frame: int | 
                     "segmentation": {"size": size, "counts": encode_mask(inside)},
                 }
             )
-    line = {"frame": frame, "time_s": time_s, "size": size, "segments": segments}
+    return segments
+
+
+def frame_line(mask: NDArray[np.uint8], classes: Sequence[str], *, frame: int | None, time_s: float | None) -> str:
+    """The classes in a mask, (H, W), as a line of JSON.
+
+    Args:
+        mask: class index per pixel; what has no name in `classes` is left out.
+        classes: names by index.
+        frame: number of the frame.
+        time_s: its time, seconds.
+    """
+    segments = segments_of(mask, classes)
+    line = {"frame": frame, "time_s": time_s, "size": list(mask.shape), "segments": segments}
     return json.dumps(line, ensure_ascii=False) + "\n"
 
 

@@ -17,6 +17,7 @@ from tdseg.inference.pipeline import DEFAULT_MODEL
 from tdseg.inference.stream import resized
 from tdseg.masks import classmap
 from tdseg.masks.mapping import map_classes
+from tdseg.measure.evidence import Evidence
 from tdseg.metrics.basic import Mask
 from tdseg.metrics.figures import FLOWS, accuracy, flow_note, temporal
 from tdseg.metrics.flow import Flows
@@ -29,7 +30,7 @@ from tdseg.video.pictures import RGB
 from tdseg.zoo.load import prepare
 
 OnProgress = Callable[[int, int | None], None]
-OnMasks = Callable[[Mask, list[tuple[int, Mask]]], None]
+OnMasks = Callable[[RGB, Mask, list[tuple[int, Mask]]], None]
 Showing = Literal["stream", "still", "clip"]
 PROTOCOLS: dict[Showing, str] = {
     "stream": "frames streamed in order, once per starting phase, memory reset between sequences",
@@ -46,6 +47,8 @@ class Evaluation(NamedTuple):
     draws on, or None."""
     palette: Sequence[tuple[int, int, int]]
     """RGB of each class."""
+    evidence: Evidence
+    """What is taken for what, and the frames that have most wrong."""
 
 
 def evaluate_model(
@@ -90,8 +93,10 @@ def evaluate_model(
     name = str(model) if isinstance(model, str | Path) else network.config.name
     about: dict[str, Any] = {"model": name, "runtime": network.runtime, "precision": network.precision}
     about["memory"] = frames_remembered(network)
-    figures = evaluate(network, clips, class_map=class_map, flow=flow, on_progress=on_progress)
-    return Evaluation(about | figures, clips.palette)
+    evidence = Evidence(len(clips.classes), len(clips))
+    options: dict[str, Any] = {"class_map": class_map, "flow": flow, "on_progress": on_progress}
+    figures = evaluate(network, clips, **options, on_masks=evidence.add)
+    return Evaluation(about | figures, clips.palette, evidence)
 
 
 def open_evaluation(source: Source, model: ModelConfig) -> ClipDataset:
@@ -154,7 +159,7 @@ def score(
             of these, it is wrong, and void along flow; labels of classes that the model has nothing for are void.
         flow: names of the flows that streamed video is judged along.
         on_progress: called with (frames done, frames in all).
-        on_masks: called for each frame with its label, and for each phase the path that ran and its mask.
+        on_masks: called with each frame, its label, and for each phase the path that ran and its mask.
 
     Returns:
         miou, pixel_accuracy, iou {class}: percent, at label resolution, void ignored; one confusion matrix over the
@@ -181,7 +186,7 @@ def score(
         for path, mask in masks:
             matrices[path].update(mask, label)
         if on_masks:
-            on_masks(label, masks)
+            on_masks(frame, label, masks)
         if not is_video:
             continue
         if first:

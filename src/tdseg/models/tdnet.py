@@ -133,7 +133,15 @@ class TDNet(nn.Module):
         return logits, state
 
     def step(self, x: Tensor, state: TDNetState | None = None) -> tuple[Tensor, TDNetState]:
-        """One frame (B, 3, H, W), normalised: logits (B, C, H, W), and the next state; None starts anew."""
+        """One frame: logits (B, C, H, W), and the next state.
+
+        Args:
+            x: (B, 3, H, W), as `normalize` gives it: of bytes the mean is taken off, and the rest divided.
+            state: what the step before returned; None starts anew.
+
+        Raises:
+            ConfigError: as of `encode` and `advance`.
+        """
         state = self.initial_state() if state is None else state
         logits, state = self.advance(self.encode(x, state.path), state)
         return resize(logits, (x.shape[-2], x.shape[-1])), state
@@ -151,7 +159,7 @@ class TDNet(nn.Module):
         """T frames in a row; equal to T calls of `step`.
 
         Args:
-            frames: (B, T, 3, H, W), normalised.
+            frames: (B, T, 3, H, W), as `normalize` gives them.
             state: as in `step`.
             score: compute logits for all frames, or for the newest only.
             batch_paths: run the frames that paths alike see as one batch: the same result, faster, for more memory. In

@@ -112,6 +112,22 @@ def bars(rows: Sequence[tuple[str, Sequence[tuple[str, float, str]]]], *, top: f
     )
 
 
+def matrix(rows: Sequence[str], columns: Sequence[str], percent: Values, right: Sequence[int]) -> Html:
+    """Numbers in a table that colours show; it scrolls sideways where it is too wide.
+
+    Args:
+        rows, columns: names.
+        percent: (R, C), 0 … 100.
+        right: of each row the column that is good to be high.
+    """
+    head = tag("tr", tag("th"), *(tag("th", tag("span", name)) for name in columns))
+    body = (
+        tag("tr", tag("th", name), *(_cell(value, j == good) for j, value in enumerate(values)))
+        for name, values, good in zip(rows, percent.tolist(), right, strict=True)
+    )
+    return tag("div", tag("table", tag("thead", head), tag("tbody", *body), class_="matrix"), class_="scroll")
+
+
 def parts(series: Sequence[tuple[Series, float, str]]) -> Html:
     """One bar of parts that add up; of each its value, and the value as text."""
     total = sum(value for _, value, _ in series) or 1.0
@@ -187,6 +203,12 @@ def _labels(unit: str, ticks: Sequence[float], places: Row, side: str) -> Iterat
         if tick == ticks[-1]:
             text = f"frame {text}" if unit == "frame" else f"{text} {unit}"
         yield tag("span", text, style=f"{side}:{place:.3f}%", class_=end)
+
+
+def _cell(percent: float, good: bool) -> Html:
+    color = f"color-mix(in srgb, var({'--a' if good else '--apart'}) {min(percent, 85):.0f}%, transparent)"
+    shown = percent >= 0.5
+    return tag("td", f"{percent:.0f}" if shown else "", style=f"background:{color}" if shown else None)
 
 
 def _bar(color: str, value: float, text: str, top: float) -> Html:

@@ -13,7 +13,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from tdseg.masks.draw import overlay
 from tdseg.masks.palette import Colors, color_table
-from tdseg.train.watch import Example, Run, Step, Warn, Watcher
+from tdseg.measure.evidence import Example
+from tdseg.train.watch import Run, Step, Warn, Watcher
 
 PANEL_WIDTH = 640
 """Largest width of a picture of the three that show an example, pixels."""

@@ -14,11 +14,12 @@ import yaml
 
 from tdseg.data.source import Source, open_source
 from tdseg.files import write_whole
+from tdseg.measure.evidence import Example
 from tdseg.metrics.figures import FIGURES, shown
 from tdseg.models.tdnet import TDNet
 from tdseg.system import __version__, machine
 from tdseg.train.recipe import Recipe
-from tdseg.train.watch import Example, Run, Step, Watcher
+from tdseg.train.watch import Run, Step, Watcher
 
 
 class Card(Watcher):

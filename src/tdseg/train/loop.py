@@ -17,6 +17,7 @@ from lightning.fabric import Fabric
 from tdseg.data.clip import ClipDataset
 from tdseg.errors import OutputError
 from tdseg.measure.evaluate import evaluate
+from tdseg.measure.evidence import Example
 from tdseg.models.tdnet import TDNet
 from tdseg.system import __version__
 from tdseg.train.checkpoints import CHECKPOINTS, save_checkpoint
@@ -27,7 +28,7 @@ from tdseg.train.stage import TrainingStage, open_stages
 from tdseg.train.supply import Problems, Supply, supplies
 from tdseg.train.teacher import load_teacher
 from tdseg.train.trainer import Trainer
-from tdseg.train.watch import Example, Run, Step, Watcher
+from tdseg.train.watch import Run, Step, Watcher
 from tdseg.zoo.checkpoint import WEIGHTS, save
 
 _EXAMPLES = 4

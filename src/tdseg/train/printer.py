@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from tdseg.measure.evidence import Example
 from tdseg.metrics.figures import FIGURES, shown
 from tdseg.models.tdnet import TDNet
-from tdseg.train.watch import Example, Run, Step, Watcher
+from tdseg.train.watch import Run, Step, Watcher
 
 QUIET = 10.0
 """Seconds of training between two lines, where there is no terminal."""

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from tdseg.measure.evidence import Example
 from tdseg.models.tdnet import TDNet
 from tdseg.train.recipe import Recipe
 
@@ -42,17 +40,6 @@ class Step(NamedTuple):
     """Wall time, loading included."""
     waited: float
     """Of these, spent waiting for clips."""
-
-
-class Example(NamedTuple):
-    """A validation frame as the model sees it."""
-
-    frame: NDArray[np.uint8]
-    """(H, W, 3) RGB."""
-    label: NDArray[np.uint8]
-    """(H, W), VOID where unknown."""
-    mask: NDArray[np.uint8]
-    """(H, W)."""
 
 
 class Watcher:

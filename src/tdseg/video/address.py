@@ -10,6 +10,7 @@ from pathlib import Path
 from tdseg.video.pictures import is_image, natural_order
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_SECRET = re.compile(r"([?&;][^=&;#]*(?:pass|pwd|token|secret|key|auth|sig|cred)[^=&;#]*=)[^&;#]+", re.IGNORECASE)
 _NUMBER = re.compile(r"%0?(\d*)d")
 
 
@@ -26,7 +27,7 @@ def is_camera(source: str | Path | int) -> bool:
 
 
 def printable(source: str | Path | int) -> str:
-    """The source as it may be shown and stored: without the user and the password of a URL."""
+    """The source as it may be shown and stored: without the user and the password of a URL, nor those in its query."""
     name = str(source)
     if not (scheme := URL.match(name)):
         return name
@@ -36,7 +37,7 @@ def printable(source: str | Path | int) -> str:
         rest = rest[authority.rindex("@") + 1 :]
     elif "@" in rest and re.search(r":(?!\d*$)", authority.rpartition("]")[2]):  # a password with a slash in it
         rest = rest[rest.rindex("@") + 1 :]
-    return scheme[0] + rest
+    return scheme[0] + _SECRET.sub(r"\1***", rest)
 
 
 def is_pattern(source: str | Path | int) -> bool:

@@ -17,14 +17,29 @@ URL_TIMEOUT_S = 20.0
 """How long an address may stay silent, or send what gives no picture, seconds."""
 LIVE_FORMATS = frozenset({"mpjpeg"})
 """What cameras send that has no times: a picture's time is that of its coming."""
+ALONE = frozenset(
+    {
+        *("apng", "asf", "avi", "flv", "gif", "h264", "hevc", "ivf", "live_flv", "m4v", "matroska", "mjpeg", "mov"),
+        *("mp4", "mpeg", "mpegts", "mpegvideo", "mpjpeg", "mxf", "ogg", "rm", "rtsp", "webm", "webp_anim", "wtv"),
+        *("y4m", "yuv4mpegpipe"),
+    }
+)
+"""Formats of FFmpeg that hold a video themselves. Others are lists of addresses, which it would open in turn."""
+_PROTOCOLS = "http,https,httpproxy,tcp,tls,udp,rtp,srtp,rtmp,rtmps,rtmpt,ffrtmphttp"
 
 
 def open_input(
-    name: str, address: str | None = None, format: str | None = None, *, timeout_s: float = URL_TIMEOUT_S
+    name: str,
+    address: str | None = None,
+    format: str | None = None,
+    *,
+    timeout_s: float = URL_TIMEOUT_S,
+    alone: bool = False,
 ) -> InputContainer:
     """Open a path or URL, or what FFmpeg calls ``address``, for which errors say ``name``.
 
-    An address may stay silent for ``timeout_s`` seconds, now and later.
+    An address may stay silent for ``timeout_s`` seconds, now and later. ``alone``: nothing else is opened for it,
+    neither where a server sends on to, nor what a list names.
 
     Raises:
         VideoError: it is missing, unreadable or no video.
@@ -32,10 +47,14 @@ def open_input(
     if address is None:  # FFmpeg takes a:b.mp4 for a protocol, unless it is marked as a file
         address = name if is_url(name) else f"file:{name}"
     timeout = timeout_s if is_url(address) else None
-    container = _open(name, address, format, timeout, {})
+    options: dict[str, str] = {}
+    if alone:
+        protocols = _PROTOCOLS if is_url(address) else "file"
+        options = {"format_whitelist": ",".join(sorted(ALONE)), "protocol_whitelist": protocols, "max_redirects": "0"}
+    container = _open(name, address, format, timeout, options)
     if is_url(address) and container.format.name in LIVE_FORMATS:
         container.close()  # what was read to find out has no times yet
-        container = _open(name, address, format, timeout, {"use_wallclock_as_timestamps": "1"})
+        container = _open(name, address, format, timeout, options | {"use_wallclock_as_timestamps": "1"})
     return container
 
 

@@ -8,7 +8,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
-from tdseg.errors import DataError
+from tdseg.errors import DataError, VideoError
 from tdseg.video.animation import animated_frames
 from tdseg.video.pictures import RGB, read_image
 
@@ -42,29 +42,45 @@ def names_of(paths: list[Path]) -> list[str] | None:
 
 
 def read_images(paths: list[Path], wanted: list[int], fps: float) -> FrameGenerator:
-    """The frames of some of the image files of a folder, with their names, where they have names."""
-    count, unread, known = 0, list[str](), names_of(paths)
+    """The frames of some of the image files of a folder, with their names, where they have names.
+
+    Raises:
+        VideoError: none can be read; for the reason that the first has.
+    """
+    count, known = 0, names_of(paths)
+    unread: DataError | None = None
     for position in wanted:
         path = paths[position]
         try:
             image = read_image(path)
         except DataError as error:
-            unread.append(error.got.replace(str(path), path.name, 1))
+            unread = unread or DataError(
+                error.got.replace(str(path), path.name, 1), expected=error.expected, do=error.do
+            )
             continue
         yield Frame(count, position / fps, image, name=known[position] if known else None)
         count += 1
-    if not unread:
+    if unread is None:
         return None
-    return f"{count} of {len(wanted)} images came; the first that did not is {unread[0]}"
+    problem = f"{count} of {len(wanted)} images came; the first that did not is {unread.got}"
+    if not count:
+        raise VideoError(f"{paths[0].parent}: {problem}", expected=unread.expected, do=unread.do)
+    return problem
 
 
 def read_animation(path: Path, places: list[int], durations: list[float]) -> FrameGenerator:
-    """The frames at some places of a picture file, each shown so many seconds."""
+    """The frames at some places of a picture file, each shown so many seconds.
+
+    Raises:
+        VideoError: the first cannot be read.
+    """
     count = 0
     try:
         for time_s, image in zip(accumulate(durations, initial=0.0), animated_frames(path, places), strict=False):
             yield Frame(count, time_s, image)
             count += 1
     except DataError as error:
+        if not count:
+            raise VideoError(error.got, expected=error.expected, do=error.do) from None
         return f"{count} of {len(places)} pictures came; {error.got}"
     return None

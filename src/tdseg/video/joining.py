@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.video.stream import VideoStream
 
+from tdseg.errors import VideoError, first_line
 from tdseg.files import unwritable
 from tdseg.video.container import open_input, start_of, video_stream
 from tdseg.video.writer import MAX_TICKS
@@ -25,7 +25,7 @@ def join_videos(
     *,
     audio_from: str | Path | None = None,
     audio_start_s: float = 0.0,
-) -> None:
+) -> str | None:
     """Write videos as one; their frames are not encoded again.
 
     Args:
@@ -33,18 +33,22 @@ def join_videos(
             Frames that come no later than those before follow them at once.
         output: the file to write, in the format of the pieces.
         audio_from: a video file or URL whose sound is added, for as long as there are frames. It is copied where an
-            mp4 may hold it, else encoded as AAC. A source without sound adds none; cut-off sound ends where it does.
+            mp4 may hold it, else encoded as AAC. A source without sound adds none; damaged sound ends where it does.
         audio_start_s: time in that source at which the sound begins, seconds from the start of its video.
+
+    Returns:
+        What is wrong with the sound, if anything is.
 
     Raises:
         OutputError: a piece cannot be read, or the file not be written.
-        VideoError: ``audio_from`` cannot be opened.
+        VideoError: ``audio_from`` cannot be opened, or its sound not be read.
     """
     sound = None if audio_from is None else open_input(str(audio_from))
     try:
         with av.open(f"file:{pieces[0][0]}") as first:
             format = "mp4" if "mp4" in first.format.name else "matroska"
-            with av.open(f"file:{output}", "w", format=format) as joined:
+            exact = {"fflags": "+bitexact"}  # no numbers by chance: a video that is made again is the same
+            with av.open(f"file:{output}", "w", format=format, container_options=exact) as joined:
                 video = joined.add_stream_from_template(first.streams.video[0])
                 video.time_base = first.streams.video[0].time_base
                 audio = _Audio(sound, joined, audio_start_s) if sound and sound.streams.audio else None
@@ -60,6 +64,7 @@ def join_videos(
                 if audio:
                     audio.mux_until(end_s)
                     audio.close()
+                return audio.problem if audio else None
     except av.FFmpegError as error:
         raise unwritable(output, error) from error
     finally:
@@ -89,26 +94,39 @@ class _Audio:
     """The sound of a source as packets of the output, in step with the frames."""
 
     def __init__(self, source: InputContainer, output: OutputContainer, start_s: float) -> None:
+        self.problem: str | None = None
         self._source, self._output = source, output
         self._stream = source.streams.audio[0]
         picture = video_stream(source)
         self._start_s = ((picture and start_of(picture)) or Fraction(0)) + Fraction(start_s)
-        codec = self._stream.codec_context.codec
-        if codec.canonical_name in COPIED_AUDIO:
-            self._out = output.add_stream_from_template(self._stream)
-            self._packets = self._copy()
-        else:
-            rate = self._stream.rate if self._stream.rate in (av.Codec("aac", "w").audio_rates or ()) else 48_000
-            self._out = output.add_stream("aac", rate=rate, layout="mono" if self._stream.channels == 1 else "stereo")
-            self._packets = self._encode()
+        try:
+            if self._stream.codec_context.codec.canonical_name in COPIED_AUDIO:
+                self._out = output.add_stream_from_template(self._stream)
+                self._packets = self._copy()
+            else:
+                rates, layout = (
+                    av.Codec("aac", "w").audio_rates or (),
+                    "mono" if self._stream.channels == 1 else "stereo",
+                )
+                rate = self._stream.rate if self._stream.rate in rates else 48_000
+                self._out = output.add_stream("aac", rate=rate, layout=layout)
+                self._packets = self._encode()
+        except (av.FFmpegError, ValueError, AttributeError) as error:  # of a codec that is not known, or without rate
+            raise VideoError(
+                f"its sound cannot be read: {first_line(error)}",
+                expected="sound in a codec that FFmpeg knows",
+                do="convert it, or do without",
+            ) from error
         self._next: av.Packet[AudioStream] | None = None
 
     def mux_until(self, time_s: float) -> None:
         """Mux what starts before ``time_s`` seconds; not before the header is written, for encoding needs the codec."""
         while True:
             if self._next is None:
-                with suppress(av.FFmpegError, ValueError):  # cut off, or changing its format: the sound ends there
+                try:
                     self._next = next(self._packets, None)
+                except (av.FFmpegError, ValueError) as error:  # damaged, or changing its format: the sound ends there
+                    self.problem = f"the sound ends early: {first_line(error)}"
             if self._next is None or (self._next.pts or 0) * self._next.time_base >= time_s:
                 return
             self._output.mux(self._next)

@@ -35,6 +35,7 @@ def open_video(
     *,
     deinterlace: bool = True,
     timeout_s: float = URL_TIMEOUT_S,
+    alone: bool = False,
 ) -> VideoReader:
     """Open a video, or a part of it, and decode the first frame of that.
 
@@ -46,6 +47,7 @@ def open_video(
         excerpt: which of its frames, the very ones that decoding all of it gives; each keeps its time.
         deinterlace: make frames whole that are flagged as interlaced.
         timeout_s: how long a URL may stay silent, or send what gives no picture, seconds.
+        alone: open nothing else for a video file or URL: no playlist is one then, and no server may send on to another.
 
     Raises:
         VideoError: the source is missing, unreadable, not a video, or holds no picture, or none at the times asked for.
@@ -58,7 +60,7 @@ def open_video(
         if name == "-":
             return _open_container("stdin", PIPE, excerpt=excerpt, deinterlace=deinterlace)
         if is_url(name):
-            return _open_container(name, excerpt=excerpt, deinterlace=deinterlace, timeout_s=timeout_s)
+            return _open_container(name, excerpt=excerpt, deinterlace=deinterlace, timeout_s=timeout_s, alone=alone)
     path = Path(name)
     try:
         if os.path.isdir(path):  # unlike Path.is_dir, False where it may not look
@@ -70,7 +72,7 @@ def open_video(
             return _open_picture(name, path, excerpt)
     except OSError as error:
         raise unreachable(name, error) from error
-    return _open_container(name, excerpt=excerpt, deinterlace=deinterlace)
+    return _open_container(name, excerpt=excerpt, deinterlace=deinterlace, alone=alone)
 
 
 # --- files, streams, cameras, pipes ---------------------------------------------------------------------------------
@@ -84,8 +86,9 @@ def _open_container(
     excerpt: Excerpt,
     deinterlace: bool,
     timeout_s: float = URL_TIMEOUT_S,
+    alone: bool = False,
 ) -> VideoReader:
-    container = open_input(name, address, format, timeout_s=timeout_s)
+    container = open_input(name, address, format, timeout_s=timeout_s, alone=alone)
     stream = video_stream(container)
     if stream is not None and stream.disposition & Disposition.dependent:  # which FFmpeg decodes one by one
         count = len(container.streams.video)
@@ -191,7 +194,7 @@ def _part(
             lambda: None if (known := times()) is None else [known[index] for index in excerpt.chosen(known)],
         )
     except VideoError as error:
-        if excerpt.start is None or error.got.endswith(")"):  # it knows the reason
+        if excerpt.start is None or not error.got.endswith(": no frame could be decoded"):  # it knows the reason
             raise
         raise _outside(name, excerpt) from error
 

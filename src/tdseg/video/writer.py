@@ -13,6 +13,7 @@ import numpy as np
 from av.codec.context import Flags
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
+from tdseg.errors import ConfigError
 from tdseg.files import unwritable
 from tdseg.video.pictures import RGB
 
@@ -23,6 +24,8 @@ class _Codec(NamedTuple):
     name: Literal["libx264", "mpeg4"]
     ticks_per_s: int
     options: dict[str, str]
+    largest: int
+    """Of a side, pixels."""
 
 
 # Encoding shares the processor with the network, so speed comes first: on 960×540 dashcam video superfast takes 2.5
@@ -30,8 +33,10 @@ class _Codec(NamedTuple):
 # 30000/1001, 25, …) and milliseconds exactly, all else within 1/240,000 s, and MAX_TICKS are 4.6 hours; MPEG-4 part 2
 # allows 65,535.
 CODECS = (
-    _Codec("libx264", 120_000, {"preset": "ultrafast", "crf": "23"}),
-    _Codec("mpeg4", 60_000, {"flags": "+qscale", "global_quality": str(4 * 118)}),  # 118: FFmpeg's lambda per step
+    _Codec("libx264", 120_000, {"preset": "ultrafast", "crf": "23"}, 16384),
+    _Codec(
+        "mpeg4", 60_000, {"flags": "+qscale", "global_quality": str(4 * 118)}, 8190
+    ),  # 118: FFmpeg's lambda per step
 )
 MAX_TICKS = 2_000_000_000  # from frame to frame: from 2**31 on FFmpeg's mp4 loses all later times
 BT709 = 1  # H.273's code for its matrix, primaries and transfer alike
@@ -50,6 +55,7 @@ class VideoWriter:
         pixel_aspect: width of a pixel over its height, for players.
 
     Raises:
+        ConfigError: frames larger than the codec takes, 16384 pixels a side (8190 without x264).
         OutputError: the file cannot be written (here, and in every method).
     """
 
@@ -66,6 +72,12 @@ class VideoWriter:
         self._path, self._size = path, size
         self._reformatter = VideoReformatter()
         codec = next(codec for codec in CODECS if codec.name in av.codecs_available)
+        if max(size) > codec.largest:  # which FFmpeg calls a "generic error"
+            raise ConfigError(
+                f"a video of {width}x{height} pixels",
+                expected=f"at most {codec.largest} pixels a side, all that {codec.name} encodes",
+                do="leave the overlay out, as with --write masks, or make the frames smaller",
+            )
         self._ticks_per_s = codec.ticks_per_s
         fps = max(fps, codec.ticks_per_s / MAX_TICKS)
         self._duration = max(1, round(codec.ticks_per_s / fps))

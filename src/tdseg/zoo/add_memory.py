@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal, overload
 
 from tdseg.config import FrameView, ModelConfig
@@ -59,11 +60,23 @@ def add_memory(
     """
     if frames < 2:
         raise ConfigError(f"add_memory with frames={frames}", expected="2 … 16", do="give it frames to remember")
+    if isinstance(model, str | Path):
+        raise ConfigError(
+            f"add_memory({str(model)!r})",
+            expected="a model, not its name",
+            do=f'load it first: tdseg.add_memory(tdseg.load("{model}"))',
+        )
     if not isinstance(model, TDNet | Sequence):
         if views:
             raise ConfigError("views of a network that is no TDNet", expected="none", do="leave views out")
         return RememberingNetwork(as_network(model), frames, motion)
     models = [model] if isinstance(model, TDNet) else list(model)
+    if odd := [one for one in models if not isinstance(one, TDNet)]:
+        raise ConfigError(
+            f"add_memory to several models, one a {type(odd[0]).__name__}",
+            expected="TDNets, as tdseg.load and create_model give them",
+            do="give a network of others alone",
+        )
     known = _architecture(models)
     config = ModelConfig.parse(
         known.model_dump()

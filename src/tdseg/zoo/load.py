@@ -104,6 +104,7 @@ def prepare(
     size: tuple[int, int] | None = None,
     frame: tuple[int, int] | None = None,
     workers: int = 1,
+    any_shape: bool = False,
 ) -> Network:
     """A network in the fastest form that its runtime has, on its device.
 
@@ -116,13 +117,14 @@ def prepare(
         size, workers: as of `load`.
         frame: (height, width) of the frames to come, pixels; where they have another shape than the model's own size,
             and no size is given, what is loaded is for as many pixels in their shape, if the graph takes that.
+        any_shape: frames of several shapes are to come; a graph that takes any stays so, though one size is faster.
 
     Raises:
         ConfigError: a network of another runtime than asked for; and as `load`.
     """
     if isinstance(model, str | Path):
         artifact = resolve(model)
-        network = _open(artifact, execution, size, workers, frame)
+        network = _open(artifact, execution, size, workers, frame, any_shape=any_shape)
         if memory is None and artifact.external and not network.keeps_state:
             memory = EXTERNAL_MEMORY
         return _remembering(network, memory)
@@ -179,6 +181,8 @@ def _open(
     size: tuple[int, int] | None,
     workers: int,
     frame: tuple[int, int] | None = None,
+    *,
+    any_shape: bool = False,
 ) -> Network:
     """The network of an artifact in the runtime chosen; see `load` and `prepare`."""
     if artifact.external:
@@ -201,7 +205,7 @@ def _open(
                 raise
             _log.warning("%s runs in torch: %s; for %s: %s", artifact.name, error.got, runtime, error.do)
             return TorchNetwork(model, execution)
-    elif size is None:
+    elif size is None and not any_shape:
         size = read_manifest(graph).fit_size(None, frame=frame)
     return open_exported(graph, execution, size=size, workers=workers, cache=compiled_folder())
 

@@ -58,7 +58,7 @@ class OverlayWriter(Writer):
         # Audio is read from the source a second time, which pipes and live streams do not allow.
         again = about.info.has_audio and about.info.num_frames is not None and str(about.source) != "-"
         try:
-            join_videos(
+            return join_videos(
                 pieces,
                 cls.place(folder),
                 audio_from=str(about.source) if again else None,
@@ -67,7 +67,6 @@ class OverlayWriter(Writer):
         except VideoError as error:
             join_videos(pieces, cls.place(folder))
             return f"the overlay has no sound: {error.got}"
-        return None
 
 
 class GreyVideoWriter(SizedWriter):

@@ -8,12 +8,10 @@ from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from tdseg.masks import draw
 from tdseg.masks.palette import Colors
+from tdseg.measure.panels import four_panels
 from tdseg.metrics.basic import Mask
 from tdseg.video import VideoWriter, open_video
 from tdseg.video.pictures import RGB
@@ -24,7 +22,6 @@ MOST_SHOWN = 600
 """Pictures in the film; of a longer video every n-th frame is shown."""
 MOST_BYTES = 3_000_000
 """Of the film, about; in the page it takes a third more."""
-APART = np.array([255, 60, 150], np.float32)
 
 
 class Film:
@@ -67,11 +64,7 @@ class Film:
         index, self._frames = self._frames, self._frames + 1
         if index % self.step:
             return
-        small = self._resized(frame, Image.Resampling.BOX)
-        masks = (self._resized(mask, Image.Resampling.NEAREST) for mask in (a, b))
-        left, right = (draw.overlay(small, mask, self._colors) for mask in masks)
-        share = self._resized(np.where(a == b, 0, 255).astype(np.uint8), Image.Resampling.BOX)
-        picture = np.vstack([np.hstack([small, highlight(small, share)]), np.hstack([left, right])])
+        picture = four_panels(frame, (a, b), a != b, self._colors, self._panel)
         self._writer.write(picture, index / self.fps)
 
     def finish(self, moments: Collection[int]) -> None:
@@ -87,23 +80,6 @@ class Film:
 
     def __exit__(self, *_: object) -> None:
         self._files.close()
-
-    def _resized(self, image: NDArray[np.uint8], how: Image.Resampling) -> NDArray[np.uint8]:
-        height, width = self._panel
-        return np.asarray(Image.fromarray(image).resize((width, height), how))
-
-
-def highlight(frame: RGB, share: NDArray[np.uint8]) -> RGB:
-    """The frame in dim grey, with colour where masks differ.
-
-    Args:
-        frame: (H, W, 3).
-        share: (H, W): of each pixel the part that differs, 0 … 255.
-    """
-    grey = 0.45 * frame.astype(np.float32).mean(-1, keepdims=True)
-    weight = share[..., None] / np.float32(255)
-    mixed: RGB = np.rint(weight * APART + (1 - weight) * grey).astype(np.uint8)
-    return mixed
 
 
 def moments(agreement: list[float], step: int, *, apart: float, most: int = 6) -> list[int]:
