@@ -1,6 +1,6 @@
 """Live sessions: how old the shown frame is, whether anything crosses between sessions, and what memory they leave.
 
-python benchmarks/live.py [--model td6-lite0s-camvid] [--runtime torch] [--seconds 60] [--sessions 100]
+python benchmarks/live.py [--model td6-lite0s-camvid] [--runtime auto] [--seconds 60] [--sessions 100]
     [--crowd-seconds 120] [--opened 1000] [--workers 2] [--only age crowd memory]
 
 age     A file of 25 fps, played at its pace for --seconds, through a network that is slowed down to 10 fps: each step
@@ -10,12 +10,13 @@ crowd   So many sessions, each with pictures of its own, for --crowd-seconds. Ea
         through the pictures that were not skipped, and each mask is compared. A session that had no mask in the last
         tenth of the time is starved.
 memory  --opened sessions one after the other, ten at once, each through a file of eight frames: resident memory after
-        the last against that after a tenth of them.
+        the last against that after a tenth of them. What malloc holds of freed memory is given back before.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import tempfile
 import threading
@@ -136,7 +137,7 @@ def client(session: Session, seed: int, end: float, seen: list[Seen]) -> None:
     images, index, number = pictures(seed), -1, 0
     while time.perf_counter() < end:
         for push in (number, number + 1):
-            session.push(images[push % PERIOD])
+            session.push(images[push % PERIOD], time_s=push / FPS)
         last, result = images[(number + 1) % PERIOD], session.wait(index, 600.0)
         while result is not None and result.frame is not last:
             result = session.wait(result.index, 600.0)
@@ -181,7 +182,7 @@ def mixed_up(network: Network, seed: int, seen: list[Seen]) -> int:
     """How many masks differ from those of a session alone."""
     stream, images, wrong = Stream(network, SIZE), pictures(seed), 0
     for steps, mask, _ in seen:
-        results = [stream.step(images[number % PERIOD]) for number in steps]
+        results = [stream.step(images[number % PERIOD], time_s=number / FPS) for number in steps]
         wrong += checksum(results[-1].mask) != mask
     return wrong
 
@@ -209,8 +210,9 @@ def measure_memory(network: Network, arguments: argparse.Namespace, folder: Path
 
 
 def resident_mb() -> float:
-    """Of this process, MB; on Linux."""
+    """Of this process, MB; on Linux with glibc."""
     gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
@@ -226,7 +228,7 @@ def main() -> None:
     """Print tables in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="td6-lite0s-camvid")
-    parser.add_argument("--runtime", default="torch", choices=("auto", "torch", "onnxruntime", "openvino"))
+    parser.add_argument("--runtime", default="auto", choices=("auto", "torch", "onnxruntime", "openvino"))
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--sessions", type=int, default=100)
     parser.add_argument("--crowd-seconds", type=float, default=120.0)
@@ -235,7 +237,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     arguments = parser.parse_args()
     with cpu_threads(1), tempfile.TemporaryDirectory() as folder:
-        network = prepare(arguments.model, Execution("cpu", arguments.runtime, threads=1), size=SIZE)
+        execution = Execution("cpu", arguments.runtime, threads=arguments.workers)
+        network = prepare(arguments.model, execution, size=SIZE, workers=arguments.workers)
+        torch.set_num_threads(1)
         print(f"tdseg {tdseg.__version__}, {arguments.model} in {network.runtime}, {machine()}")
         for name in arguments.only:
             PARTS[name](network, arguments, Path(folder))

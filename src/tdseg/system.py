@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
 LARGEST = 32 << 20
 """Bytes of the largest array whose memory is kept: the most that glibc takes for M_MMAP_THRESHOLD."""
 KEPT = 512 << 20
@@ -106,10 +106,24 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether the C library can be asked: glibc's.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
-    return mallopt is not None and bool(mallopt(_M_MMAP_THRESHOLD, LARGEST) and mallopt(_M_TRIM_THRESHOLD, KEPT))
+    return _mallopt(_M_MMAP_THRESHOLD, LARGEST) and _mallopt(_M_TRIM_THRESHOLD, KEPT)
+
+
+def share_freed_memory() -> bool:
+    """Let the threads of this process share two of glibc's pools of memory.
+
+    Else each new thread may have one of its own, up to eight for each core; where threads come and go, as with sources
+    that are opened and closed, each pool grows to what the largest of its threads ever took.
+
+    Returns:
+        Whether the C library can be asked: glibc's.
+    """
+    return _mallopt(_M_ARENA_MAX, 2)
+
+
+def _mallopt(parameter: int, value: int) -> bool:
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform.startswith("linux") else None
+    return mallopt is not None and bool(mallopt(parameter, value))  # musl has none
 
 
 def free_memory(root: Path = Path("/")) -> int | None:

@@ -87,6 +87,14 @@ def test_a_graph_without_tdseg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert (scope["step"](frame) == stream.step(frame).mask).mean() > 0.999
 
 
+def test_sessions_of_many_sources(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(example("live.md", "sessions"), {})
+    shown = capsys.readouterr().out
+    assert shown.startswith("0 (120, 160) SessionFigures(frames=1, skipped=0, ")
+    assert "http://127.0.0.1:9/video.mjpg reconnecting Connection refused" in shown
+    assert "password" not in shown
+
+
 def test_pictures_are_there_and_small() -> None:
     for page in DOCS.glob("*.md"):
         for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8")):

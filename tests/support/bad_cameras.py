@@ -36,7 +36,7 @@ class Expected(NamedTuple):
     problem: str = ""
     """Part of what is said."""
     parts: int = 1
-    """So many at least, without a memory of each other."""
+    """So many at least, with gaps between."""
 
 
 class Kind(NamedTuple):
@@ -201,7 +201,7 @@ KINDS = {
     "pauses": Kind(pauses, _runs(2)),
     "breaks off in a frame": Kind(first(breaks_off, breaks_off, then=mjpeg()), _runs(2)),
     "stops in a frame": Kind(first(stops_in_a_frame, stops_in_a_frame, then=mjpeg()), _runs(2)),
-    "changes its size": Kind(changes_size, _runs(2)),
+    "changes its size": Kind(changes_size, _runs()),
     "damaged pictures": Kind(sends_damage, _runs()),
     "wrong lengths": Kind(first(miscounts, miscounts, then=mjpeg()), _runs()),
     "a transport stream breaks off": Kind(first(mpegts(30), then=mpegts(400)), _runs(2)),

@@ -38,7 +38,7 @@ class SessionFigures(NamedTuple):
     reconnects: int
     """Times that the source came back."""
     cuts: int
-    """Times that the memory was emptied: gaps, and frames of another size."""
+    """Times that the memory was emptied: gaps, hard cuts, and frames of another size."""
     fps: float
     """Masks per second, over the last 5 s at the most."""
     age_ms: dict[str, float] | None
@@ -102,7 +102,7 @@ class Session:
 
         Args:
             image: of any size up to 7680×4320 pixels.
-            time_s: presentation time in seconds; None: that of its coming.
+            time_s: presentation time in seconds; None: that of its coming, by which a long wait is a gap.
 
         Raises:
             ConfigError: the session has a source or is over, or the image is no such array.

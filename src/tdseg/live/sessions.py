@@ -12,7 +12,7 @@ from tdseg.live.reconnecting import LiveSource, Patience
 from tdseg.live.scheduler import Scheduler
 from tdseg.live.session import Session
 from tdseg.runtime.any_model import AnyModel, as_network
-from tdseg.system import free_memory
+from tdseg.system import free_memory, share_freed_memory
 
 LEAST_MEMORY = 256 << 20
 """Bytes of main memory that must be free where another session is opened."""
@@ -56,6 +56,7 @@ class Sessions:
         self._leaving: list[Session] = []
         self._lock = threading.Lock()
         self._stopped = False
+        share_freed_memory()
         self._scheduler = Scheduler(workers)
 
     def open(
