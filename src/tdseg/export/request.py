@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -122,7 +123,7 @@ def check_output(folder: Path, overwrite: bool) -> None:
     Raises:
         OutputError: it is refused.
     """
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    if not os.path.exists(folder) or (os.path.isdir(folder) and not any(folder.iterdir())):
         return
     if not is_exported(folder) and not holds_export(folder):
         raise OutputError(

@@ -6,7 +6,9 @@ What is random is a function of the seed and the step, so no generator's state i
 from __future__ import annotations
 
 import os
+import reprlib
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import torch
@@ -15,11 +17,15 @@ from tdseg.errors import ConfigError, OutputError, WeightsError
 from tdseg.files import unwritable, whole_file
 from tdseg.train.recipe import Recipe
 from tdseg.train.watch import Warn
+from tdseg.zoo.pickled import load_tensors
 
 CHECKPOINTS = "checkpoints"
 """Their folder in that of the run."""
 _FORMAT = 2
 """Counts up where the same recipe makes other steps than before, as by another order of clips or another schedule."""
+_FIELDS = {"step": int, "format": int, "recipe": dict, "updates": int}
+_FIELDS |= {"model": dict, "average": dict, "optimizer": dict, "scaler": dict}
+"""What a checkpoint holds, and of which type."""
 _KEEP = 2
 _MAY_CHANGE = {"steps", "checkpoint_every", "evaluate_every", "validation", "workers", "cache"}
 
@@ -58,7 +64,8 @@ def latest_checkpoint(folder: Path, warn: Warn) -> dict[str, Any] | None:
     paths = sorted(folder.glob("step-*.ckpt"), reverse=True)
     for path in paths:
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            state: dict[str, Any] = load_tensors(path)
+            _check_fields(state)
         except Exception as error:  # whatever a damaged file makes of torch.load
             warn(f"{path} is damaged and left out: {' '.join(str(error).split())[:200]}")
         else:
@@ -68,6 +75,25 @@ def latest_checkpoint(folder: Path, warn: Warn) -> dict[str, Any] | None:
     raise WeightsError(
         f"{folder}: every checkpoint is damaged", expected="one that can be read", do="start again in a new folder"
     )
+
+
+def _check_fields(state: Any) -> None:
+    """See that a checkpoint holds what is asked of it.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if not isinstance(state, dict) or not _FIELDS.keys() <= state.keys():
+        raise ValueError("no checkpoint of a run")
+    for name, kind in _FIELDS.items():
+        if not isinstance(state[name], kind) or isinstance(state[name], bool):
+            raise ValueError(f"its {name} is a {type(state[name]).__name__}")
+    if min(state["step"], state["updates"]) < 0 or not isinstance(state["recipe"].get("per_frame"), dict | NoneType):
+        raise ValueError("its step, updates or recipe cannot be")
+    for part in ("model", "average"):
+        for key, value in state[part].items():
+            if not isinstance(value, torch.Tensor) or not value.isfinite().all():
+                raise ValueError(f"{key} of its {part} is not finite, or no tensor")
 
 
 def check_same_run(checkpoint: dict[str, Any], recipe: Recipe, folder: Path) -> None:
@@ -87,7 +113,7 @@ def check_same_run(checkpoint: dict[str, Any], recipe: Recipe, folder: Path) -> 
     for name, value in now.items():
         if before.get(name) != value:
             raise ConfigError(
-                f"{name} = {value}, but the run in {folder} has {name} = {before.get(name)}",
+                f"{name} = {value}, but the run in {folder} has {name} = {reprlib.repr(before.get(name))}",
                 expected=f"the recipe that the run was started with; {', '.join(sorted(_MAY_CHANGE))} may change",
                 do="give the old value, or train in another folder",
             )

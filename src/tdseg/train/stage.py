@@ -116,12 +116,12 @@ def open_stages(recipe: Recipe, output: Path, watchers: Sequence[Watcher], *, re
         first, folder = recipe.first_stage(), output / PER_FRAME
         stages = [(first, folder, first.init), (recipe, output, str(folder / WEIGHTS))]
     for stage, folder, _ in stages:
-        if not resume and ((folder / CHECKPOINTS).exists() or (folder / WEIGHTS).exists()):
+        if not resume and (os.path.exists(folder / CHECKPOINTS) or os.path.exists(folder / WEIGHTS)):
             raise ConfigError(f"{folder} holds a run", expected="an empty folder", do="add --resume or choose another")
         _check_length(stage)
     opened: list[TrainingStage] = []
     for stage, folder, init in stages:
-        if folder == output or not (folder / WEIGHTS).is_file():  # no finished first stage
+        if folder == output or not os.path.isfile(folder / WEIGHTS):  # no finished first stage
             before = opened[-1] if opened else None
             opened.append(TrainingStage(stage, folder, init, watchers, before, resume=resume))
     return opened
