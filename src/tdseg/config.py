@@ -23,7 +23,6 @@ LARGE = 1_000_000
 Divisor = Annotated[float, Field(ge=1 / LARGE, le=LARGE)]
 Offset = Annotated[float, Field(ge=-LARGE, le=LARGE)]
 Weight = Annotated[float, Field(ge=0, le=LARGE)]
-Cells = Annotated[int, Field(ge=1, le=4096)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -133,7 +132,7 @@ class ModelConfig(FrozenConfig):
         description="Normalisation of the merged features over the spatial axes: 'layer' has an affine of shape (h, w) "
         "as the paper, 'instance' one per channel, 'none' is the identity.",
     )
-    norm_size: tuple[Cells, Cells] | None = Field(None, description="Stored (h, w) of the 'layer' norm's affine.")
+    norm_size: tuple[Side, Side] | None = Field(None, description="Stored (h, w) of the 'layer' norm's affine.")
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelConfig:

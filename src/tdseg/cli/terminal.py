@@ -95,7 +95,7 @@ def parse_size(text: str) -> tuple[int, int]:
     Raises:
         ConfigError: another form.
     """
-    match = re.fullmatch(r"(\d{1,9})[xX](\d{1,9})", text, re.ASCII)
+    match = re.fullmatch(r"(\d{1,18})[xX](\d{1,18})", text, re.ASCII)
     if not match:
         raise ConfigError(
             f"size {shortened(text)!r}", expected="HxW in pixels", do="write the height first, such as 360x480"

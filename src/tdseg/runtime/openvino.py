@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdseg.errors import ConfigError, WeightsError
+from tdseg.runtime.compiled import trusted_blobs
 from tdseg.runtime.contract import check_graph
 from tdseg.runtime.engine import Arrays, GraphTensor, Parts
 from tdseg.runtime.manifest import Manifest, past
@@ -147,15 +148,17 @@ def open_graph(
     check_device(execution.device)
     threads = execution.threads
     model = _explained(graph, lambda: _read(graph, manifest))
+    own = None if cache is None else cache / manifest.sha256[manifest.graph][:16]
     try:
         _explained(graph, lambda: _resize(model, manifest, size))
-        if workers == 1:
-            return OpenVinoEngine(compile_graph(model, threads=threads, cache=cache))
-        encode, merge = _explained(graph, lambda: _cut(model, manifest))
-        return Parts(
-            OpenVinoEngine(compile_graph(encode, threads=threads, cache=cache, streams=workers)),
-            OpenVinoEngine(compile_graph(merge, threads=1, cache=cache)),
-        )
+        with trusted_blobs(own) as kept:
+            if workers == 1:
+                return OpenVinoEngine(compile_graph(model, threads=threads, cache=kept))
+            encode, merge = _explained(graph, lambda: _cut(model, manifest))
+            return Parts(
+                OpenVinoEngine(compile_graph(encode, threads=threads, cache=kept, streams=workers)),
+                OpenVinoEngine(compile_graph(merge, threads=1, cache=kept)),
+            )
     except WeightsError as error:
         if size is None or manifest.size:
             raise

@@ -26,6 +26,7 @@ from tdseg.train.optim import Average, lr_factor, make_optimizer, settle_statist
 from tdseg.train.recipe import Recipe
 from tdseg.train.supply import Supply
 from tdseg.zoo import catalog
+from tdseg.zoo.checkpoint import unusable
 
 _PATIENCE = timedelta(hours=6)
 """How long processes wait for each other: one of them evaluates and loads alone."""
@@ -197,12 +198,14 @@ class Trainer:
         """Go back to a checkpoint.
 
         Raises:
-            WeightsError: it is of another network.
+            WeightsError: it is of another network, or not finite.
         """
         try:
+            if wrong := [*unusable(state["model"]), *unusable(state["average"])]:
+                raise ValueError(wrong[0])
             self.network.load_state_dict(state["model"])
             self.average.model.load_state_dict(state["average"])
-            self.average.updates = state["updates"]
+            self.average.updates = int(state["updates"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.fabric.strategy.precision.load_state_dict(state["scaler"])
         except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:  # all that torch raises

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from fractions import Fraction
+from functools import cache
 
 import av
 from av.container import InputContainer
@@ -15,6 +17,15 @@ from tdseg.video.address import is_url, printable
 URL_TIMEOUT_S = 20.0  # how long a network source may stay silent
 LIVE_FORMATS = frozenset({"mpjpeg"})
 """What cameras send that has no times: a picture's time is that of its coming."""
+
+
+PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "rtsp", "sap", "sdp", "vobsub", "webm_dash_manifest"})
+"""FFmpeg's names for files that name others, which it would open: those of a user's disk, and of other machines."""
+_NETWORK = (
+    "crypto data ffrtmphttp ftp gopher gophers hls http httpproxy https icecast mms mmsh mmst prompeg rist rtmp rtmpe "
+    "rtmps rtmpt rtmpte rtmpts rtp sctp sftp srt srtp tcp tls udp udplite unix"
+)
+"""Protocols that an address may lead to: a playlist from elsewhere opens no file here."""
 
 
 def open_input(name: str, address: str | None = None, format: str | None = None) -> InputContainer:
@@ -34,16 +45,42 @@ def open_input(name: str, address: str | None = None, format: str | None = None)
 
 def _open(name: str, address: str, format: str | None, options: dict[str, str]) -> InputContainer:
     timeout = URL_TIMEOUT_S if is_url(address) else None
+    if timeout and not address.lower().startswith("file:"):
+        options = options | {"protocol_whitelist": ",".join(_NETWORK.split())}
+    elif format is None:
+        options = options | {"protocol_whitelist": "file,pipe,fd", "format_whitelist": _whole_formats()}
     try:
         return av.open(address, "r", format=format, timeout=timeout, metadata_errors="replace", options=options)
     except OSError as error:  # missing, no permission, no such camera, no answer
         raise unreachable(name, error) from error
     except av.FFmpegError as error:
+        if error.errno == errno.EINVAL and "format_whitelist" in options and _is_playlist(address):
+            raise VideoError(
+                f"{name}: a playlist, which names other files",
+                expected="the video itself; playlists are played from addresses, such as https://…",
+                do="give the files that it names, or the address that it is from",
+            ) from error
         raise VideoError(
             f"{name}: {error.strerror}",
             expected="a video that FFmpeg can read",
             do="check that the file is a video; one cut off while being recorded lacks its index and needs repair",
         ) from error
+
+
+@cache
+def _whole_formats() -> str:
+    """Formats that FFmpeg may take a file for: those that hold all of the video."""
+    return ",".join(sorted({part for name in av.formats_available for part in name.split(",")} - PLAYLISTS))
+
+
+def _is_playlist(address: str) -> bool:
+    """Whether a local file begins as one that names others."""
+    try:
+        with open(address.removeprefix("file:"), "rb") as file:
+            start = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n")
+    except (OSError, ValueError):
+        return False
+    return start.startswith((b"#EXTM3U", b"ffconcat", b"v=0", b"# VobSub")) or b"<MPD" in start
 
 
 def unreachable(name: str, error: OSError) -> VideoError:

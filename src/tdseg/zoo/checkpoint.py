@@ -89,11 +89,13 @@ def read_model(path: Path, *, sha256: str | None = None, make: Callable[[], SubN
     with torch.device("meta") if make is None else nullcontext():  # no memory before it is known that all fits
         model = TDNet(config, make=make)
     own = model.state_dict()
-    wrong = list(mismatches(tensors, own).values()) or _of_other_kinds(tensors, own) or unusable(tensors)
+    wrong, what = list(mismatches(tensors, own).values()), "weights of another model"
+    if not wrong:
+        wrong, what = _of_other_kinds(tensors, own) or unusable(tensors), "weights that no network computes with"
     if wrong:
         raise WeightsError(
-            f"{path}: not the weights of {config.name} ({len(wrong)} of {len(own)} tensors: {'; '.join(wrong[:3])})",
-            expected="its tensors, of finite numbers",
+            f"{path}: {what} ({len(wrong)} of {len(own)} tensors: {'; '.join(wrong[:3])})",
+            expected=f"the tensors of {config.name}, of finite numbers",
             do="use the file as tdseg wrote it",
         )
     model.load_state_dict({key: value.to(own[key].dtype) for key, value in tensors.items()}, assign=True)
