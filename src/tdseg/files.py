@@ -190,7 +190,7 @@ def whole_file(path: Path, *, parents: bool = False) -> Iterator[Path]:
     whole = False
     target = staged = path
     try:
-        target = path.resolve()
+        target = Path(os.path.realpath(path))
         special = target.exists() and not target.is_file() and not target.is_dir()
         staged = target if special else target.with_name(f".{target.name}.partial")
         for folder in reversed(new):

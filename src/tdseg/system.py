@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-MOST_THREADS = 1024
+MOST_THREADS = max(16, 4 * (os.cpu_count() or 1))
+"""Beyond it they only wait for each other."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 LARGEST = 32 << 20
 """Bytes of the largest array whose memory is kept: the most that glibc takes for M_MMAP_THRESHOLD."""
@@ -98,7 +99,7 @@ def cpu_threads(threads: int | None) -> Iterator[int]:
 
 
 def check_threads(threads: int | None) -> None:
-    """Refuse numbers of threads that no machine has: libraries end the process where the system gives no more.
+    """Refuse numbers of threads beyond all use: libraries end the process where the system gives no more.
 
     Raises:
         ConfigError: fewer than one, or over MOST_THREADS.

@@ -31,9 +31,8 @@ def main() -> int:
         peak, slowest = max(peak, finding.memory_mb), max(slowest, finding.seconds)
         if finding.fault or given.only:
             command = " ".join(text if len(text) < 120 else text[:120] + "…" for text in finding.command)
-            print(
-                f"{finding.fault or 'right'} {finding.case} ({finding.code}, {finding.seconds} s, {finding.memory_mb} MB): {command!r}"
-            )
+            figures = f"{finding.code}, {finding.seconds} s, {finding.memory_mb} MB"
+            print(f"{finding.fault or 'right'} {finding.case} ({figures}): {command!r}")
             print("    " + finding.told[-2500 if given.only else -700 :].strip().replace("\n", "\n    "), flush=True)
     counts = ", ".join(f"{name} {count}" for name, count in sorted(faults.items()) if count) or "none"
     print(f"{len(chosen)} cases, seeds {given.seeds}: faults: {counts}; codes {dict(codes)}; ", end="")

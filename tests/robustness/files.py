@@ -26,6 +26,9 @@ FOREIGN = {
 }
 """Files of other kinds, some of which would open others."""
 
+SHAPES = ("(True, 64, 96)", "(10**9, 1, 1)", "(1000000000, 1, 1)", "(3, 64)", "(0, 64, 96)", "(-1, 64, 96)", "None")
+SHAPES += ("(3, 64, 96.5)", "(3, 64, 96)", f"(3, {'1, ' * 3000})", "(" * 500, "(2**62, 2**62, 4)", "(3, 16384, 16385)")
+
 
 def _segment(materials: Path, folder: Path, source: object, *options: str) -> list[str]:
     model = ["--model", str(materials / "lite0s.safetensors"), "--runtime", "torch", "--threads", "1"]
@@ -93,18 +96,7 @@ def _archive(kind: str, original: Path, random: Random) -> bytes:
         return "\n".join(json.dumps(line) for line in changed(lines, random)).encode("utf-8", "replace")
     if kind != "npz header":
         return damaged(data, random)
-    shape = random.choice(
-        (
-            "(True, 64, 96)",
-            "(10**9, 1, 1)",
-            "(1000000000, 1, 1)",
-            "(3, 64)",
-            "(0, 64, 96)",
-            "(-1, 64, 96)",
-            "(3, 64, 96.5)",
-        )
-        + ("(3, 64, 96)", "(3, " + "1, " * 3000 + ")", "(" * 500, "(2**62, 2**62, 4)", "(3, 16384, 16385)", "None")
-    )
+    shape = random.choice(SHAPES)
     dtype = random.choice(("|u1", "<i8", "|b1", "|O", "<f4", "|V100000", "<M8[s]", "x" * 9000, "[('a', '|u1')]"))
     header = f"{{'descr': '{dtype}', 'fortran_order': {random.choice(('False', 'True', '3'))}, 'shape': {shape}, }}"
     text = header.encode() + b" " * 10 + b"\n"

@@ -36,7 +36,7 @@ def _use(model: Path, materials: Path, folder: Path, random: Random) -> list[str
         ["train", str(materials / "recipe.yaml"), f"--init={model}", "--output", out, "--threads", "1"],
         ["export", str(model), "--to", "onnx", "-o", out, "--quiet"],
     ]
-    return random.choice(choices[:-1] if random.random() < 0.9 else choices)
+    return random.choice(choices[:-1] if random.random() < 0.95 else choices)
 
 
 def weights(materials: Path, folder: Path, random: Random) -> list[str]:

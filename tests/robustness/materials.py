@@ -113,7 +113,7 @@ def _training(folder: Path) -> None:
     values = small_recipe(root)
     recipe = folder / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(values))
-    assert main(["train", str(recipe), "-o" if False else "--output", str(folder / "run"), "--threads", "1"]) == 0
+    assert main(["train", str(recipe), "--output", str(folder / "run"), "--threads", "1"]) == 0
     for split in ("train", "val"):
         place = folder / "own" / split
         shutil.copytree(root / "images" / split, place / "images")

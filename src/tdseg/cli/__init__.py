@@ -125,6 +125,8 @@ def _of_the_machine(error: Exception) -> TdsegError | None:
             expected="a file or folder that can be used",
             do="check the path and its permissions",
         )
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):
+        return ConfigError(str(error), expected="a path that leads somewhere", do="remove the link")
     return None
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tdseg.errors import ConfigError, WeightsError
 from tdseg.models.propagation import StateTensor
 from tdseg.runtime.engine import GraphTensor
-from tdseg.runtime.manifest import MANIFEST, PATH, Manifest, TensorSpec, past, present
+from tdseg.runtime.manifest import MANIFEST, PATH, Manifest, TensorSpec, cells, past, present
 
 _SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
 """Of the graphs of a target."""
@@ -26,8 +26,12 @@ def check_manifest(folder: Path, manifest: Manifest) -> None:
     image, logits = manifest.image, manifest.logits
     if (image.dtype, image.shape) != ("uint8", (1, *size, 3)):
         raise _contradiction(folder, f"an image {_shown(image)}", f"uint8 (1, {size[0]}, {size[1]}, 3)")
-    if logits.dtype != "float32" or len(logits.shape) != 4 or logits.shape[:2] != (1, config.num_classes):
-        raise _contradiction(folder, f"logits {_shown(logits)}", f"float32 (1, {config.num_classes}, h, w)")
+    right = (1, config.num_classes, *(config.head_upscale * side for side in cells(size, manifest.stride)))
+    if (logits.dtype, logits.shape) != ("float32", right):
+        raise _contradiction(folder, f"logits {_shown(logits)}", f"float32 {right}, by num_classes and head_upscale")
+    if bool(manifest.by_path) != manifest.has_turns:
+        got = f"by_path {list(manifest.by_path)} and a state {[spec.name for spec in manifest.memory]}"
+        raise _contradiction(folder, got, f"parts that differ by path, and {PATH} as the last of the state, or neither")
     memory = manifest.memory[:-1] if manifest.has_turns else manifest.memory
     if manifest.has_turns and (manifest.memory[-1].dtype, manifest.memory[-1].shape) != ("int64", (1, 1)):
         raise _contradiction(folder, f"a state {_shown(manifest.memory[-1])}", f"{PATH} as the last, int64 (1, 1)")
@@ -54,6 +58,8 @@ def check_graph(graph: Path, manifest: Manifest, inputs: Sequence[GraphTensor], 
     """
     taken = [manifest.image, *(spec.model_copy(update={"name": past(spec.name)}) for spec in manifest.memory)]
     given = [manifest.logits, *(spec.model_copy(update={"name": present(spec.name)}) for spec in manifest.memory)]
+    if manifest.size is None and inputs and inputs[0].shape and None not in inputs[0].shape:
+        raise _contradiction(graph.parent, f"no size, and a graph of {inputs[0].shape}", "the size of the graph")
     for what, specs, tensors in (("takes", taken, inputs), ("gives", given, outputs)):
         fitting = len(specs) == len(tensors) and all(map(_fits, specs, tensors))
         if not fitting:

@@ -167,13 +167,15 @@ def checksums(folder: Path) -> dict[str, str]:
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:
-    if manifest.graph not in manifest.sha256:
-        raise WeightsError(
-            f"{folder / MANIFEST}: no checksum of {manifest.graph}", expected=_EXPECTED, do="export the model again"
-        )
+    weights = [str(Path(manifest.graph).with_suffix(".bin"))] if manifest.target == "openvino" else []
+    for name in (manifest.graph, *weights):
+        if name not in manifest.sha256:
+            raise WeightsError(
+                f"{folder / MANIFEST}: no checksum of {name}", expected=_EXPECTED, do="export the model again"
+            )
     for name, expected in manifest.sha256.items():
         path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()):
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
             raise WeightsError(
                 f"{folder / MANIFEST}: a file outside of the folder, {name}", expected=_EXPECTED, do="do not trust it"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,8 +110,8 @@ def _of_weights(tensor: Any, path: Path) -> Iterator[str]:
         yield f"{tensor.name} of a side below 0"
     for entry in tensor.external_data:
         if entry.key == "location":
-            place = (path.parent / entry.value).resolve()
-            if not place.is_relative_to(path.parent.resolve()):
+            place = Path(os.path.realpath(path.parent / entry.value))
+            if not place.is_relative_to(os.path.realpath(path.parent)):
                 yield f"weights of {tensor.name} outside of its folder, in {entry.value}"
     if tensor.HasField("raw_data") and len(tensor.raw_data) * 8 < count * _LEAST_BITS.get(tensor.data_type, 4):
         yield f"{tensor.name} with {len(tensor.raw_data)} bytes for {count} values"

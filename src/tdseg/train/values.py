@@ -31,7 +31,7 @@ def read_values(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     if not os.path.isfile(path):
         named = f", the base of {above[-1]}" if above else ""
         raise ConfigError(f"no recipe {path}{named}", expected="a YAML file as in configs/", do="check the path")
-    if path.resolve() in [other.resolve() for other in above]:
+    if os.path.realpath(path) in map(os.path.realpath, above):
         raise ConfigError(
             f"{path} builds on itself: {' → '.join(map(str, (*above, path)))}",
             expected="recipes that build on others in one direction",
