@@ -144,7 +144,7 @@ def _judge(code: int | None, text: str, memory_mb: float) -> str:
         return "traceback"
     if memory_mb > ROOM:
         return "memory"
-    if len(text) > LONGEST or re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text):
+    if (code and len(text) > LONGEST) or re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text):
         return "message"
     return ""
 

@@ -35,10 +35,10 @@ def check_manifest(folder: Path, manifest: Manifest) -> None:
     memory = manifest.memory[:-1] if manifest.has_turns else manifest.memory
     if manifest.has_turns and (manifest.memory[-1].dtype, manifest.memory[-1].shape) != ("int64", (1, 1)):
         raise _contradiction(folder, f"a state {_shown(manifest.memory[-1])}", f"{PATH} as the last, int64 (1, 1)")
-    layout = [(one.name, tuple(one.shape)) for one in _layout(folder, manifest, size)]
+    layout = [(one.name, one.shape) for one in _layout(folder, manifest, size)]
     if [(spec.name, spec.shape) for spec in memory] != layout or any(not s.dtype.startswith("float") for s in memory):
-        found, right = "; ".join(map(_shown, memory)), "; ".join(f"{name} {shape}" for name, shape in layout)
-        raise _contradiction(folder, f"a state of {found or 'nothing'}", right or "none, for a per-frame model")
+        found, fitting = "; ".join(map(_shown, memory)), "; ".join(f"{name} {shape}" for name, shape in layout)
+        raise _contradiction(folder, f"a state of {found or 'nothing'}", fitting or "none, for a per-frame model")
 
 
 def _layout(folder: Path, manifest: Manifest, size: tuple[int, int]) -> Sequence[StateTensor]:
