@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -130,6 +131,8 @@ def _read(path: Path, sha256: str | None) -> tuple[ModelConfig, dict[str, Tensor
     def refused(why: str | None, do: str) -> WeightsError:
         return WeightsError(f"{path}: {why}", expected="a .safetensors file written by tdseg", do=do)
 
+    if os.path.exists(path) and not os.path.isfile(path):  # devices may never end
+        raise refused("no file", "check the path")
     try:
         data = path.read_bytes()
     except OSError as error:

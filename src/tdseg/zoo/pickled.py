@@ -6,6 +6,7 @@ other twice, or for more memory, by archives that unpack to more than they are.
 
 from __future__ import annotations
 
+import os
 import pickletools
 import zipfile
 from collections.abc import Iterator
@@ -32,6 +33,8 @@ def load_tensors(path: Path) -> Any:
         ValueError: opening it would take more time or memory than it can be worth.
         Exception: whatever torch makes of a damaged file.
     """
+    if os.path.exists(path) and not os.path.isfile(path):  # devices may never end
+        raise ValueError("no file")
     with path.open("rb") as file:
         if zipfile.is_zipfile(file):
             _check_archive(path)
