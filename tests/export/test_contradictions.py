@@ -64,7 +64,7 @@ def test_contradictions(name: str, exported: Path) -> None:
         path.write_text(json.dumps(values))
         for runtime in ("onnxruntime", "openvino"):
             with pytest.raises(WeightsError, match=r"tdseg\.json"):
-                open_exported(exported, Execution("cpu", runtime))  # type: ignore[arg-type]
+                open_exported(exported, Execution("cpu", runtime))
     finally:
         path.write_text(text)
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from rich.markup import escape
 
-from tdseg.cli.terminal import err, escape, needs, out, say
+from tdseg.cli.terminal import err, needs, out, say
 from tdseg.cli.verb import Call, verb
 from tdseg.errors import ConfigError
 from tdseg.models.tdnet import TDNet
