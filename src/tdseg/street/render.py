@@ -20,7 +20,7 @@ from tdseg.street.raster import Canvas
 from tdseg.street.scene import Scene
 from tdseg.street.texture import Bytes
 
-MIN_SIDE, MAX_SIDE, MAX_FRAMES = 32, 4096, 1_000_000
+MIN_SIDE, MAX_SIDE, MAX_FRAMES = 32, 4096, 1_000_000_000
 
 
 class StreetFrame(NamedTuple):
