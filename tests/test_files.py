@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 
 from tdseg.errors import OutputError
-from tdseg.files import check_target, unwritable, whole_file, write_whole
+from tdseg.files import (
+    MOST_BYTES,
+    check_target,
+    parse_json,
+    parse_yaml,
+    read_text,
+    unwritable,
+    whole_file,
+    write_whole,
+)
 
 
 def test_replaces_whole(tmp_path: Path) -> None:
@@ -49,3 +58,42 @@ def test_a_file_that_fails_leaves_the_former_one_and_no_new_folder(tmp_path: Pat
             fill_the_disk(path)
     assert [path.name for path in tmp_path.iterdir()] == ["old.txt"]
     assert (tmp_path / "old.txt").read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("a: 2026-99-99", "a: 0b_", "a: !!int x", "a: !!timestamp z", "a: !!bool x", "a: 1" + "0" * 5000),
+        *("a: 0x" + "f" * 5000, "[" * 5000, "[" * 100 + "]" * 100, "&a [*a]", "a: *b", "a: !!python/name:os.system"),
+        "\n".join(
+            ["a: &a [x]", *(f"{chr(n)}: &{chr(n)} [{', '.join([f'*{chr(n - 1)}'] * 9)}]" for n in range(98, 110))]
+        ),
+        *("\x00", "a: '\ud800'", "%YAML 9.9\n--- a", "? [a]\n: b\n? {}: {}"),
+    ],
+)
+def test_yaml_that_cannot_be_is_a_short_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r".") as raised:
+        parse_yaml(text)
+    assert len(str(raised.value)) <= 300
+    assert "\n" not in str(raised.value)
+
+
+def test_yaml_is_plain_values() -> None:
+    assert parse_yaml("a: [1, 0x1f, 1.5, .inf, yes, null, text]\nb: &b {c: d}\ne: *b") == {
+        "a": [1, 31, 1.5, float("inf"), True, None, "text"],
+        "b": {"c": "d"},
+        "e": {"c": "d"},
+    }
+    assert parse_yaml("") is None
+
+
+def test_json_out_of_measure() -> None:
+    for text in ("[" * 100_000, "9" * 5000, "{", b"\xff"):
+        with pytest.raises(ValueError, match=r"."):
+            parse_json(text)
+
+
+def test_files_of_values_are_small(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b" " * (MOST_BYTES + 1))
+    with pytest.raises(ValueError, match="MiB"):
+        read_text(tmp_path / "x")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import reprlib
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from tdseg.errors import ConfigError
+from tdseg.errors import ConfigError, shortened
 
 MIN_SIZE = 64
 """Height and width of a network's input at least, pixels."""
@@ -17,14 +18,25 @@ _SHORT = reprlib.Repr()
 """A few lines in YAML, whose anchors stand for others, can hold more than all memory when they are written out."""
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxdict, _SHORT.maxstring = 3, 12, 12, 12, 200
 Side = Annotated[int, Field(ge=1, le=16384)]
-Divisor = Annotated[FiniteFloat, Field(gt=0)]
+LARGE = 1_000_000
+"""What no weight, mean or divisor in use comes near."""
+Divisor = Annotated[float, Field(ge=1 / LARGE, le=LARGE)]
+Offset = Annotated[float, Field(ge=-LARGE, le=LARGE)]
+Weight = Annotated[float, Field(ge=0, le=LARGE)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 
 
 class FrozenConfig(BaseModel):
-    """Base of all configurations: immutable, unknown keys refused."""
+    """Base of all configurations: immutable, unknown keys refused, numbers finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _without_null_bytes(cls, value: Any) -> Any:
+        if isinstance(value, str | PurePath) and "\0" in str(value):  # of which no file can have the name
+            raise ValueError("a text without null bytes")
+        return value
 
     @classmethod
     def parse(cls, values: dict[str, Any], *, where: str) -> Self:
@@ -37,7 +49,7 @@ class FrozenConfig(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "the combination of fields"
+            field = shortened(".".join(map(str, first["loc"])), 200) or "the combination of fields"
             got = f"{field} is missing" if first["type"] == "missing" else f"{field} = {_SHORT.repr(first['input'])}"
             known = f"; {cls.__name__} knows {', '.join(cls.model_fields)}" if len(first["loc"]) < 2 else ""
             raise ConfigError(
@@ -69,6 +81,7 @@ class ModelConfig(FrozenConfig):
     weight_sets: int | None = Field(
         None,
         ge=1,
+        le=16,
         description="Number of sets of weights, which the paths have in turn: 1 serves them all. None: one for each.",
     )
     views: tuple[FrameView, ...] = Field(
@@ -77,14 +90,17 @@ class ModelConfig(FrozenConfig):
     groups: int = Field(
         1,
         ge=1,
+        le=16,
         description="Channel groups g of the psp sub-networks: path p keeps the (p mod g)-th of g equal parts of the "
         "pyramid's channels.",
     )
     num_classes: int = Field(ge=1, le=255, description="Number of classes; 255 is left free for 'ignore'.")
     classes: tuple[str, ...] = Field((), description="Class names by index; empty where unknown.")
-    palette: tuple[tuple[int, int, int], ...] = Field((), description="RGB colour of each class; empty for a default.")
+    palette: tuple[tuple[Byte, Byte, Byte], ...] = Field(
+        (), description="RGB colour of each class; empty for a default."
+    )
     size: tuple[Side, Side] = Field(description="Default (height, width) of the network's input, pixels.")
-    mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat] = Field(description="RGB mean subtracted from images in 0..255.")
+    mean: tuple[Offset, Offset, Offset] = Field(description="RGB mean subtracted from images in 0..255.")
     std: tuple[Divisor, Divisor, Divisor] = Field(description="RGB divisor after the mean, in units of 0..255.")
     d_k: int = Field(64, ge=1, le=MOST_CHANNELS, description="Channels of queries and keys.")
     d_v: int = Field(128, ge=1, le=MOST_CHANNELS, description="Channels of values; also what the head reads.")

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
+MOST_TEXT = 1200
+"""Characters of each of the three parts of an error: what came may be as long as a file."""
+STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What moves the cursor, colours, renames or turns a terminal, and what no terminal can show; not tab and new line."""
+
 
 class TdsegError(Exception):
     """Base of every error tdseg raises on purpose.
@@ -10,16 +17,29 @@ class TdsegError(Exception):
         got: what came, naming the file, option or value.
         expected: what would have been right.
         do: what the user can do now.
+
+    Of each a long text keeps its beginning and its end, and what would steer a terminal is spelled out.
     """
 
     def __init__(self, got: str, *, expected: str, do: str) -> None:
-        self.got = got
-        self.expected = expected
-        self.do = do
-        super().__init__(f"{got}\n  expected: {expected}\n  do this:  {do}")
+        self.got, self.expected, self.do = (visible(shortened(text)) for text in (got, expected, do))
+        super().__init__(f"{self.got}\n  expected: {self.expected}\n  do this:  {self.do}")
 
     def __reduce__(self) -> tuple[object, ...]:  # keyword-only arguments do not survive the default pickling
         return _rebuild, (type(self), self.got, self.expected, self.do)
+
+
+def visible(text: str) -> str:
+    """A text with what would steer a terminal spelled out, such as \\x1b for escape: names come from anywhere."""
+    return STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def shortened(text: str, most: int = MOST_TEXT) -> str:
+    """A text of so many characters at most: a longer one loses its middle."""
+    if len(text) <= most:
+        return text
+    end = most // 4
+    return f"{text[: most - end - 30]} … {len(text)} characters … {text[-end:]}"
 
 
 def first_line(error: BaseException) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+MOST_THREADS = max(16, 4 * (os.cpu_count() or 1))
+"""Beyond it they only wait for each other."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
 LARGEST = 32 << 20
 """Bytes of the largest array whose memory is kept: the most that glibc takes for M_MMAP_THRESHOLD."""
@@ -76,12 +78,11 @@ def cpu_threads(threads: int | None) -> Iterator[int]:
     open decides, and after all of them it is what it was before the first.
 
     Raises:
-        ConfigError: fewer than one.
+        ConfigError: see `check_threads`.
     """
     import torch
 
-    if threads is not None and threads < 1:
-        raise ConfigError(f"threads {threads}", expected="1 or more", do="leave --threads out to use all cores")
+    check_threads(threads)
     this, before = object(), torch.get_num_threads()
     _open.append(this)
     _before.append(before)
@@ -95,6 +96,18 @@ def cpu_threads(threads: int | None) -> Iterator[int]:
             torch.set_num_threads(_before.pop())
         else:  # the one opened after it will set what this one found
             del _before[index + 1]
+
+
+def check_threads(threads: int | None) -> None:
+    """Refuse numbers of threads beyond all use: libraries end the process where the system gives no more.
+
+    Raises:
+        ConfigError: fewer than one, or over MOST_THREADS.
+    """
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise ConfigError(
+            f"threads {threads}", expected=f"1 or more, up to {MOST_THREADS}", do="leave --threads out to use all cores"
+        )
 
 
 def keep_freed_memory() -> bool:

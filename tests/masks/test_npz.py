@@ -9,7 +9,7 @@ import pytest
 
 from support import layouts
 from tdseg.errors import DataError
-from tdseg.masks.reading import open_masks
+from tdseg.masks.reading import MOST_MASKS, open_masks
 
 MASKS = [np.array([[0, 1, 2], [2, index, 255]], np.uint8) for index in range(3)]
 
@@ -97,3 +97,20 @@ def test_refused_npz(tmp_path: Path) -> None:
         open_masks(path)
     with pytest.raises(DataError, match=r"none.npz: No such file"):
         open_masks(tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize(
+    ("shape", "values"), [("(True, 4, 5)", 20), ("(1000000000, 1, 1)", 1), ("(" + "1, " * 3000 + ")", 9), ("3.0", 1)]
+)
+def test_npz_that_makes_itself_up(shape: str, values: int, tmp_path: Path) -> None:
+    text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}}}\n".encode()
+    with zipfile.ZipFile(tmp_path / "masks.npz", "w") as archive:
+        archive.writestr("masks.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(values))
+    with pytest.raises(DataError):
+        open_masks(tmp_path / "masks.npz")
+
+
+def test_npz_of_more_masks_than_any_video(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "masks.npz", np.zeros((MOST_MASKS + 1, 1, 1), np.uint8))
+    with pytest.raises(DataError, match="at most"):
+        open_masks(tmp_path / "masks.npz")

@@ -177,3 +177,9 @@ def test_a_mask_of_one_bit_has_two_classes(tmp_path: Path) -> None:
     (root / "masks").mkdir()
     Image.fromarray(layouts.stripes([0, 1]).astype(bool)).save(root / "masks" / "a.png")
     np.testing.assert_array_equal(Folder(root, "train")[0].labels[0], layouts.stripes([0, 1]))
+
+
+def test_files_that_never_end(tmp_path: Path) -> None:
+    for name in ("/dev/zero", "/dev/full"):
+        with pytest.raises(DataError, match="not a text file"):
+            read_palette(name)

@@ -68,3 +68,21 @@ def load(path: Path) -> dict[str, Any]:
     checkpoint = latest_checkpoint(path.parent, print)
     assert checkpoint is not None
     return checkpoint
+
+
+@pytest.mark.parametrize("foreign", [None, [1, 2], {}, torch.zeros(3), {"step": "x"}, {"step": -1}, {"step": True}])
+def test_files_of_others_are_left_out(foreign: object, tmp_path: Path) -> None:
+    torch.save(foreign, tmp_path / "step-000009.ckpt")
+    save_checkpoint(tmp_path, 2, {})
+    warnings: list[str] = []
+    newest = latest_checkpoint(tmp_path, warnings.append)
+    assert newest is not None
+    assert newest["step"] == 2
+    assert "step-000009" in warnings[0]
+
+
+@pytest.mark.parametrize("stored", [None, 3, [1], {"per_frame": 3}])
+def test_a_checkpoint_without_a_recipe(stored: object, values: dict[str, Any], tmp_path: Path) -> None:
+    newest = load(save_checkpoint(tmp_path, 1, {"recipe": stored}))
+    with pytest.raises(WeightsError, match="holds no recipe"):
+        check_same_run(newest, parse(values), tmp_path)

@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 import yaml
 
+from tdseg.config import ModelConfig
 from tdseg.errors import ConfigError
 
 pytest.importorskip("lightning", reason="training needs: pip install -e '.[train]'")
 
 from support.fabricate import parse, small_values
 from tdseg.train.recipe import Recipe
+from tdseg.zoo import catalog
 
 
 @pytest.fixture
@@ -79,3 +81,33 @@ def test_bad_recipes(tmp_path: Path, values: dict[str, Any]) -> None:
     path.write_text("{")
     with pytest.raises(ConfigError, match="not YAML"):
         Recipe.from_yaml(path)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        *(("steps", "0"), ("steps", "1e9999"), ("batch", "100000000"), ("length", "100000000"), ("seed", str(2**64))),
+        *(("optimizer.lr", "1.0e+300"), ("optimizer.lr", ".inf"), ("optimizer.lr", ".nan"), ("optimizer.clip", ".inf")),
+        *(("augmentation.crop", "[0, 0]"), ("augmentation.crop", "[-64, 64]"), ("augmentation.crop", "99999x99999")),
+        *(("augmentation.scale", "[0, 1]"), ("augmentation.scale", "[.nan, 1]"), ("augmentation.scales", "[.inf]")),
+        *(("augmentation.tint", ".inf"), ("augmentation.colour", ".inf"), ("augmentation.rotation", "1.0e+300")),
+        *(("losses.sub", ".inf"), ("losses.aux", ".nan"), ("sources.0.weight", ".inf"), ("sources.0.weight", "1e-320")),
+        *(("workers", "1000000000"), ("evaluate_every", str(10**30)), ("optimizer.warmup", str(10**30))),
+        *(
+            ("overrides.num_classes", "999"),
+            ("overrides.palette", "[[999, 0, -1]]"),
+            ("overrides.mean", "[.nan, 0, 0]"),
+        ),
+        *(("steps", "2026-99-99"), ("steps", "0b_"), ("steps", "9" * 5000), ("init", '"a\\0b"'), ("steps", "[" * 3000)),
+    ],
+)
+def test_numbers_have_bounds(values: dict[str, Any], tmp_path: Path, flag: str, value: str) -> None:
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError) as raised:
+        config_of(Recipe.from_yaml(tmp_path / "r.yaml", [f"--{flag}", value]))
+    assert flag.split(".")[-1] in raised.value.got
+    assert len(str(raised.value)) < 4000
+
+
+def config_of(recipe: Recipe) -> ModelConfig:
+    return catalog.model_config(recipe.model, **recipe.overrides)

@@ -129,3 +129,10 @@ def test_so_it_is_when_the_first_stage_goes_on(values: dict[str, Any], tmp_path:
     away.rename(teacher)
     fit(recipe, tmp_path / "run", resume=True, watchers=[again])
     assert [step.number for step in kept.steps + again.steps] == [1, 2, 3, 1]
+
+
+def test_a_batch_that_no_memory_holds(values: dict[str, Any], tmp_path: Path) -> None:
+    many = parse(values | {"batch": 65_536, "length": 1000})
+    with pytest.raises(ConfigError, match=r"batch=65536 of length=1000 .* takes over"):
+        fit(many, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -148,3 +148,18 @@ def test_a_damaged_start_is_no_wrong_time(tmp_path: Path) -> None:
     with pytest.raises(VideoError) as part:
         read_part(clip, Excerpt(start=0))
     assert part.value.got == whole.value.got
+
+
+@pytest.mark.parametrize(
+    "text", ["9" * 400, "1:" + "9" * 400, "9" * 400 + ":00:00", "٣", "nan", "inf", "1e5", "-1", "x" * 10**6]
+)
+def test_times_that_are_none(text: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse_time(text)
+    assert len(str(raised.value)) < 4000
+
+
+@pytest.mark.parametrize("every", [0, -1, 10**30])
+def test_steps_that_are_none(every: int) -> None:
+    with pytest.raises(ConfigError, match="every"):
+        Excerpt(every=every)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from pathlib import Path
 
@@ -136,3 +137,66 @@ def test_contradicting_options() -> None:
         tdseg.create_model("lite0", colour="red")
     with pytest.raises(ConfigError, match="classes has 1"):
         tdseg.create_model("lite0", classes=("road",))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(float("nan"), "not finite"), (float("inf"), "not finite"), (-1.0, "running_var below 0")]
+)
+def test_weights_that_are_no_numbers(saved: Path, tmp_path: Path, value: float, said: str) -> None:
+    """Masks would be of one class, in silence."""
+    tensors, metadata = stored(saved)
+    name = next(key for key in tensors if key.endswith("running_var"))
+    tensors[name][0] = value
+    save_file(tensors, tmp_path / "x.safetensors", metadata)
+    with pytest.raises(WeightsError, match=said) as raised:
+        tdseg.load(tmp_path / "x.safetensors")
+    assert name in raised.value.got
+
+
+def test_whole_numbers_for_weights(saved: Path, tmp_path: Path) -> None:
+    tensors, metadata = stored(saved)
+    tensors["paths.0.head.classify.weight"] = tensors["paths.0.head.classify.weight"].to(torch.int64)
+    save_file(tensors, tmp_path / "x.safetensors", metadata)
+    with pytest.raises(WeightsError, match=r"classify\.weight torch\.int64 instead of torch\.float32"):
+        tdseg.load(tmp_path / "x.safetensors")
+
+
+def test_a_palette_of_no_colours(saved: Path, tmp_path: Path) -> None:
+    tensors, metadata = stored(saved)
+    about = json.loads(metadata["tdseg"])
+    for color in ([999, 0, 0], [0, -1, 0]):
+        about["config"]["palette"] = [color] * about["config"]["num_classes"]
+        save_file(tensors, tmp_path / "x.safetensors", {"tdseg": json.dumps(about)})
+        with pytest.raises(WeightsError, match="without a configuration"):
+            tdseg.load(tmp_path / "x.safetensors")
+
+
+def test_what_is_not_finite_is_not_saved(tmp_path: Path) -> None:
+    model = catalog.create_model("lite0s", head_channels=16)
+    weight = model.path(0).head.classify.weight
+    with torch.no_grad():
+        weight[0] = 1e6  # which half precision does not have
+    tdseg.save(model, tmp_path / "x.safetensors", dtype=torch.float16)
+    assert torch.equal(tdseg.load(tmp_path / "x.safetensors").path(0).head.classify.weight, weight)
+    with torch.no_grad():
+        weight[0] = float("nan")
+    with pytest.raises(WeightsError, match=r"classify\.weight not finite"):
+        tdseg.save(model, tmp_path / "y.safetensors")
+    assert not (tmp_path / "y.safetensors").exists()
+
+
+def test_files_have_the_users_mode(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        tdseg.save(catalog.create_model("lite0s", head_channels=16), tmp_path / "x.safetensors")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x.safetensors").stat().st_mode & 0o777 == 0o640
+
+
+def stored(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """The tensors of a file, and what is written beside them."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118

@@ -5,20 +5,26 @@ A verb is imported when it is run or its own help is asked for: `tdseg --help` a
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from tdseg.cli.terminal import DONE, IN_PART, INTERRUPTED, REFUSED, err, out, warn, warnings_as_notes
-from tdseg.errors import ConfigError, TdsegError
+from tdseg.cli.terminal import BROKEN, DONE, IN_PART, INTERRUPTED, REFUSED, err, out, warn, warnings_as_notes
+from tdseg.errors import ConfigError, TdsegError, first_line, shortened
 from tdseg.system import __version__
 
-__all__ = ["DONE", "INTERRUPTED", "IN_PART", "REFUSED", "app", "main"]
+__all__ = ["BROKEN", "DONE", "INTERRUPTED", "IN_PART", "REFUSED", "app", "main"]
 
+DEBUG = "TDSEG_DEBUG"
+"""Of the environment: where it is set, a fault of tdseg itself shows its traceback."""
+_PACKAGE = str(Path(__file__).parents[1])
 VERBS = {
     "segment": "Segment videos, each into a folder: overlay.mp4, masks/000000.png ..., summary.json.",
     "demo": "Segment a rendered street whose true labels are known, offline, and print how well it went.",
@@ -46,6 +52,7 @@ app = App(
     version=__version__,
     version_flags=["--version"],
     result_action="return_value",
+    console=out,
     suppress_keyboard_interrupt=False,  # main says what is kept
 )
 HOMES = {"convert": "models", "demo": "segment", "eval": "evaluate", "flicker": "evaluate"}
@@ -69,20 +76,74 @@ def _install_completion(shell: Literal["bash", "zsh", "fish", "powershell"] | No
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and give its exit code: 0 done, 1 done in part, 2 refused, 130 interrupted."""
+    """Run the command, and give its exit code.
+
+    0: done, 1: done in part, 2: refused, 70: a fault of tdseg itself, 130: interrupted.
+    """
     for name in ("SIGTERM", "SIGHUP"):  # as an interrupt, which leaves what was done
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
         given = completed(sys.argv[1:] if arguments is None else arguments)
+        _check_arguments(given)
         with warnings_as_notes():
             return int(app(given, exit_on_error=False, print_error=False) or DONE)
-    except (TdsegError, CycloptsError) as error:
-        err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
-        return REFUSED
+    except TdsegError as error:
+        return _refuse(error)
+    except CycloptsError as error:
+        return _refuse(shortened(str(error)))
     except KeyboardInterrupt as interrupt:
         warn("interrupted", str(interrupt))
         return INTERRUPTED
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            raise
+        if refusal := _of_the_machine(error):
+            return _refuse(refusal)
+        err.print(f"[bold red]tdseg failed:[/] {escape(_told(error))}", soft_wrap=True)
+        return BROKEN
+
+
+def _refuse(error: TdsegError | str) -> int:
+    err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+    return REFUSED
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Refuse what no system could hand over, and no file could be called."""
+    for text in arguments:
+        if "\0" in text:
+            raise ConfigError(f"the argument {text!r}", expected="no null bytes", do="remove them")
+
+
+def _of_the_machine(error: Exception) -> TdsegError | None:
+    """The error for what the system does not give, wherever that was met; None for anything else."""
+    if isinstance(error, MemoryError) or "not enough memory" in str(error):
+        return ConfigError(
+            f"out of memory: {first_line(error)}",
+            expected="work that fits into the memory of this machine",
+            do="choose a smaller size, batch or number of workers; if the input is small, it is damaged",
+        )
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return ConfigError(
+            f"{os.fsdecode(error.filename)}: {error.strerror}",
+            expected="a file or folder that can be used",
+            do="check the path and its permissions",
+        )
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):
+        return ConfigError(str(error), expected="a path that leads somewhere", do="remove the link")
+    return None
+
+
+def _told(error: Exception) -> str:
+    """What is to be reported of a fault of tdseg itself: in one line the error, and where it was met."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename.startswith(_PACKAGE)] or frames
+    what = f"{type(error).__name__}: {first_line(error)} ({os.path.basename(own[-1].filename)}:{own[-1].lineno})"
+    return (
+        f"{shortened(what, 400)}\n  expected: an answer to any input, so this is a fault of tdseg {__version__}\n"
+        f"  do this:  report that line with the command; with {DEBUG}=1 in the environment its traceback is shown"
+    )
 
 
 def completed(arguments: Sequence[str]) -> list[str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, TextIO, TypeVar
 
@@ -19,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Column, Table
 from rich.text import Text
 
-from tdseg.errors import ConfigError
+from tdseg.errors import STEERING, ConfigError, shortened, visible
 from tdseg.files import check_target, write_whole
 from tdseg.system import missing_package
 
@@ -27,7 +29,8 @@ T = TypeVar("T")
 LINE_S = 10.0
 """Between two lines of progress, where there is no terminal, seconds."""
 PACKAGE = Path(__file__).parents[1]
-DONE, IN_PART, REFUSED, INTERRUPTED = 0, 1, 2, 130
+DONE, IN_PART, REFUSED, BROKEN, INTERRUPTED = 0, 1, 2, 70, 130
+"""How a command ends; BROKEN, EX_SOFTWARE of sysexits.h, is a fault of tdseg itself."""
 
 
 def _check(_: Any, target: Path | None) -> None:
@@ -40,8 +43,30 @@ Json = Annotated[Path | None, Parameter(help="Write the figures to this file.", 
 Page = Annotated[Path | None, Parameter(help="Write them to this file as a page to look at, HTML.", validator=_check)]
 """Files that a verb writes are checked before it runs."""
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+class Terminal(Console):
+    """A console that nothing in a text steers, and whose reader may go: that stops the printing, and not the work."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """See Console."""
+        try:
+            super().print(*(visible(one) if isinstance(one, str) else one for one in objects), **options)
+        except OSError as error:  # of a broken pipe Console itself tells
+            self.on_broken_pipe()
+            if self is not err:
+                warn("note:", f"what follows cannot be printed: {error.strerror}")
+
+    def on_broken_pipe(self) -> None:
+        """See Console: nothing more is printed, such as for head, which has seen enough."""
+        self.quiet = True
+        with suppress(OSError, ValueError):  # else Python fails when it writes the rest at its end
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, (sys.stderr if self.stderr else sys.stdout).fileno())
+            os.close(null)
+
+
+out = Terminal(highlight=False)
+err = Terminal(stderr=True, highlight=False)
 
 
 def say(line: str) -> None:
@@ -58,7 +83,7 @@ def show(*headers: str | Column, rows: Iterable[Iterable[RenderableType]]) -> No
 
 
 def _plain(cell: T) -> T | str:
-    return escape(cell) if isinstance(cell, str) else cell
+    return escape(visible(cell)) if isinstance(cell, str) else cell
 
 
 def warn(kind: str, what: str) -> None:
@@ -72,15 +97,19 @@ def parse_size(text: str) -> tuple[int, int]:
     Raises:
         ConfigError: another form.
     """
-    match = re.fullmatch(r"(\d+)[xX](\d+)", text)
+    match = re.fullmatch(r"(\d{1,18})[xX](\d{1,18})", text, re.ASCII)
     if not match:
-        raise ConfigError(f"size {text!r}", expected="HxW in pixels", do="write the height first, such as 360x480")
+        raise ConfigError(
+            f"size {shortened(text)!r}", expected="HxW in pixels", do="write the height first, such as 360x480"
+        )
     return int(match[1]), int(match[2])
 
 
 def print_json(figures: Any) -> None:
     """Print figures for a program to read."""
-    out.print(json.dumps(figures, indent=2, ensure_ascii=False), markup=False, soft_wrap=True)
+    text = json.dumps(figures, indent=2, ensure_ascii=False)
+    text = STEERING.sub(lambda one: f"\\u{ord(one[0]):04x}", text)
+    out.print(text, markup=False, soft_wrap=True)
 
 
 def write_json(figures: dict[str, Any], path: Path | None) -> None:

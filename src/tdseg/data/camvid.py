@@ -5,6 +5,7 @@ Brostow, Fauqueur & Cipolla, "Semantic object classes in video", Pattern Recogni
 
 from __future__ import annotations
 
+import os
 import re
 from itertools import groupby, pairwise, takewhile
 from pathlib import Path
@@ -47,7 +48,7 @@ class CamVid(TrackClips):
 
     def find_tracks(self) -> list[Track]:
         """See TrackClips: a track for each run of frames at even steps."""
-        original, num_classes = (self.root / STILLS).is_dir(), self._num_classes or len(CAMVID_CLASSES)
+        original, num_classes = os.path.isdir(self.root / STILLS), self._num_classes or len(CAMVID_CLASSES)
         if num_classes not in ((11, 32) if original else (11,)):
             raise DataError(
                 f"num_classes {num_classes} for {self.root}",
@@ -65,7 +66,7 @@ class CamVid(TrackClips):
             self.labels = ClassTable({i: i for i in range(SEGNET_VOID)} | {SEGNET_VOID: VOID})
             shots = self.stills()
         tracks = self._tracks(shots)
-        if not (frames := self.root / FRAMES).is_dir():
+        if not os.path.isdir(frames := self.root / FRAMES):
             return tracks
         self.has_past = self.fps is None  # labelled video is its own past
         return self._with_past(frames, shots) if self.has_past and self.length > 1 else tracks
@@ -83,7 +84,7 @@ class CamVid(TrackClips):
 
     def _original(self) -> list[Shot]:
         stills, colors = self.root / STILLS, self.root / COLORS
-        lists = {name: path for name in SPLITS if (path := self.root / f"{name}.txt").is_file()}
+        lists = {name: path for name in SPLITS if os.path.isfile(path := self.root / f"{name}.txt")}
         images = images_in(stills)
         if lists:
             listed = _listed(lists[self.split]) if self.split in lists else set()

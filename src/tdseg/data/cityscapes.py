@@ -5,6 +5,7 @@ Cordts et al., "The Cityscapes Dataset for Semantic Urban Scene Understanding", 
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class Cityscapes(TrackClips):
         images = sorted(folder.glob("*/*_leftImg8bit.png"))
         if not images:
             raise self.no_images(folder)
-        self.has_past = past.is_dir()
+        self.has_past = os.path.isdir(past)
         if self.length > 1 and not self.has_past:
             raise DataError(
                 f"{past} is missing",
@@ -54,7 +55,7 @@ class Cityscapes(TrackClips):
         city, stem = image.parent.name, image.name.removesuffix("_leftImg8bit.png")
         label = self.root / "gtFine" / self.split / city / f"{stem}_gtFine_labelIds.png"
         match = NAME.fullmatch(image.name)
-        if match is None or not label.is_file():
+        if match is None or not os.path.isfile(label):
             self.flaw(f"{image} has no label", expected=str(label), do="complete gtFine, or remove the image")
             return None
         frame = int(match["frame"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from itertools import islice
 from pathlib import Path
@@ -28,7 +29,7 @@ LABEL = "label some of the pixels, or see whether the masks were drawn with othe
 class FolderClass(FrozenConfig):
     """One class."""
 
-    name: str = Field(min_length=1, description="As shown in reports.")
+    name: str = Field(min_length=1, max_length=200, description="As shown in reports.")
     color: tuple[Byte, Byte, Byte] | None = Field(None, description="RGB: of its pixels in coloured masks, and shown.")
 
 
@@ -43,7 +44,7 @@ class SplitPart(FrozenConfig):
         "from 0. Without it nothing is labelled: for distillation.",
     )
     every: int | None = Field(
-        None, ge=1, description="Frames between the clips of a video without masks; None: about a second."
+        None, ge=1, le=1_000_000, description="Frames between the clips of a video without masks; None: about a second."
     )
 
     @model_validator(mode="after")
@@ -158,7 +159,7 @@ class Folder(TrackClips):
             if not masks:
                 self.flaw(f"{self.root / part.masks} holds no masks", expected="a folder of PNGs", do="correct masks")
                 return [], None
-        if part.video is None or path.is_dir():
+        if part.video is None or os.path.isdir(path):
             shots, fps = self._image_shots(path, masks), None
         else:
             shots, fps = self._video_shots(path, masks)

@@ -6,6 +6,8 @@ Gupta, Arbelaez & Malik, "Perceptual Organization and Recognition of Indoor Scen
 
 from __future__ import annotations
 
+import os
+
 from tdseg.data.tracks import Shot, Track, TrackClips
 from tdseg.masks.classes import NYUDV2_CLASSES
 from tdseg.masks.labels import ClassTable
@@ -32,7 +34,7 @@ class NYUDv2(TrackClips):
     def find_tracks(self) -> list[Track]:
         """See TrackClips: a track for each labelled frame."""
         past = self.root / "frames"
-        self.has_past = past.is_dir()
+        self.has_past = os.path.isdir(past)
         tracks = []
         for shot in self.stills():
             before = [Shot(path) for path in images_in(past / shot.image.stem)] if self.length > 1 else []

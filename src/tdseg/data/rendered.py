@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -90,7 +91,7 @@ class StreetClips(TrackClips):
     def _video(self, seed: int) -> StreetVideo:
         _, _, num_frames, size = SPLITS[self.split]
         kept = self.root / f"{_renderer()}-{seed}-{num_frames}x{size[0]}x{size[1]}.npz"
-        if self._keeps and kept.is_file():
+        if self._keeps and os.path.isfile(kept):
             try:
                 with np.load(kept, allow_pickle=False) as arrays:
                     return StreetVideo(arrays["images"], arrays["labels"])

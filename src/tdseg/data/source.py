@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from tdseg.config import FrozenConfig
+from tdseg.config import LARGE, FrozenConfig
 
 if TYPE_CHECKING:
     from tdseg.data.clip import ClipDataset
@@ -31,6 +31,8 @@ def _registered(kind: str) -> str:
     return kind
 
 
+MOST_FRAMES = 1000
+"""Of a training clip."""
 Gap = Annotated[int, Field(ge=1, le=1000)]
 Kind = Annotated[str, AfterValidator(_registered), Field(json_schema_extra={"enum": [*KINDS]})]
 
@@ -45,11 +47,14 @@ class Source(FrozenConfig):
     split: str = Field("train", description="Part of the data set, by the data set's own name for it.")
     weight: float = Field(
         1.0,
-        gt=0,
+        ge=1 / LARGE,
+        le=LARGE,
         description="Share of the training clips that are drawn from it, relative; each of its clips comes once before "
         "one comes again.",
     )
-    length: int = Field(1, ge=1, description="Frames per clip; 1 = stills, which become clips by camera motion.")
+    length: int = Field(
+        1, ge=1, le=MOST_FRAMES, description="Frames per clip; 1 = stills, which become clips by camera motion."
+    )
     step: tuple[Gap, Gap] = Field(
         (1, 1), description="Least and most frames from one frame of a clip to the next; drawn anew for every pair."
     )

@@ -13,35 +13,45 @@ from typing import Annotated, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, FiniteFloat
+from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from tdseg.config import FrozenConfig
 from tdseg.data.clip import Clip
 from tdseg.metrics.iou import VOID
 
-Zoom = Annotated[FiniteFloat, Field(gt=0)]
+MOST_SCALES = 64
+"""That are listed."""
+Zoom = Annotated[float, Field(ge=0.01, le=100)]
+_CropSide = Annotated[int, Field(ge=8, le=4096)]
 
 
 class Augmentation(FrozenConfig):
     """How training clips are drawn from data. Ranges are of uniform distributions unless said otherwise."""
 
-    crop: tuple[int, int] = Field(description="(height, width) of the training crops, pixels.")
-    scale: tuple[float, float] = Field(
+    crop: tuple[_CropSide, _CropSide] = Field(description="(height, width) of the training crops, pixels.")
+    scale: tuple[Zoom, Zoom] = Field(
         (0.6, 1.7),
         description="Zoom, log-uniform: at 1 things are as large as in use, where frames are resized to the network's "
         "size, however large the files are.",
     )
     scales: tuple[Zoom, ...] | None = Field(
-        None, min_length=1, description="One of these zooms instead; one that is listed twice is drawn twice as often."
+        None,
+        min_length=1,
+        max_length=MOST_SCALES,
+        description="One of these zooms instead; one that is listed twice is drawn twice as often.",
     )
-    aspect: float = Field(1.25, ge=1, description="Largest stretch of width against height, log-uniform.")
-    rotation: float = Field(5.0, ge=0, description="Largest rotation, degrees.")
-    motion: float = Field(1.0, ge=0, description="Strength of the camera motion that turns stills into clips.")
-    colour: float = Field(0.4, ge=0, description="Largest relative change of brightness, contrast and saturation.")
-    tint: float = Field(0.08, ge=0, description="Largest relative gain of each colour channel.")
-    noise: float = Field(0.0, ge=0, description="Largest standard deviation of per-frame pixel noise, units of 0..255.")
-    flicker: float = Field(0.0, ge=0, description="Largest relative change of brightness from frame to frame.")
+    aspect: float = Field(1.25, ge=1, le=10, description="Largest stretch of width against height, log-uniform.")
+    rotation: float = Field(5.0, ge=0, le=180, description="Largest rotation, degrees.")
+    motion: float = Field(1.0, ge=0, le=10, description="Strength of the camera motion that turns stills into clips.")
+    colour: float = Field(
+        0.4, ge=0, le=10, description="Largest relative change of brightness, contrast and saturation."
+    )
+    tint: float = Field(0.08, ge=0, le=10, description="Largest relative gain of each colour channel.")
+    noise: float = Field(
+        0.0, ge=0, le=255, description="Largest standard deviation of per-frame pixel noise, units of 0..255."
+    )
+    flicker: float = Field(0.0, ge=0, le=10, description="Largest relative change of brightness from frame to frame.")
     blur: float = Field(0.0, ge=0, le=1, description="Probability that a frame is blurred.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -127,7 +128,7 @@ def check_output(folder: Path, overwrite: bool) -> list[Path]:
     Raises:
         OutputError: it is refused.
     """
-    if not folder.exists() or (folder.is_dir() and not contents(folder)):
+    if not os.path.exists(folder) or (os.path.isdir(folder) and not contents(folder)):
         return []
     if not is_exported(folder) and not holds_export(folder):
         raise OutputError(

@@ -1,7 +1,8 @@
-"""Files and folders: left whole or not at all, one error for what cannot be written, one reader of YAML."""
+"""Files and folders: left whole or not at all, one error for what cannot be written, one reader of YAML and JSON."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,7 +11,16 @@ from typing import Any
 
 import yaml
 
-from tdseg.errors import OutputError, TdsegError
+from tdseg.errors import OutputError, TdsegError, shortened
+
+MOST_VALUES = 50_000
+"""Values in a text of YAML, with those that aliases stand for: a few lines can stand for more than fits in memory."""
+MOST_LEVELS = 64
+"""Of values inside of values."""
+MOST_BYTES = 4 << 20
+"""Of a file of YAML or JSON."""
+MOST_DIGITS = 100
+"""Of a whole number."""
 
 
 def read_fields(path: Path, refused: type[TdsegError], *, expected: str, do: str) -> dict[str, Any]:
@@ -25,14 +35,102 @@ def read_fields(path: Path, refused: type[TdsegError], *, expected: str, do: str
         TdsegError: of that kind: the file cannot be read, is not YAML, or holds something else than fields.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = parse_yaml(read_text(path))
     except OSError as error:
         raise refused(f"{path}: {error.strerror}", expected=expected, do=do) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no text, or a day that there is not
-        raise refused(f"{path}: not YAML ({' '.join(str(error).split())})", expected=expected, do=do) from None
+    except ValueError as error:
+        raise refused(f"{path}: not YAML ({error})", expected=expected, do=do) from None
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise refused(f"{path}: no fields", expected=expected, do=do)
     return values
+
+
+def read_text(path: Path) -> str:
+    """A file of values, in UTF-8.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no text, or larger than any such file.
+    """
+    with path.open("rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"over {MOST_BYTES >> 20} MiB")
+    return data.decode("utf-8")
+
+
+def parse_yaml(text: str) -> Any:
+    """Plain values of a text of YAML: tags that would make objects are refused, and so is what is out of all measure.
+
+    Raises:
+        ValueError: it is not YAML, or a value cannot be, such as the 99th day of a month; in one line.
+    """
+    try:
+        loader = _PlainLoader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            _measure(node, {}, 0)
+            return loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except Exception as error:  # what cannot be built makes the library raise what it meets
+        why = "nested too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        if not isinstance(error, (yaml.YAMLError, ValueError, RecursionError)):
+            why = "a value that cannot be what it is tagged or written as"
+        raise ValueError(shortened(why, 300)) from None
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Plain values of a text of JSON.
+
+    Raises:
+        ValueError: it is not JSON, or out of all measure.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML's own kinds of values; of whole numbers those that anything here could mean."""
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        if len(node.value) > MOST_DIGITS:
+            raise ValueError(f"a number of {len(node.value)} digits")
+        return super().construct_yaml_int(node)
+
+
+_PlainLoader.add_constructor("tag:yaml.org,2002:int", _PlainLoader.construct_yaml_int)
+
+
+def _measure(node: yaml.Node, known: dict[int, int], level: int) -> int:
+    """How many values a node stands for.
+
+    Args:
+        node: of a document.
+        known: of nodes met before, by id; 0 while their own values are counted.
+        level: how deep it is in others.
+
+    Raises:
+        ValueError: too many, too deep, or itself among them.
+    """
+    if id(node) in known:
+        if not known[id(node)]:
+            raise ValueError("an alias for what it is part of")
+        return known[id(node)]
+    if level > MOST_LEVELS:
+        raise ValueError(f"over {MOST_LEVELS} values inside of each other")
+    known[id(node)] = 0
+    inside = node.value if isinstance(node, yaml.CollectionNode) else []
+    parts = [part for item in inside for part in (item if isinstance(item, tuple) else (item,))]
+    count = 1 + sum(_measure(part, known, level + 1) for part in parts)
+    if count > MOST_VALUES:
+        raise ValueError(f"aliases that stand for over {MOST_VALUES} values")
+    known[id(node)] = count
+    return count
 
 
 def unwritable(place: str | Path, why: BaseException | str, *, do: str = "") -> OutputError:
@@ -60,13 +158,13 @@ def check_target(path: Path, *, overwrite: bool = True) -> None:
     Raises:
         OutputError: it cannot, or it exists and `overwrite` is not given.
     """
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise unwritable(path, f"there is no folder {path.parent}")
-    if path.is_dir():
+    if os.path.isdir(path):
         raise unwritable(path, "it is a folder")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
+    if not os.access(path if os.path.exists(path) else path.parent, os.W_OK):
         raise unwritable(path, f"no permission to write in {path.parent}")
-    if path.exists() and not overwrite:
+    if os.path.exists(path) and not overwrite:
         raise OutputError(
             f"{path} exists",
             expected="a file that does not exist yet",
@@ -91,7 +189,7 @@ def whole_file(path: Path, *, parents: bool = False) -> Iterator[Path]:
     whole = False
     target = staged = path
     try:
-        target = path.resolve()
+        target = Path(os.path.realpath(path))
         special = target.exists() and not target.is_file() and not target.is_dir()
         staged = target if special else target.with_name(f".{target.name}.partial")
         for folder in reversed(new):
@@ -119,6 +217,6 @@ def write_whole(path: Path, text: str) -> None:
     """
     try:
         with whole_file(path) as staged:
-            staged.write_text(text, encoding="utf-8")
+            staged.write_text(text, encoding="utf-8", errors="backslashreplace")  # names may be no text
     except ValueError as error:  # of a name with a null byte
         raise unwritable(path, error) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -209,9 +210,9 @@ def _colors(masks: Path) -> Palette | None:
 
 def _check_output(output: Path, *inputs: str | Path) -> None:
     """Refuse to write among the inputs, or over them."""
-    place = output.resolve()
+    place = Path(os.path.realpath(output))
     for given in inputs:
-        source = Path(given).resolve()
+        source = Path(os.path.realpath(given))
         if place == source or source.is_relative_to(place) or (source.is_dir() and place.is_relative_to(source)):
             raise OutputError(
                 f"the output {output} would lie among the files of {given}, or over them",

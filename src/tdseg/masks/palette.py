@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdseg.errors import DataError
+from tdseg.files import read_text
 from tdseg.metrics.iou import VOID
 
 Color = tuple[int, int, int]
@@ -88,9 +89,9 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
         DataError: the file cannot be read.
     """
     try:
-        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise unreadable(path, getattr(error, "strerror", None) or "not a text file") from None
+        lines = [line.strip() for line in read_text(Path(path)).removeprefix("\ufeff").splitlines()]
+    except (OSError, ValueError) as error:
+        raise unreadable(path, getattr(error, "strerror", None) or "not a text file of a usual size") from None
     return ((number, line) for number, line in enumerate(lines, 1) if line and not line.startswith("#"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +25,10 @@ from tdseg.video.pictures import is_image, natural_order
 
 TIME = re.compile(r"\d{9,}\D\d|(19|20)\d{6}\D?\d{6}|\d\d(\D)\d\d\2\d\d|\d\.\d")
 """Times in names: seconds since 1970 and their parts, date and time, either in its parts, seconds with decimals."""
+
+
+MOST_MASKS = 2_000_000
+"""Of a file, 22 hours of 25 a second: what it claims is not believed beyond."""
 
 
 class Masks:
@@ -145,7 +150,7 @@ def mask_files(folder: Path) -> list[Path]:
 
 def is_masks(path: Path) -> bool:
     """Whether a path may be one of masks: a folder, or a file by its name."""
-    return path.is_dir() or path.suffix.lower() in FILES
+    return os.path.isdir(path) or path.suffix.lower() in FILES
 
 
 def size_text(shape: tuple[int, ...]) -> str:
@@ -259,8 +264,8 @@ def open_npz(path: Path) -> Iterator[tuple[list[zipfile.ZipInfo], IO[bytes], tup
             version = np.lib.format.read_magic(file)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = read(file)
-            if fortran:
-                raise ValueError("column-major array")
+            if fortran or not all(type(side) is int for side in shape):
+                raise ValueError("an array in columns, or whose sides are no numbers")
         yield archive.infolist(), file, shape, dtype
 
 
@@ -286,6 +291,8 @@ def _video_names(path: Path) -> list[str]:
 
 
 def _numbered(path: Path, count: int) -> list[str]:
+    if count > MOST_MASKS:
+        raise DataError(f"{path}: {count} masks", expected=f"at most {MOST_MASKS}", do="cut the video into parts")
     return [f"{path}, mask {index}" for index in range(count)]
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdseg.errors import DataError
+from tdseg.files import parse_json
 from tdseg.masks.palette import unreadable
 from tdseg.metrics.basic import Mask
 from tdseg.metrics.iou import VOID
@@ -117,7 +118,7 @@ def read_lines(path: Path) -> Iterator[Mask]:
     """
     for number, line in _lines(path):
         try:
-            fields = json.loads(line)
+            fields = parse_json(line)
             height, width = fields["size"]
             if not 0 < height * width <= MOST_PIXELS or min(height, width) < 1:
                 raise ValueError(f"size {height}x{width}")
@@ -127,7 +128,7 @@ def read_lines(path: Path) -> Iterator[Mask]:
                 if type(index) is not int or not 0 <= index < VOID:
                     raise ValueError(f"category_id {index!r}")
                 mask[decode_mask(counts, (height, width))] = index
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             why = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise DataError(
                 f"{path}, line {number}: {why}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -64,9 +65,9 @@ def written_like(
 
 def _check_folder(folder: Path, names: set[str], overwrite: bool) -> None:
     """Refuse a folder that holds what the masks would take the place of, or what they would not."""
-    if folder.exists() and not folder.is_dir():
+    if os.path.exists(folder) and not os.path.isdir(folder):
         raise OutputError(f"{folder} is a file", expected="a folder", do="choose another with --output")
-    held = contents(folder) if folder.exists() else set()
+    held = contents(folder) if os.path.exists(folder) else set()
     if held and not overwrite:
         raise OutputError(
             f"output folder {folder} is in use",

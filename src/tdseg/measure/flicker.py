@@ -122,9 +122,9 @@ def _accuracy(matrix: ConfusionMatrix, classes: Palette | None) -> dict[str, Any
 
 def _check_map(target: Path, *inputs: str | Path | None) -> None:
     """Refuse a map that would be taken for a mask, label or frame in the next run."""
-    folders = {path.parent.resolve() for path in map_files(target) if path.suffix.lower() == ".png"}
+    folders = {os.path.realpath(path.parent) for path in map_files(target) if path.suffix.lower() == ".png"}
     for given in inputs:
-        if given is not None and os.path.isdir(given) and Path(given).resolve() in folders:
+        if given is not None and os.path.isdir(given) and os.path.realpath(given) in folders:
             raise ConfigError(
                 f"the map {target} would lie among the files of {given}",
                 expected="a place outside the folders of masks, labels and frames",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tdseg.errors import ConfigError
 from tdseg.models.propagation import TDNetState
+from tdseg.runtime.contract import check_graph, check_manifest
 from tdseg.runtime.engine import Arrays, Engine, Parts
 from tdseg.runtime.manifest import Manifest, Part, read_manifest
 from tdseg.runtime.network import Execution, RuntimeName, same_aspect
@@ -122,6 +123,7 @@ def open_exported(
         WeightsError: the folder is incomplete, changed, or of another version.
     """
     manifest = read_manifest(folder)
+    check_manifest(folder, manifest)
     runtime = choose_reader(folder, manifest.target, execution)
     graph, workers = folder / manifest.graph, workers if manifest.encoded else 1
     if size or frame or workers > 1:
@@ -129,7 +131,9 @@ def open_exported(
     if runtime == "onnxruntime":
         from tdseg.runtime.onnxruntime import OnnxRuntimeEngine
 
-        return ExportedNetwork(manifest, OnnxRuntimeEngine(graph, execution), size)
+        engine = OnnxRuntimeEngine(graph, execution)
+        check_graph(graph, manifest, engine.inputs, engine.outputs)
+        return ExportedNetwork(manifest, engine, size)
     from tdseg.runtime.openvino import open_graph
 
     return ExportedNetwork(manifest, open_graph(graph, manifest, size, execution, workers=workers, cache=cache), size)

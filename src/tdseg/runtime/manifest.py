@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tdseg.config import FrozenConfig, StoredModelConfig
+from tdseg.config import FrozenConfig, Side, StoredModelConfig
 from tdseg.errors import ConfigError, WeightsError
+from tdseg.files import parse_json, read_text
 from tdseg.models.propagation import StateTensor, kind_of
 from tdseg.runtime.network import check_size, size_for
 
@@ -27,7 +28,9 @@ class TensorSpec(FrozenConfig):
 
     name: str
     dtype: Literal["uint8", "float16", "float32", "int64"]
-    shape: tuple[int, ...] = Field(description="For a graph of any size, that at the model's own size.")
+    shape: tuple[Annotated[int, Field(ge=0, le=1 << 31)], ...] = Field(
+        max_length=8, description="For a graph of any size, that at the model's own size."
+    )
 
 
 class Parity(FrozenConfig):
@@ -47,11 +50,11 @@ class Manifest(FrozenConfig):
     format: Literal[1] = Field(description="Version of this file's layout.")
     target: Literal["onnx", "openvino"]
     precision: Literal["fp32", "fp16", "int8"]
-    opset: int = Field(description="Of ONNX, which the graphs were written in or made from.")
-    size: tuple[int, int] | None = Field(
+    opset: int = Field(ge=1, le=99, description="Of ONNX, which the graphs were written in or made from.")
+    size: tuple[Side, Side] | None = Field(
         description="(height, width) of the input, pixels; None: any multiples of the stride."
     )
-    stride: int = Field(description="Pixels of the input for each position of the feature map.")
+    stride: int = Field(ge=1, le=64, description="Pixels of the input for each position of the feature map.")
     graph: str = Field(description="File that holds a step of every path.")
     stateful: str | None = Field(None, description="File that holds the same with the state inside, if there is one.")
     image: TensorSpec = Field(description="RGB, 0..255; the graphs normalise it.")
@@ -67,8 +70,9 @@ class Manifest(FrozenConfig):
         "that differ from path to path, and so need the path whose turn it is.",
     )
     memory: tuple[TensorSpec, ...] = Field(
+        max_length=64,
         description="State, zeros for an empty one: NAME goes in as past_NAME, and comes out as present_NAME. Where "
-        "the graph holds several paths, the last one is the path whose turn it is."
+        "the graph holds several paths, the last one is the path whose turn it is.",
     )
     parity: Parity | None = Field(None, description="None until it is known.")
     versions: dict[str, str] = Field(description="Of the packages that wrote it.")
@@ -131,13 +135,13 @@ def cells(size: tuple[int, int], stride: int) -> tuple[int, int]:
 
 def is_exported(path: Path) -> bool:
     """Whether the path is a folder that `tdseg export` wrote."""
-    return (path / MANIFEST).is_file()
+    return os.path.isfile(path / MANIFEST)
 
 
 def exported_files(folder: Path) -> list[str]:
     """The files that a manifest tells of, with itself, by their paths in the folder; none where it cannot be read."""
     try:
-        values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        values = parse_json(read_text(folder / MANIFEST))
         return [MANIFEST, *Manifest.parse(values, where=MANIFEST).sha256]
     except (OSError, ValueError, RecursionError, ConfigError):
         return []
@@ -150,7 +154,7 @@ def read_manifest(folder: Path) -> Manifest:
         WeightsError: there is none, it is of another version, or a file is missing or changed.
     """
     try:
-        values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        values = parse_json(read_text(folder / MANIFEST))
         manifest = Manifest.parse(values, where=MANIFEST)
     except OSError as error:
         raise WeightsError(f"{folder / MANIFEST}: {error.strerror}", expected=_EXPECTED, do="check the path") from None
@@ -172,17 +176,19 @@ def checksums(folder: Path) -> dict[str, str]:
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:
-    if manifest.graph not in manifest.sha256:
-        raise WeightsError(
-            f"{folder / MANIFEST}: no checksum of {manifest.graph}", expected=_EXPECTED, do="export the model again"
-        )
+    weights = [str(Path(manifest.graph).with_suffix(".bin"))] if manifest.target == "openvino" else []
+    for name in (manifest.graph, *weights):
+        if name not in manifest.sha256:
+            raise WeightsError(
+                f"{folder / MANIFEST}: no checksum of {name}", expected=_EXPECTED, do="export the model again"
+            )
     for name, expected in manifest.sha256.items():
         path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()):
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
             raise WeightsError(
                 f"{folder / MANIFEST}: a file outside of the folder, {name}", expected=_EXPECTED, do="do not trust it"
             )
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise WeightsError(f"{path}: missing", expected=_EXPECTED, do="copy the folder whole, or export again")
         if checksum(path) != expected:
             raise WeightsError(

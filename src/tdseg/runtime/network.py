@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from tdseg.config import MIN_SIZE, ModelConfig
 from tdseg.errors import ConfigError
+from tdseg.system import check_threads, free_memory
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 RuntimeName = Literal["torch", "onnxruntime", "openvino"]
 AnyRuntime = Literal["auto", "torch", "onnxruntime", "openvino"]
+MOST_SIDE = 16_384
+_LEAST_BYTES = 64
+"""For each pixel of the input: floats of its channels, and of some features."""
 SAME_ASPECT = 1.15
 """Ratio of aspects up to which a frame is resized to a model's own size."""
 RUNTIMES: tuple[AnyRuntime, ...] = get_args(AnyRuntime)
@@ -49,6 +53,7 @@ class Execution:
     cuda_graphs: bool = False
 
     def __post_init__(self) -> None:
+        check_threads(self.threads)
         if self.winograd and (self.autocast or not self.fuse):
             raise ConfigError(
                 f"winograd with {f'autocast={self.autocast}' if self.autocast else 'fuse=False'}",
@@ -160,13 +165,20 @@ def check_size(size: tuple[int, int], own: tuple[int, int], *, multiple_of: int 
         multiple_of: what a graph of any size takes multiples of.
 
     Raises:
-        ConfigError: below 64 pixels, or no multiples.
+        ConfigError: below 64 pixels, or no multiples; or more than there is memory for, whatever the network.
     """
     if min(size) < MIN_SIZE:
         raise ConfigError(
             f"size {size[0]}x{size[1]}",
             expected=f"height and width of at least {MIN_SIZE} pixels",
             do=f"choose a larger size; the model's own is {own[0]}x{own[1]}",
+        )
+    least, free = _LEAST_BYTES * math.prod(size), free_memory()
+    if max(size) > MOST_SIDE or (free is not None and least > free):
+        raise ConfigError(
+            f"size {size[0]}x{size[1]}",
+            expected=f"up to {MOST_SIDE} pixels a side, and what fits in memory: this takes over {least >> 20} MiB",
+            do=f"choose a smaller --size; the model's own is {own[0]}x{own[1]}",
         )
     if any(side % multiple_of for side in size):
         height, width = (round(side / multiple_of) * multiple_of for side in size)

@@ -14,9 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdseg.errors import ConfigError, WeightsError
+from tdseg.runtime.compiled import trusted_blobs
+from tdseg.runtime.contract import check_graph
 from tdseg.runtime.engine import Arrays, GraphTensor, Parts
 from tdseg.runtime.manifest import Manifest, past
 from tdseg.runtime.network import Execution, RuntimeName
+from tdseg.runtime.onnx_check import check_onnx
 
 T = TypeVar("T")
 _SIZES = 2
@@ -101,6 +104,7 @@ def open_bare(graph: Path, threads: int | None) -> OpenVinoEngine | OpenVinoSize
     """
     import openvino
 
+    check_onnx(graph)
     model = _explained(graph, lambda: openvino.Core().read_model(graph))
     model.set_friendly_name(str(graph))
     if any(port.partial_shape.is_dynamic for port in model.inputs):
@@ -143,15 +147,18 @@ def open_graph(
     """
     check_device(execution.device)
     threads = execution.threads
+    model = _explained(graph, lambda: _read(graph, manifest))
+    own = None if cache is None else cache / manifest.sha256[manifest.graph][:16]
     try:
-        model = _explained(graph, lambda: _read(graph, manifest, size))
-        if workers == 1:
-            return OpenVinoEngine(compile_graph(model, threads=threads, cache=cache))
-        encode, merge = _explained(graph, lambda: _cut(model, manifest))
-        return Parts(
-            OpenVinoEngine(compile_graph(encode, threads=threads, cache=cache, streams=workers)),
-            OpenVinoEngine(compile_graph(merge, threads=1, cache=cache)),
-        )
+        _explained(graph, lambda: _resize(model, manifest, size))
+        with trusted_blobs(own) as kept:
+            if workers == 1:
+                return OpenVinoEngine(compile_graph(model, threads=threads, cache=kept))
+            encode, merge = _explained(graph, lambda: _cut(model, manifest))
+            return Parts(
+                OpenVinoEngine(compile_graph(encode, threads=threads, cache=kept, streams=workers)),
+                OpenVinoEngine(compile_graph(merge, threads=1, cache=kept)),
+            )
     except WeightsError as error:
         if size is None or manifest.size:
             raise
@@ -199,22 +206,30 @@ def compile_graph(graph: Any, *, threads: int | None = None, cache: Path | None 
         return _explained(graph if isinstance(graph, Path) else graph.get_friendly_name(), work.result)
 
 
-def _read(graph: Path, manifest: Manifest, size: tuple[int, int] | None) -> Any:
-    """The openvino.Model in a file, for one size if one is given: that is faster."""
+def _read(graph: Path, manifest: Manifest) -> Any:
+    """The openvino.Model in a file, seen to be what its manifest says."""
     import openvino
-    from openvino import opset13 as ops
 
+    if graph.suffix == ".onnx":
+        check_onnx(graph)
     model = openvino.Core().read_model(graph)
     model.set_friendly_name(str(graph))
+    check_graph(graph, manifest, *(tuple(map(_told, ports)) for ports in (model.inputs, model.outputs)))
+    return model
+
+
+def _resize(model: Any, manifest: Manifest, size: tuple[int, int] | None) -> None:
+    """Let a model take one size alone, if one is given: that is faster."""
+    from openvino import opset13 as ops
+
     if size is None or manifest.size:
-        return model
+        return
     memory = manifest.layout(size)
     model.reshape({manifest.image.name: [1, *size, 3], **{past(one.name): list(one.shape) for one in memory}})
     for node in model.get_ordered_ops():  # sizes are known now: what asks the state for one shall not
         if node.get_type_name() == "ShapeOf":
             shape = np.array(node.input_value(0).get_shape())
             _replace(node.output(0), ops.constant(shape, node.get_output_element_type(0)))
-    return model
 
 
 def _cut(whole: Any, manifest: Manifest) -> tuple[Any, Any]:
@@ -258,9 +273,10 @@ def _explained(graph: object, load: Callable[[], T]) -> T:
 
     try:
         return load()
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, OverflowError) as error:  # ValueError: of names that are no text
+        why = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
         raise WeightsError(
-            f"{graph}: OpenVINO {openvino.__version__} cannot load it ({str(error).strip().splitlines()[-1].strip()})",
+            f"{graph}: OpenVINO {openvino.__version__} cannot load it ({why})",
             expected="a graph of this version of OpenVINO or of an older one",
             do="pip install --upgrade openvino, or export the model again here",
         ) from None

@@ -20,7 +20,7 @@ from tdseg.street.raster import Canvas
 from tdseg.street.scene import Scene
 from tdseg.street.texture import Bytes
 
-MIN_SIDE, MAX_SIDE = 32, 4096
+MIN_SIDE, MAX_SIDE, MAX_FRAMES = 32, 4096, 1_000_000_000
 
 
 class StreetFrame(NamedTuple):
@@ -59,8 +59,10 @@ def render_street(
 def _check(seed: int, num_frames: int, size: tuple[int, int], fps: float) -> None:
     if seed < 0:
         raise ConfigError(f"seed {seed}", expected="an integer of at least 0", do="choose another seed")
-    if num_frames < 1:
-        raise ConfigError(f"num_frames {num_frames}", expected="at least 1", do="ask for one frame or more")
+    if not 1 <= num_frames <= MAX_FRAMES:
+        raise ConfigError(
+            f"num_frames {num_frames}", expected=f"1 … {MAX_FRAMES}", do="ask for another number of frames"
+        )
     if len(size) != 2 or not all(MIN_SIDE <= side <= MAX_SIDE for side in size):
         expected = f"(height, width), each from {MIN_SIDE} to {MAX_SIDE}"
         raise ConfigError(f"size {size}", expected=expected, do="for example size=(360, 480)")

@@ -69,7 +69,7 @@ class Card(Watcher):
         }
         table = "\n".join(f"| {key} | {_cell(value)} |" for key, value in rows.items())
         values = recipe.model_dump(mode="json", exclude_unset=True)
-        return f"""# {weights.resolve().parent.name}
+        return f"""# {weights.absolute().parent.name}
 
 Segmentation in {config.num_classes} classes by `{recipe.model}`{classes}.
 

@@ -6,7 +6,9 @@ What is random is a function of the seed and the step, so no generator's state i
 from __future__ import annotations
 
 import os
+import reprlib
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import torch
@@ -15,6 +17,7 @@ from tdseg.errors import ConfigError, OutputError, WeightsError
 from tdseg.files import unwritable, whole_file
 from tdseg.train.recipe import Recipe
 from tdseg.train.watch import Warn
+from tdseg.zoo.pickled import load_tensors
 
 CHECKPOINTS = "checkpoints"
 """Their folder in that of the run."""
@@ -58,7 +61,9 @@ def latest_checkpoint(folder: Path, warn: Warn) -> dict[str, Any] | None:
     paths = sorted(folder.glob("step-*.ckpt"), reverse=True)
     for path in paths:
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            state: dict[str, Any] = load_tensors(path)
+            if not isinstance(state, dict) or type(state.get("step")) is not int or state["step"] < 0:
+                raise ValueError("no checkpoint of a run")
         except Exception as error:  # whatever a damaged file makes of torch.load
             warn(f"{path} is damaged and left out: {' '.join(str(error).split())[:200]}")
         else:
@@ -76,6 +81,7 @@ def check_same_run(checkpoint: dict[str, Any], recipe: Recipe, folder: Path) -> 
     Raises:
         ConfigError: another recipe, of which the first field that differs is named; or a version of tdseg by which the
             same recipe made other steps.
+        WeightsError: it holds no recipe.
     """
     if checkpoint.get("format") != _FORMAT:
         raise ConfigError(
@@ -83,11 +89,18 @@ def check_same_run(checkpoint: dict[str, Any], recipe: Recipe, folder: Path) -> 
             expected=f"checkpoints of format {_FORMAT}",
             do="finish it with that version, or train in another folder",
         )
-    before, now = _essence(checkpoint["recipe"]), _essence(recipe.model_dump(mode="json"))
+    stored = checkpoint.get("recipe")
+    if not isinstance(stored, dict) or not isinstance(stored.get("per_frame"), dict | NoneType):
+        raise WeightsError(
+            f"the checkpoint of step {checkpoint['step']} in {folder} holds no recipe",
+            expected="a checkpoint as tdseg train wrote it",
+            do="remove the file, so that an earlier one is taken, or train in another folder",
+        )
+    before, now = _essence(stored), _essence(recipe.model_dump(mode="json"))
     for name, value in now.items():
         if before.get(name) != value:
             raise ConfigError(
-                f"{name} = {value}, but the run in {folder} has {name} = {before.get(name)}",
+                f"{name} = {value}, but the run in {folder} has {name} = {reprlib.repr(before.get(name))}",
                 expected=f"the recipe that the run was started with; {', '.join(sorted(_MAY_CHANGE))} may change",
                 do="give the old value, or train in another folder",
             )

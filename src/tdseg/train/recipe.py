@@ -9,11 +9,13 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from tdseg.config import FrozenConfig
-from tdseg.data.source import Source
-from tdseg.data.transforms import Augmentation
+from tdseg.config import LARGE, FrozenConfig, Weight
+from tdseg.data.source import MOST_FRAMES, Source
+from tdseg.data.transforms import MOST_SCALES, Augmentation, Zoom
 from tdseg.train.values import assign, merge, read_values
 
+MOST_STEPS, MOST_CLIPS = 1_000_000_000, 65_536
+"""Of a run, and of a batch."""
 _TEMPORAL = (
     "weight_sets",
     "views",
@@ -33,18 +35,20 @@ class Optimizer(FrozenConfig):
     """The optimizer with its schedule: warm-up, then polynomial decay to zero."""
 
     kind: Literal["adamw", "sgd"] = Field("adamw", description="AdamW, or SGD with momentum.")
-    lr: float = Field(gt=0, description="Peak learning rate of new layers.")
-    backbone_lr: float | None = Field(None, gt=0, description="Peak learning rate of pretrained layers; None: lr.")
-    weight_decay: float = Field(0.01, ge=0, description="Decay of weights; norms and biases have none.")
+    lr: float = Field(gt=0, le=100, description="Peak learning rate of new layers.")
+    backbone_lr: float | None = Field(
+        None, gt=0, le=100, description="Peak learning rate of pretrained layers; None: lr."
+    )
+    weight_decay: float = Field(0.01, ge=0, le=100, description="Decay of weights; norms and biases have none.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Of SGD.")
     warmup: int = Field(
-        100, ge=0, description="Steps of warm-up; the next one has the peak rate, and the decay begins."
+        100, ge=0, le=MOST_STEPS, description="Steps of warm-up; the next one has the peak rate, and the decay begins."
     )
     warmup_lr: float | None = Field(
-        None, gt=0, description="Rate that an exponential warm-up starts from; None: linear from zero."
+        None, gt=0, le=100, description="Rate that an exponential warm-up starts from; None: linear from zero."
     )
-    power: float = Field(0.9, gt=0, description="Exponent of the polynomial decay.")
-    clip: float | None = Field(5.0, gt=0, description="Largest gradient norm; None: any.")
+    power: float = Field(0.9, gt=0, le=100, description="Exponent of the polynomial decay.")
+    clip: float | None = Field(5.0, gt=0, le=LARGE, description="Largest gradient norm; None: any.")
     ema: float = Field(
         0.998,
         ge=0,
@@ -57,12 +61,15 @@ class Optimizer(FrozenConfig):
 class Losses(FrozenConfig):
     """Weights of the loss terms; cross entropy of the full prediction has weight 1."""
 
-    sub: float = Field(0.5, ge=0, description="Cross entropy of the sub-feature alone, without propagation.")
-    aux: float = Field(0.4, ge=0, description="Cross entropy of the auxiliary head.")
-    lovasz: float = Field(0.0, ge=0, description="Lovász-softmax of the full prediction.")
-    agreement: float = Field(0.0, ge=0, description="Disagreement of successive frames along known camera motion.")
+    sub: Weight = Field(0.5, description="Cross entropy of the sub-feature alone, without propagation.")
+    aux: Weight = Field(0.4, description="Cross entropy of the auxiliary head.")
+    lovasz: Weight = Field(0.0, description="Lovász-softmax of the full prediction.")
+    agreement: Weight = Field(0.0, description="Disagreement of successive frames along known camera motion.")
     balance: float | None = Field(
-        1.10, gt=1, description="c of the class weights 1 / ln(c + share); larger is flatter; None: no weights."
+        1.10,
+        gt=1,
+        le=LARGE,
+        description="c of the class weights 1 / ln(c + share); larger is flatter; None: no weights.",
     )
     ohem: float | None = Field(
         None, gt=0, lt=1, description="Count only pixels whose true class has less than this probability; None: all."
@@ -83,17 +90,17 @@ class Distillation(FrozenConfig):
         description="'per-frame' for the model of this run's first stage, packaged weights, a .safetensors file, or "
         "'hf://org/name' for a segmentation model of Hugging Face."
     )
-    full: float = Field(1.0, ge=0, description="Weight of KL(teacher || full prediction).")
-    sub: float = Field(0.5, ge=0, description="Weight of KL(teacher's group || sub-feature alone).")
+    full: Weight = Field(1.0, description="Weight of KL(teacher || full prediction).")
+    sub: Weight = Field(0.5, description="Weight of KL(teacher's group || sub-feature alone).")
     grouped: bool = Field(
         True, description="Each path learns from its own group of the teacher's channels; otherwise from all of them."
     )
     scaled: bool = Field(
         True, description="A group's answer is scaled by the number of groups, as the official teacher of 4 is."
     )
-    temperature: float = Field(1.0, gt=0, description="Divisor of both sides' logits.")
-    scales: tuple[float, ...] = Field(
-        (1.0,), min_length=1, description="The teacher's answers at these zooms are averaged."
+    temperature: float = Field(1.0, ge=0.01, le=1000, description="Divisor of both sides' logits.")
+    scales: tuple[Zoom, ...] = Field(
+        (1.0,), min_length=1, max_length=MOST_SCALES, description="The teacher's answers at these zooms are averaged."
     )
     flip: bool = Field(False, description="They are averaged with those on the mirrored frames, too.")
 
@@ -115,21 +122,28 @@ class Recipe(FrozenConfig):
     )
     sources: tuple[Source, ...] = Field(min_length=1, description="Training data.")
     validation: Source | None = Field(None, description="Data to evaluate on during training and at its end.")
-    evaluate_every: int | None = Field(None, ge=1, description="Steps between evaluations; None: at the end alone.")
-    steps: int = Field(ge=1, description="Optimizer steps.")
+    evaluate_every: int | None = Field(
+        None, ge=1, le=MOST_STEPS, description="Steps between evaluations; None: at the end alone."
+    )
+    steps: int = Field(ge=1, le=MOST_STEPS, description="Optimizer steps.")
     batch: int = Field(
         ge=1,
+        le=MOST_CLIPS,
         description="Clips per step, over all processes. Networks that pool to one position, as PSPNet does, need two "
         "at a time, or freeze_norm.",
     )
     accumulate: int = Field(
         1,
         ge=1,
+        le=MOST_CLIPS,
         description="Parts that a batch is cut into, one after the other, to save memory. Labels count as in the whole "
         "batch; batch norm, OHEM and Lovász-softmax see a part at a time.",
     )
     length: int = Field(
-        1, ge=1, description="Frames per training clip; with attention as many as the model has paths, or more."
+        1,
+        ge=1,
+        le=MOST_FRAMES,
+        description="Frames per training clip; with attention as many as the model has paths, or more.",
     )
     score: Literal["last", "all"] = Field(
         "last",
@@ -150,14 +164,14 @@ class Recipe(FrozenConfig):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="Of the computation.")
     checkpoint_activations: bool = Field(False, description="Compute sub-networks twice, to save memory.")
     compile: bool = Field(False, description="Compile the sub-networks with torch.compile.")
-    workers: int = Field(0, ge=0, description="Processes that load clips ahead; 0: none.")
+    workers: int = Field(0, ge=0, le=256, description="Processes that load clips ahead; 0: none.")
     cache: Literal["none", "memory", "device"] = Field(
         "memory",
         description="Where decoded clips stay: nowhere, in each process that loads them, or on the device. They fill "
         "half of the free memory at most, all processes together; the others are read again.",
     )
-    seed: int = Field(0, ge=0, description="Seed of initialisation, data order and augmentation.")
-    checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of initialisation, data order and augmentation.")
+    checkpoint_every: int = Field(100, ge=1, le=MOST_STEPS, description="Steps between checkpoints.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:

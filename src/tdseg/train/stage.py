@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,8 @@ from tdseg.train.watch import Watcher
 from tdseg.zoo import catalog
 from tdseg.zoo.checkpoint import WEIGHTS
 
+_LEAST_BYTES = 24
+"""For each pixel that a step trains on: floats of its channels, twice."""
 PER_FRAME = "per-frame"
 """Folder of the first stage in that of the run."""
 
@@ -116,12 +119,12 @@ def open_stages(recipe: Recipe, output: Path, watchers: Sequence[Watcher], *, re
         first, folder = recipe.first_stage(), output / PER_FRAME
         stages = [(first, folder, first.init), (recipe, output, str(folder / WEIGHTS))]
     for stage, folder, _ in stages:
-        if not resume and ((folder / CHECKPOINTS).exists() or (folder / WEIGHTS).exists()):
+        if not resume and (os.path.exists(folder / CHECKPOINTS) or os.path.exists(folder / WEIGHTS)):
             raise ConfigError(f"{folder} holds a run", expected="an empty folder", do="add --resume or choose another")
         _check_length(stage)
     opened: list[TrainingStage] = []
     for stage, folder, init in stages:
-        if folder == output or not (folder / WEIGHTS).is_file():  # no finished first stage
+        if folder == output or not os.path.isfile(folder / WEIGHTS):  # no finished first stage
             before = opened[-1] if opened else None
             opened.append(TrainingStage(stage, folder, init, watchers, before, resume=resume))
     return opened
@@ -156,6 +159,15 @@ def _share(recipe: Recipe, fabric: Fabric) -> range:
             do="change batch or accumulate",
         )
     size = recipe.batch // world
+    least = _LEAST_BYTES * recipe.length * math.prod(recipe.augmentation.crop) * (size // recipe.accumulate)
+    free = torch.cuda.mem_get_info(fabric.device)[0] if fabric.device.type == "cuda" else free_memory()
+    if free is not None and least > free:
+        raise ConfigError(
+            f"batch={recipe.batch} of length={recipe.length} and crop={list(recipe.augmentation.crop)}, "
+            f"which takes over {least >> 20} MiB",
+            expected=f"what fits into the memory that is free, {free >> 20} MiB",
+            do="lower batch, length or crop, or cut the batch into parts by accumulate",
+        )
     return range(fabric.global_rank * size, (fabric.global_rank + 1) * size)
 
 

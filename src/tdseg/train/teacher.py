@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -157,7 +158,7 @@ def load_teacher(
         WeightsError: weights that cannot be read, or are not those of a segmentation model.
     """
     name = str(per_frame) if config.teacher == "per-frame" and per_frame else config.teacher
-    hub = name.startswith(HUB) or Path(name).is_dir()
+    hub = name.startswith(HUB) or os.path.isdir(name)
     return make_teacher(config, student, load_hugging_face(name, device) if hub else load(name).to(device), name)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tdseg.data.transforms import Batch
-from tdseg.errors import ConfigError
+from tdseg.errors import ConfigError, WeightsError, first_line
 from tdseg.models.path import NetworkPath
 from tdseg.models.propagation import TDNetState
 from tdseg.models.tdnet import ClipOutput, TDNet
@@ -26,6 +26,7 @@ from tdseg.train.optim import Average, lr_factor, make_optimizer, settle_statist
 from tdseg.train.recipe import Recipe
 from tdseg.train.supply import Supply
 from tdseg.zoo import catalog
+from tdseg.zoo.checkpoint import unusable
 
 _PATIENCE = timedelta(hours=6)
 """How long processes wait for each other: one of them evaluates and loads alone."""
@@ -194,12 +195,25 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to a checkpoint."""
-        self.network.load_state_dict(state["model"])
-        self.average.model.load_state_dict(state["average"])
-        self.average.updates = state["updates"]
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.fabric.strategy.precision.load_state_dict(state["scaler"])
+        """Go back to a checkpoint.
+
+        Raises:
+            WeightsError: it is of another network, or not finite.
+        """
+        try:
+            if wrong := [*unusable(state["model"]), *unusable(state["average"])]:
+                raise ValueError(wrong[0])
+            self.network.load_state_dict(state["model"])
+            self.average.model.load_state_dict(state["average"])
+            self.average.updates = int(state["updates"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.fabric.strategy.precision.load_state_dict(state["scaler"])
+        except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:  # all that torch raises
+            raise WeightsError(
+                f"the checkpoint of step {state['step']}: {first_line(error)}",
+                expected="the tensors of this recipe's network and optimizer",
+                do="remove the file, so that an earlier one is taken, or start again in a new folder",
+            ) from None
 
     def _forward(self, frames: Tensor, first: int) -> ClipOutput:
         """Run the clips of a part.

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel
 
 from tdseg.errors import ConfigError
-from tdseg.files import read_fields
+from tdseg.files import parse_yaml, read_fields
 
 _SIZE = re.compile(r"([1-9]\d*)[xX]([1-9]\d*)")
 
@@ -28,10 +28,10 @@ def read_values(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     Raises:
         ConfigError: a file is missing, holds no fields, or is its own base.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         named = f", the base of {above[-1]}" if above else ""
         raise ConfigError(f"no recipe {path}{named}", expected="a YAML file as in configs/", do="check the path")
-    if path.resolve() in [other.resolve() for other in above]:
+    if os.path.realpath(path) in map(os.path.realpath, above):
         raise ConfigError(
             f"{path} builds on itself: {' → '.join(map(str, (*above, path)))}",
             expected="recipes that build on others in one direction",
@@ -95,9 +95,11 @@ def _value(flag: str, text: str) -> Any:
     if size := _SIZE.fullmatch(text):
         return [int(size[1]), int(size[2])]
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"{flag} {text}", expected="a value as in a YAML file", do="quote or correct it") from None
+        return parse_yaml(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"{flag} {text} ({error})", expected="a value as in a YAML file", do="quote or correct it"
+        ) from None
 
 
 def _fields_in(kind: Any) -> dict[str, Any] | None:

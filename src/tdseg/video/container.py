@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from fractions import Fraction
+from functools import cache
 
 import av
 from av.container import InputContainer
@@ -28,6 +30,15 @@ ALONE = frozenset(
 _PROTOCOLS = "http,https,httpproxy,tcp,tls,udp,rtp,srtp,rtmp,rtmps,rtmpt,ffrtmphttp"
 
 
+PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "rtsp", "sap", "sdp", "vobsub", "webm_dash_manifest"})
+"""FFmpeg's names for files that name others, which it would open: those of a user's disk, and of other machines."""
+_NETWORK = (
+    "crypto data ffrtmphttp ftp gopher gophers hls http httpproxy https icecast mms mmsh mmst prompeg rist rtmp rtmpe "
+    "rtmps rtmpt rtmpte rtmpts rtp sctp sftp srt srtp tcp tls udp udplite unix"
+)
+"""Protocols that an address may lead to: a playlist from elsewhere opens no file here."""
+
+
 def open_input(
     name: str,
     address: str | None = None,
@@ -48,6 +59,10 @@ def open_input(
         address = name if is_url(name) else f"file:{name}"
     timeout = timeout_s if is_url(address) else None
     options: dict[str, str] = {}
+    if is_url(address) and not address.lower().startswith("file:"):
+        options = {"protocol_whitelist": ",".join(_NETWORK.split())}
+    elif format is None:
+        options = {"protocol_whitelist": "file,pipe,fd", "format_whitelist": _whole_formats()}
     if alone:
         protocols = _PROTOCOLS if is_url(address) else "file"
         options = {"format_whitelist": ",".join(sorted(ALONE)), "protocol_whitelist": protocols, "max_redirects": "0"}
@@ -72,11 +87,33 @@ def _open(
             ) from error
         if isinstance(error, OSError):  # missing, no permission, no such camera
             raise unreachable(name, error) from error
+        if error.errno == errno.EINVAL and "format_whitelist" in options and _is_playlist(address):
+            raise VideoError(
+                f"{name}: a playlist, which names other files",
+                expected="the video itself; playlists are played from addresses, such as https://…",
+                do="give the files that it names, or the address that it is from",
+            ) from error
         raise VideoError(
             f"{name}: {error.strerror}",
             expected="a video that FFmpeg can read",
             do="check that the file is a video; one cut off while being recorded lacks its index and needs repair",
         ) from error
+
+
+@cache
+def _whole_formats() -> str:
+    """Formats that FFmpeg may take a file for: those that hold all of the video."""
+    return ",".join(sorted({part for name in av.formats_available for part in name.split(",")} - PLAYLISTS))
+
+
+def _is_playlist(address: str) -> bool:
+    """Whether a local file begins as one that names others."""
+    try:
+        with open(address.removeprefix("file:"), "rb") as file:
+            start = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n")
+    except (OSError, ValueError):
+        return False
+    return start.startswith((b"#EXTM3U", b"ffconcat", b"v=0", b"# VobSub")) or b"<MPD" in start
 
 
 def unreachable(name: str, error: OSError) -> VideoError:

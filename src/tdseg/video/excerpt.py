@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tdseg.errors import ConfigError
 
+MOST_EVERY = 1_000_000_000
 CLOSE_S = 1e-6
 """Times of frames are sums of fractions as floats: what lies as near to an end as this lies on it, seconds."""
 
@@ -30,8 +31,10 @@ class Excerpt:
     fps: float | None = None
 
     def __post_init__(self) -> None:
-        if self.every < 1:
-            raise ConfigError(f"every {self.every}", expected="1 or more", do="choose a larger --every")
+        if not 1 <= self.every <= MOST_EVERY:
+            raise ConfigError(
+                f"every {self.every}", expected=f"1 or more, up to {MOST_EVERY}", do="choose another --every"
+            )
         if self.fps is not None and not 0 < self.fps <= 1000:
             raise ConfigError(f"fps {self.fps}", expected="more than 0, up to 1000", do="choose another --fps")
         if self.end_s <= self.start_s:
@@ -85,7 +88,7 @@ def parse_time(given: float | str) -> float:
         ConfigError: another form, or a time below 0.
     """
     text = given.strip() if isinstance(given, str) else f"{given:.17f}"  # of 1e-05 as well
-    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)", text)
+    match = re.fullmatch(r"(?:(?:(\d{1,9}):)?(\d{1,9}):)?(\d{1,12}(?:\.\d{0,60})?)", text, re.ASCII)
     hours, minutes, seconds = match.groups(default="0") if match else ("0", "0", "0")
     parted = match is not None and match[2] is not None
     if not match or (parted and float(seconds) >= 60) or (match[1] is not None and int(minutes) >= 60):

@@ -7,8 +7,7 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
-from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import av
 from av.container import InputContainer
@@ -20,8 +19,6 @@ from tdseg.video.excerpt import CLOSE_S
 FALLBACK_FPS = 25.0  # of sources that know none, such as folders of images
 _DECLARED_RATE = 0.01
 """Relative difference up to which a declared rate is taken for what was counted: times are often rounded to ms."""
-_LOOSE_ENDS = 64
-"""Bytes by which careless writers count a whole file too long."""
 
 
 class Extent(NamedTuple):
@@ -132,70 +129,3 @@ def _declared_duration(container: InputContainer, stream: VideoStream) -> float 
         return float(stream.duration * stream.time_base)
     match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))  # Matroska
     return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else None
-
-
-# --- cut-off files --------------------------------------------------------------------------------------------------
-
-
-def is_cut(path: str | Path, format: str) -> bool:
-    """Whether a file ends before the parts it is made of do.
-
-    Frames that come are no measure: whole files have hidden ones, dropped ones, and last ones that stand for seconds.
-
-    Args:
-        path: the file.
-        format: FFmpeg's name for its container; False for those without such parts.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    ends = {"avi": _riff_end, "matroska,webm": _segment_end, "mov,mp4,m4a,3gp,3g2,mj2": _boxes_end}
-    if format not in ends:
-        return False
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
-        return ends[format](file, size) > size
-
-
-def _boxes_end(file: BinaryIO, size: int) -> int:
-    """MP4: where the last of its media and index boxes ends."""
-    at = 0
-    while at + 8 <= size:
-        file.seek(at)
-        head = file.read(16)
-        length, kind = int.from_bytes(head[:4]), head[4:8]
-        if length == 1:
-            length = int.from_bytes(head[8:16])
-        if length < 8 or at + length > size:  # the rest of the file; or too long, which counts of these boxes only
-            return at + length if kind in (b"mdat", b"moov", b"moof") else size
-        at += length
-    return at
-
-
-def _riff_end(file: BinaryIO, size: int) -> int:
-    """AVI: where the last RIFF list ends; a recorder that was killed left its length open."""
-    at = 0
-    while at + 8 <= size:
-        file.seek(at)
-        head = file.read(8)
-        length = int.from_bytes(head[4:], "little")
-        if head[:4] != b"RIFF" or length in (0, 0xFFFF_FFFF):
-            return size
-        at += 8 + length + length % 2
-    return at - _LOOSE_ENDS
-
-
-def _segment_end(file: BinaryIO, size: int) -> int:
-    """Matroska: where its segment ends; live streams leave its length open."""
-    at = 0
-    for name in (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"):  # EBML header, segment
-        file.seek(at)
-        head = file.read(12)
-        if head[:4] != name or not head[4:5]:
-            return size
-        octets = 9 - head[4].bit_length()
-        length = int.from_bytes(head[4 : 4 + octets]) & ((1 << 7 * octets) - 1)
-        if length == (1 << 7 * octets) - 1:
-            return size
-        at += 4 + octets + length
-    return at

@@ -154,7 +154,11 @@ def open_image(path: Path) -> Iterator[Image.Image]:
             expected=f"at most {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels",
             do="cut it into parts, or make it smaller",
         ) from None
-    except (OSError, ValueError, SyntaxError) as error:  # all that Pillow raises besides
+    except (DataError, MemoryError):
+        raise
+    except (
+        Exception
+    ) as error:  # its readers raise what they meet: OSError, ValueError, SyntaxError, TypeError, KeyError
         raise DataError(
             f"{path}: {getattr(error, 'strerror', None) or 'not a readable image'}",
             expected=f"an image that exists and may be read: {', '.join(FORMATS)}",

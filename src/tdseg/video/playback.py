@@ -13,9 +13,10 @@ from av.video.stream import VideoStream
 
 from tdseg.errors import VideoError
 from tdseg.video.container import open_input, start_of, video_stream
+from tdseg.video.cut import is_cut
 from tdseg.video.decoding import DecodingReport, decode
 from tdseg.video.excerpt import Excerpt
-from tdseg.video.extent import Extent, counted_extent, declared_extent, display_times, is_cut
+from tdseg.video.extent import Extent, counted_extent, declared_extent, display_times
 from tdseg.video.frame import Frame, FrameGenerator
 from tdseg.video.reader import SourceFacts
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shutil
 from functools import cache
 from pathlib import Path
 
+from tdseg.errors import WeightsError
 from tdseg.models.tdnet import TDNet
-from tdseg.runtime.manifest import checksum, is_exported
+from tdseg.runtime.manifest import checksum, is_exported, read_manifest
 from tdseg.runtime.network import RuntimeName
 from tdseg.system import __version__, require
 
@@ -34,11 +36,23 @@ def compiled_folder() -> Path | None:
 
 
 def cached_export(model: TDNet, weights: Path, size: tuple[int, int], runtime: RuntimeName) -> Path:
-    """The export of the weights in a file, from the cache or made now."""
+    """The export of the weights in a file, from the cache or made now; one that has damage is made anew.
+
+    Raises:
+        ConfigError: a package that is missing, or masks that agree too little.
+        OutputError: the cache cannot be written.
+    """
     made_of = f"{checksum(weights)[:16]}-{size[0]}x{size[1]}-{__version__}.{_code_digest()}"
     folder = cache_folder() / f"{weights.stem}-{made_of}"
     if is_exported(folder):
-        return folder
+        try:
+            read_manifest(folder)
+        except WeightsError as error:
+            _log.warning("%s; exporting again", error.got)
+        else:
+            return folder
+    else:
+        shutil.rmtree(folder, ignore_errors=True)  # what is called so is ours
     require("onnx", "onnxscript", runtime)
     from tdseg.export import export
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,12 +12,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from tdseg.config import ModelConfig, without_retired
 from tdseg.errors import ConfigError, WeightsError
-from tdseg.files import unwritable, whole_file
+from tdseg.files import parse_json, unwritable, whole_file
 from tdseg.models.layers import ConvNorm
 from tdseg.models.propagation import PROPAGATIONS
 from tdseg.models.subnets import FAMILIES, SubNetwork
@@ -43,21 +44,40 @@ def save(
 
     Raises:
         ConfigError: a fused model, of which no other can be made.
+        WeightsError: weights that are not finite.
         OutputError: the file cannot be written; nothing of it is left.
     """
     if any(isinstance(module, ConvNorm) and module.fused for module in model.modules()):
         raise ConfigError("a fused model to save", expected="the model it was made of", do="save before calling fuse()")
-    tensors = {
-        key: value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype).contiguous()
-        for key, value in model.state_dict().items()
-        if ".aux_head." not in key
-    }
+    whole = {key: value.detach().cpu() for key, value in model.state_dict().items() if ".aux_head." not in key}
+    if wrong := unusable(whole):
+        raise WeightsError(
+            f"a model to save whose weights are no numbers ({'; '.join(wrong[:3])})",
+            expected="finite weights",
+            do="train again with a smaller optimizer.lr, from an earlier checkpoint or from the start",
+        )
+    tensors = {key: _as_stored(value, dtype).contiguous() for key, value in whole.items()}
     metadata = {_KEY: json.dumps({"config": model.config.model_dump(), "about": about or {}})}
     try:
         with whole_file(Path(path)) as staged:
-            save_file(tensors, staged, metadata)
+            staged.write_bytes(to_bytes(tensors, metadata))  # save_file would let nobody else read it
     except (SafetensorError, ValueError) as error:
         raise unwritable(path, error) from None
+
+
+def _as_stored(value: Tensor, dtype: torch.dtype) -> Tensor:
+    """A tensor in the type of the file; as it is where that has no such numbers."""
+    if not value.is_floating_point():
+        return value
+    stored = value.to(dtype)
+    return stored if stored.isfinite().all() else value
+
+
+def unusable(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Which tensors of floats hold what no network computes with, in words: masks would be of one class, in silence."""
+    floats = {name: value.float() for name, value in sorted(tensors.items()) if value.is_floating_point()}
+    wrong = [f"{name} not finite" for name, value in floats.items() if not value.isfinite().all()]
+    return wrong + [f"{name} below 0" for name, value in floats.items() if name.endswith("var") and (value < 0).any()]
 
 
 def read_model(path: Path, *, sha256: str | None = None, make: Callable[[], SubNetwork] | None = None) -> TDNet:
@@ -70,11 +90,13 @@ def read_model(path: Path, *, sha256: str | None = None, make: Callable[[], SubN
     with torch.device("meta") if make is None else nullcontext():  # no memory before it is known that all fits
         model = TDNet(config, make=make)
     own = model.state_dict()
-    wrong = list(mismatches(tensors, own).values())
+    wrong, what = list(mismatches(tensors, own).values()), "weights of another model"
+    if not wrong:
+        wrong, what = _of_other_kinds(tensors, own) or unusable(tensors), "weights that no network computes with"
     if wrong:
         raise WeightsError(
-            f"{path}: weights of another model ({len(wrong)} of {len(own)} tensors: {'; '.join(wrong[:3])})",
-            expected=f"the tensors of {config.name}",
+            f"{path}: {what} ({len(wrong)} of {len(own)} tensors: {'; '.join(wrong[:3])})",
+            expected=f"the tensors of {config.name}, of finite numbers",
             do="use the file as tdseg wrote it",
         )
     model.load_state_dict({key: value.to(own[key].dtype) for key, value in tensors.items()}, assign=True)
@@ -99,10 +121,18 @@ def mismatches(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict
     return wrong
 
 
+def _of_other_kinds(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> list[str]:
+    """Tensors of a file that are whole numbers where the model has floats, or the other way round, in words."""
+    kinds = [(name, tensor.dtype, ours[name].dtype) for name, tensor in sorted(theirs.items())]
+    return [f"{name} {a} instead of {b}" for name, a, b in kinds if a.is_floating_point != b.is_floating_point]
+
+
 def _read(path: Path, sha256: str | None) -> tuple[ModelConfig, dict[str, Tensor]]:
     def refused(why: str | None, do: str) -> WeightsError:
         return WeightsError(f"{path}: {why}", expected="a .safetensors file written by tdseg", do=do)
 
+    if os.path.exists(path) and not os.path.isfile(path):  # devices may never end
+        raise refused("no file", "check the path")
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -119,7 +149,7 @@ def _read(path: Path, sha256: str | None) -> tuple[ModelConfig, dict[str, Tensor
             raise refused("a pickled checkpoint, not opened", do) from None
         raise refused(f"not a readable safetensors file ({error})", "copy or download it again") from None
     try:
-        config = ModelConfig.parse(without_retired(json.loads(metadata[_KEY])["config"]), where=str(path))
+        config = ModelConfig.parse(without_retired(parse_json(metadata[_KEY])["config"]), where=str(path))
         if config.subnet not in {*FAMILIES, "custom"} or config.propagation not in PROPAGATIONS:
             raise ValueError(f"subnet {config.subnet}, propagation {config.propagation}")
     except (ValueError, KeyError, TypeError, ConfigError) as error:

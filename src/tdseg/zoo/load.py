@@ -9,7 +9,7 @@ from typing import Literal, overload
 
 import torch
 
-from tdseg.errors import ConfigError
+from tdseg.errors import ConfigError, OutputError
 from tdseg.models.subnets import SubNetwork
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.any_model import AnyModel, as_network
@@ -200,7 +200,7 @@ def _open(
         size = check_size(size or size_for(own, frame, SubNetwork.stride), own)  # one that no runtime takes is refused
         try:
             graph = cached_export(model, weights, size, runtime)
-        except ConfigError as error:
+        except (ConfigError, OutputError) as error:
             if execution.runtime != "auto":
                 raise
             _log.warning("%s runs in torch: %s; for %s: %s", artifact.name, error.got, runtime, error.do)

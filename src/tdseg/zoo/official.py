@@ -19,6 +19,7 @@ from tdseg.models.tdnet import TDNet
 from tdseg.zoo.catalog import model_config
 from tdseg.zoo.checkpoint import mismatches, save
 from tdseg.zoo.official_keys import LEFT, Entry, key_table
+from tdseg.zoo.pickled import load_tensors
 
 _MOST_NORM = 4096
 CONVERTIBLE = ("psp18", "psp50", "psp101", "td2-fa18", "td2-psp50", "td4-psp18")
@@ -104,7 +105,7 @@ def read_state_dict(path: Path, *, expected: str) -> dict[str, Tensor]:
         return WeightsError(f"{path}: {why}", expected=expected, do=do)
 
     try:
-        data = torch.load(path, map_location="cpu", weights_only=True)
+        data = load_tensors(path)
     except OSError as error:
         raise refused(error.strerror, "check the path") from None
     except pickle.UnpicklingError as error:

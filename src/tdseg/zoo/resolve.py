@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -67,8 +68,8 @@ def resolve(name_or_path: str | Path) -> Artifact:
         return Artifact(name, None, path)
     if is_external(path):
         return Artifact(name, None, None, external=path)
-    if (path / WEIGHTS).is_file():
+    if os.path.isfile(path / WEIGHTS):
         return Artifact(name, path / WEIGHTS, None)
-    if not path.suffix and not path.is_file():
+    if not path.suffix and not os.path.isfile(path):
         raise unknown_model(name, sorted(PACKAGED), f"{NETWORKS}, or one of these names")
     return Artifact(name, path, None)

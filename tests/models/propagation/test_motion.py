@@ -110,3 +110,9 @@ def test_of_a_picture_that_is_another_one_nothing_is_valid() -> None:
         difference[..., : int(100 * changed)] = 200
         found = validity(difference)[..., int(100 * changed) + 1 :]
         torch.testing.assert_close(found, torch.full_like(found, rest))
+
+
+def test_no_number_in_a_displacement_does_not_end_the_process() -> None:
+    maps, displacement = torch.rand(2, 3, 16, 24, requires_grad=True), torch.full((2, 2, 16, 24), float("nan"))
+    for padding in ("border", "zeros"):
+        torch.autograd.backward(carried(maps, displacement, padding).sum())

@@ -51,7 +51,7 @@ DESCRIBED = [
     ("x: " + 3000 * "[", "not YAML"),
     ("a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
         f"{b}: &{b} [{', '.join(8 * [f'*{a}'])}]\n" for a, b in zip("abcdefghi", "bcdefghij", strict=True)
-    ), "a = ["),
+    ), "aliases"),
 ]  # fmt: skip
 
 

@@ -130,9 +130,9 @@ def bench(
         ConfigError, WeightsError: the model, the size, the device or a number cannot be used.
         VideoError: the source cannot be opened, or holds no frame.
     """
-    for name, value in {"streams": streams, "frames": frames}.items():
-        if value < 1:
-            raise ConfigError(f"{name} {value}", expected="1 or more", do=f"choose a larger --{name}")
+    for name, value, most in (("streams", streams, 256), ("frames", frames, 1_000_000)):
+        if not 1 <= value <= most:
+            raise ConfigError(f"{name} {value}", expected=f"1 or more, up to {most}", do=f"choose another --{name}")
     begun = time.perf_counter()
     with cpu_threads(execution.threads) as available:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import reduce
@@ -200,7 +201,7 @@ def _mapped(model: _Model, target: Palette, class_map: str | Path | None, *, ren
 def _are_masks(given: str) -> bool:
     path = Path(given)
     known = given in catalog.PACKAGED or given.startswith(HUB) or path.suffix in (".safetensors", ".onnx")
-    if known or is_exported(path) or is_external(path) or (path / WEIGHTS).is_file():
+    if known or is_exported(path) or is_external(path) or os.path.isfile(path / WEIGHTS):
         return False
     if is_masks(path):
         return True

@@ -195,6 +195,8 @@ def carried(x: Tensor, displacement: Tensor, padding: str = "zeros") -> Tensor:
         padding: what is outside: "zeros", or "border" for what is nearest.
     """
     grid = sampling_grid(displacement).to(x.dtype)
+    if padding == "border" and x.requires_grad:
+        grid = grid.nan_to_num()  # on a CPU torch's gradient at what is no number ends the process
     return F.grid_sample(x, grid, padding_mode=padding, align_corners=False)
 
 

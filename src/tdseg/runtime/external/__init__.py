@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from tdseg.files.publishing import contents
@@ -15,14 +16,18 @@ ONNX = "model.onnx"
 
 def is_external(path: Path) -> bool:
     """Whether a path is a network of others: a folder of Hugging Face, FILE.onnx, or a folder with such an export."""
-    holds_graph = all((path / ONNX).with_suffix(suffix).is_file() for suffix in (".onnx", ".yaml"))
-    return (path / HUGGING_FACE).is_file() or holds_graph or (path.suffix.lower() == ".onnx" and not path.is_dir())
+    holds_graph = all(os.path.isfile((path / ONNX).with_suffix(suffix)) for suffix in (".onnx", ".yaml"))
+    return (
+        os.path.isfile(path / HUGGING_FACE)
+        or holds_graph
+        or (path.suffix.lower() == ".onnx" and not os.path.isdir(path))
+    )
 
 
 def holds_export(folder: Path) -> bool:
     """Whether a folder holds the export of a network of others, and nothing beside."""
     suffixes = (".onnx", ".yaml")
-    return folder.is_dir() and contents(folder) == {Path(ONNX).stem + one for one in suffixes}
+    return os.path.isdir(folder) and contents(folder) == {Path(ONNX).stem + one for one in suffixes}
 
 
 def open_external(path: Path, name: str, execution: Execution, size: tuple[int, int] | None = None) -> Network:
@@ -38,10 +43,10 @@ def open_external(path: Path, name: str, execution: Execution, size: tuple[int, 
         ConfigError: a package that is missing, a runtime, device or size that does not fit.
         WeightsError: it cannot be read, or is no network for semantic segmentation.
     """
-    if (path / HUGGING_FACE).is_file():
+    if os.path.isfile(path / HUGGING_FACE):
         from tdseg.runtime.external.hugging_face import open_hugging_face
 
         return open_hugging_face(path, name, execution)
     from tdseg.runtime.external.onnx_file import open_onnx
 
-    return open_onnx(path / ONNX if path.is_dir() else path, name, execution, size)
+    return open_onnx(path / ONNX if os.path.isdir(path) else path, name, execution, size)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import Field, FiniteFloat, model_validator
+from pydantic import Field, model_validator
 
-from tdseg.config import MIN_SIZE, Byte, Divisor, FrozenConfig
+from tdseg.config import MIN_SIZE, Byte, Divisor, FrozenConfig, Offset
 from tdseg.errors import ConfigError
 from tdseg.files import read_fields, write_whole
 
@@ -25,7 +26,7 @@ class OnnxDescription(FrozenConfig):
     range: Literal["0..255", "0..1"] | None = Field(
         None, description="Values of a picture as the network takes it, before mean and std; uint8 graphs have 0..255."
     )
-    mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat] = Field(
+    mean: tuple[Offset, Offset, Offset] = Field(
         (0, 0, 0), description="Subtracted from the picture, in units of `range` and in the order of `channels`."
     )
     std: tuple[Divisor, Divisor, Divisor] = Field(
@@ -76,7 +77,7 @@ def read_description(path: Path) -> OnnxDescription:
     Raises:
         ConfigError: it is not YAML, or a field is unknown, wrong, or contradicts another.
     """
-    if not path.exists():
+    if not os.path.exists(path):
         return OnnxDescription()
     expected = f"fields of {', '.join(OnnxDescription.model_fields)}"
     values = read_fields(path, ConfigError, expected=expected, do="correct the file, or remove it to see what it lacks")

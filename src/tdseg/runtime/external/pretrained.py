@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +36,7 @@ def load_pretrained(folder: Path, name: str) -> Any:
     """
     require("transformers", extra="transformers")
     make = _model_class(read_json(folder / CONFIG, name), name)
-    if (folder / _ADAPTER).exists():
+    if os.path.exists(folder / _ADAPTER):
         raise _refused(name, f"{_ADAPTER}, which loads another model from elsewhere", "merge it into its model first")
     try:
         with _quiet():
@@ -73,7 +74,7 @@ def load_tokens(folder: Path, name: str, text: str, length: int) -> Any:
     from transformers import CLIPTokenizer
 
     do = "save the whole processor with save_pretrained, or copy vocab.json and merges.txt from where it is from"
-    if not any(all((folder / file).is_file() for file in files) for files in TOKENIZERS):
+    if not any(all(os.path.isfile(folder / file) for file in files) for files in TOKENIZERS):
         raise _refused(name, "no tokenizer, which writes its task", do)
     try:
         with _quiet():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tdseg.config import Divisor, FrozenConfig, Side
 from tdseg.errors import WeightsError
+from tdseg.files import parse_json, read_text
 
 _FILES = (
     ("processor_config.json", "image_processor"),
@@ -134,7 +135,7 @@ def read_processor(folder: Path, name: str) -> ProcessorConfig:
         ConfigError: a value in it is of no use.
     """
     for file, part in _FILES:
-        if not (folder / file).is_file():
+        if not os.path.isfile(folder / file):
             continue
         values = read_json(folder / file, name)
         found = values if part is None else values.get(part)
@@ -161,9 +162,9 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
         WeightsError: it cannot be read, or is something else.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_json(read_text(path))
         why = "" if isinstance(values, dict) else f"is a {type(values).__name__}"
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "is not JSON"
     if why:
         raise WeightsError(
