@@ -10,6 +10,10 @@ python benchmarks/speed.py kills VIDEO [--rounds 30] [--seed 0]
     Kills the command at random moments, alone and with two workers, lets it go on, and compares all files with those of
     an unbroken run.
 
+python benchmarks/speed.py cluster VIDEO [--frames 600]
+    What a model of many machines is made of: tasks a second of a local Ray cluster, and of one result the seconds to
+    start, to make a frame, and to join, and its bytes and files.
+
 Every mode takes --json FILE, and --options with what is given to the command, one string.
 """
 
@@ -35,8 +39,11 @@ from typing import Any
 import av
 import torch
 
+from tdseg.inference.distribution import Distribution, hired
 from tdseg.inference.pipeline import DEFAULT_MODEL
 from tdseg.inference.ready import networks
+from tdseg.inference.recording import Recording, asked_of
+from tdseg.inference.selection import Order
 from tdseg.inference.stream import resized
 from tdseg.models.propagation import TDNetState
 from tdseg.runtime.network import Execution, Network
@@ -47,7 +54,7 @@ from tdseg.video import open_video
 def main() -> None:
     """Measure, print, and write the figures to a file where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("mode", choices=["speed", "memory", "workers", "kills"])
+    parser.add_argument("mode", choices=["speed", "memory", "workers", "kills", "cluster"])
     parser.add_argument("video", type=Path)
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--frames", type=int)
@@ -67,6 +74,9 @@ def main() -> None:
             figures = measure_memory(given.video, place, [*options, *(["--size", given.size] if given.size else [])])
         elif given.mode == "workers":
             figures = measure_workers(given.video, place, given.frames or 2000, given.rounds or 3, options)
+        elif given.mode == "cluster":
+            looped = _loop(given.video, place / "in.mkv", given.frames or 600)
+            figures = measure_cluster(looped, place / "out")
         else:
             figures = measure_kills(given.video, place, given.rounds or 30, random.Random(given.seed), options)
     figures = {"video": given.video.name, "options": given.options, **figures, "machine": machine()}
@@ -156,6 +166,40 @@ def measure_kills(video: Path, place: Path, rounds: int, chance: random.Random, 
                 kills += 1
         right += run.returncode == 0 and not _differing(place / "whole", output)
     return {"runs": rounds, "kills": kills, "right": right}
+
+
+def measure_cluster(video: Path, output: Path) -> dict[str, Any]:
+    """What a task costs beside its frames."""
+    with hired(Distribution(workers=2, ray="local"), Execution(threads=1)) as crew:
+        crew.outcome(crew.start(len, ()))
+        begun, count = time.perf_counter(), 1000
+        for task in [crew.start(len, ()) for _ in range(count)]:
+            crew.outcome(task)
+        tasks_s = count / (time.perf_counter() - begun)
+    begun = time.perf_counter()
+    order = Order(write=("masks", "overlay"))
+    with (
+        networks(DEFAULT_MODEL, None, None, Execution(threads=1)) as ready_for,
+        Recording(video, output, order, asked_of(DEFAULT_MODEL, None, None)) as recording,
+    ):
+        ready_for(recording.job.size)
+        start_s, begun = time.perf_counter() - begun, time.perf_counter()
+        for span in recording.missing():
+            recording.make(span, ready_for, None)
+        made_s, begun = time.perf_counter() - begun, time.perf_counter()
+        summary = recording.finish()
+        joined_s = time.perf_counter() - begun
+    files = [path for path in output.rglob("*") if path.is_file()]
+    return {
+        "ray_tasks_s": round(tasks_s),
+        "frames": summary.frames,
+        "start_s": round(start_s, 2),
+        "fps_of_one_thread": round(summary.frames / made_s, 2),
+        "join_ms_a_frame": round(1e3 * joined_s / summary.frames, 2),
+        "kb_a_frame_in": round(video.stat().st_size / summary.frames / 1e3, 1),
+        "kb_a_frame_out": round(sum(path.stat().st_size for path in files) / summary.frames / 1e3, 1),
+        "files_a_frame": round(len(files) / summary.frames, 3),
+    }
 
 
 def _differing(one: Path, other: Path) -> int:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tdseg.config import ModelConfig
-    from tdseg.errors import ConfigError, DataError, OutputError, TdsegError, VideoError, WeightsError
+    from tdseg.errors import ConfigError, DataError, OutputError, TdsegError, VideoError, WeightsError, WorkerError
+    from tdseg.inference.distribution import Distribution
     from tdseg.inference.many import segment_all
     from tdseg.inference.pipeline import segment, segment_to
     from tdseg.inference.stream import Result, Stream
@@ -27,7 +28,16 @@ _HOME = {
     name: f"tdseg.{module}"
     for module, names in {
         "config": ("ModelConfig",),
-        "errors": ("ConfigError", "DataError", "OutputError", "TdsegError", "VideoError", "WeightsError"),
+        "errors": (
+            "ConfigError",
+            "DataError",
+            "OutputError",
+            "TdsegError",
+            "VideoError",
+            "WeightsError",
+            "WorkerError",
+        ),
+        "inference.distribution": ("Distribution",),
         "inference.many": ("segment_all",),
         "inference.pipeline": ("segment", "segment_to"),
         "inference.stream": ("Result", "Stream"),
@@ -51,6 +61,7 @@ __all__ = [
     "ClipOutput",
     "ConfigError",
     "DataError",
+    "Distribution",
     "Excerpt",
     "Execution",
     "ModelConfig",
@@ -64,6 +75,7 @@ __all__ = [
     "TdsegError",
     "VideoError",
     "WeightsError",
+    "WorkerError",
     "add_memory",
     "create_model",
     "distribute",

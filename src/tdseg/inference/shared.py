@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -14,7 +15,7 @@ from uuid import uuid4
 
 from tdseg.errors import TdsegError
 from tdseg.inference.distribution import Crew
-from tdseg.inference.parts import PART_FRAMES, ResultParts
+from tdseg.inference.parts import PART_FRAMES
 from tdseg.inference.pipeline import record
 from tdseg.inference.ready import ReadyFor, networks
 from tdseg.inference.recording import Progress, Recording
@@ -94,21 +95,26 @@ def segment_shared(
 def _work(crew: Crew, shares: Sequence[_Share], on_progress: Progress | None, total: int | None) -> None:
     """Have all tasks done."""
     under_way: dict[Future[Any], _Share] = {}
+    told_s = time.monotonic()
 
     def start(share: _Share) -> None:
         with share.blamed():
-            under_way.update({crew.start(*task): share for task in share.tasks()})
+            tasks = {crew.start(*task): share for task in share.tasks()}
+            share.under_way = len(tasks)
+            under_way.update(tasks)
 
     for share in shares:
         start(share)
     while under_way:
         for task in wait(under_way, TELL_S, FIRST_COMPLETED).done:
             share = under_way.pop(task)
+            share.under_way -= 1
             with share.blamed():
                 share.take(crew.outcome(task))
-            if share.outcome is None and share not in under_way.values():
+            if share.outcome is None and not share.under_way:
                 start(share)
-        if on_progress:
+        if on_progress and (not under_way or time.monotonic() >= told_s + TELL_S):
+            told_s = time.monotonic()
             on_progress(sum(share.frames() for share in shares), total)
 
 
@@ -116,6 +122,8 @@ class _Share(ABC):
     """A video, as tasks."""
 
     outcome: Summary | Exception | None = None
+    under_way = 0
+    """Tasks that have not ended."""
 
     def __init__(self, video: Video, network: NetworkOrder) -> None:
         self.video, self.network = video, network
@@ -142,7 +150,7 @@ class _Share(ABC):
 
     def frames(self) -> int:
         """How many are done."""
-        return self.outcome.frames if isinstance(self.outcome, Summary) else ResultParts(self.video.output).count()
+        return self.outcome.frames if isinstance(self.outcome, Summary) else 0
 
     def ended(self) -> Summary | Exception:
         """Its outcome, when all tasks are done."""
@@ -177,6 +185,9 @@ class _CutVideo(_Share):
         if not spans:
             self.outcome = self.recording.finished or self.recording.finish()
         return [(_segment_span, self.network, self.recording.job, span) for span in spans]
+
+    def frames(self) -> int:
+        return super().frames() or ResultParts(self.video.output).count()
 
     def take(self, value: Any) -> None:
         self.recording.startup_s = max(self.recording.startup_s, value)

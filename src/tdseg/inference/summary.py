@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -58,9 +58,9 @@ class Summary:
     """Of the masks in order, without suffix; None: they are numbered."""
     write: tuple[str, ...] = ()
     """The outputs beside this file."""
-    cuts: tuple[float, ...] = ()
+    cuts: list[float] = field(default_factory=list)
     """Times of the frames that follow a hard cut, seconds: what was remembered was forgotten."""
-    gaps: tuple[float, ...] = ()
+    gaps: list[float] = field(default_factory=list)
     """Times of those that follow a gap in time, likewise."""
     age_ms: dict[str, float] | None = None
     """Percentiles of the time from the arrival of a frame until its mask is there; None for files."""
