@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from tdseg.errors import TdsegError
 from tdseg.inference.distribution import Crew
-from tdseg.inference.parts import PART_FRAMES
+from tdseg.inference.parts import PART_FRAMES, ResultParts
 from tdseg.inference.pipeline import record
 from tdseg.inference.ready import ReadyFor, networks
 from tdseg.inference.recording import Progress, Recording
