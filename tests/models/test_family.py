@@ -75,7 +75,7 @@ def test_groups_repeat_where_there_are_more_paths() -> None:
         ("psp18", {"subnet": "custom"}, "whose name says it"),
         ("psp18", {"paths": 4}, "td2-psp18"),
         ("td4-psp18", {"norm": "layer", "norm_size": (10**6, 10**6)}, "16384"),
-        ("lite0", {"std": (0.0, 1.0, 1.0)}, "greater than 0"),
+        ("lite0", {"std": (0.0, 1.0, 1.0)}, "greater than or equal to 0"),
     ],
 )
 def test_contradictions(name: str, overrides: dict[str, Any], named: str) -> None:

@@ -57,9 +57,10 @@ def open_input(
     """
     if address is None:  # FFmpeg takes a:b.mp4 for a protocol, unless it is marked as a file
         address = name if is_url(name) else f"file:{name}"
-    timeout = timeout_s if is_url(address) else None
+    is_remote = is_url(address) and not address.lower().startswith("file:")
+    timeout = timeout_s if is_remote else None
     options: dict[str, str] = {}
-    if is_url(address) and not address.lower().startswith("file:"):
+    if is_remote:
         options = {"protocol_whitelist": ",".join(_NETWORK.split())}
     elif format is None:
         options = {"protocol_whitelist": "file,pipe,fd", "format_whitelist": _whole_formats()}
