@@ -29,7 +29,8 @@ def check_manifest(folder: Path, manifest: Manifest) -> None:
     right = (1, config.num_classes, *(config.head_upscale * side for side in cells(size, manifest.stride)))
     if (logits.dtype, logits.shape) != ("float32", right):
         raise _contradiction(folder, f"logits {_shown(logits)}", f"float32 {right}, by num_classes and head_upscale")
-    if bool(manifest.by_path) != manifest.has_turns:
+    known = bool(manifest.encoded or manifest.by_path)  # earlier versions told of neither
+    if known and bool(manifest.by_path) != manifest.has_turns:
         got = f"by_path {list(manifest.by_path)} and a state {[spec.name for spec in manifest.memory]}"
         raise _contradiction(folder, got, f"parts that differ by path, and {PATH} as the last of the state, or neither")
     memory = manifest.memory[:-1] if manifest.has_turns else manifest.memory
