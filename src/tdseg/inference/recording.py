@@ -205,8 +205,8 @@ def _gaps(found: set[int], frames: int, most: int | None, *, ended: bool) -> lis
     if not wanted and not ended:
         wanted = [count]  # it may turn out that there is none
     spans = list[Span]()
-    for _, run in groupby(wanted, key=lambda number: number - wanted.index(number)):
-        numbers = list(run)
+    for _, run in groupby(enumerate(wanted), key=lambda pair: pair[1] - pair[0]):
+        numbers = [number for _, number in run]
         pieces = 1 if most is None else -(-len(numbers) // -(-most // PART_FRAMES))
         bounds = [numbers[0] + len(numbers) * piece // pieces for piece in range(pieces + 1)]
         spans += [Span(first * PART_FRAMES, end * PART_FRAMES) for first, end in pairwise(bounds)]

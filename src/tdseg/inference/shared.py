@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from tdseg.errors import TdsegError
+from tdseg.errors import TdsegError, WorkerError
 from tdseg.inference.distribution import Crew
 from tdseg.inference.parts import PART_FRAMES, ResultParts
 from tdseg.inference.pipeline import record
@@ -21,7 +22,7 @@ from tdseg.inference.ready import ReadyFor, networks
 from tdseg.inference.recording import Progress, Recording
 from tdseg.inference.selection import Order
 from tdseg.inference.span import Job, Span, make_span
-from tdseg.inference.summary import Summary
+from tdseg.inference.summary import SUMMARY, Summary
 from tdseg.runtime.network import Execution, reach
 from tdseg.zoo.resolve import resolve
 
@@ -169,6 +170,8 @@ class _WholeVideo(_Share):
         return [(_segment_video, self.network, self.video, *self._arguments)]
 
     def take(self, value: Any) -> None:
+        if not os.path.exists(self.video.output / SUMMARY):
+            raise _elsewhere(self.video.output)
         self.outcome = value
 
 
@@ -179,9 +182,13 @@ class _CutVideo(_Share):
         super().__init__(video, network)
         self.recording = recording
         self.most: int | None = None
+        self._asked = list[Span]()
 
     def tasks(self) -> list[tuple[Any, ...]]:
         spans = [] if self.recording.finished else self.recording.missing(self.most)
+        if spans and spans == self._asked:
+            raise _elsewhere(self.video.output)
+        self._asked = spans
         if not spans:
             self.outcome = self.recording.finished or self.recording.finish()
         return [(_segment_span, self.network, self.recording.job, span) for span in spans]
@@ -215,6 +222,14 @@ def _cut(shares: Sequence[_CutVideo], stack: ExitStack, crew: Crew, network: Net
         for share in opened:
             share.most = max(SHORTEST_SPAN, math.ceil(each / SPANS_EACH if each > 8 * SHORTEST_SPAN else each))
     return total if all(counts) else None
+
+
+def _elsewhere(output: Path) -> WorkerError:
+    return WorkerError(
+        f"what other processes made of {output} is not there",
+        expected="storage that all machines share, under the same paths",
+        do="mount it on all of them, or leave --ray out",
+    )
 
 
 def _remembers_all(network: NetworkOrder, job: Job) -> bool:
