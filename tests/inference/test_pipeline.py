@@ -190,14 +190,14 @@ def test_full_disk_is_told_and_loses_nothing(
 ) -> None:
     segment_to(clip, tmp_path, model=model, write=("masks",))
     before = [mask.copy() for mask in read_masks(tmp_path)]
-    save = draw.save_mask
+    save = draw.write_mask
 
     def full_at_four(path: Path, mask: np.ndarray, colors: np.ndarray) -> None:
         if path.stem == "000004":
             raise OSError(28, "No space left on device")
         save(path, mask, colors)
 
-    monkeypatch.setattr(draw, "save_mask", full_at_four)
+    monkeypatch.setattr(draw, "write_mask", full_at_four)
     with pytest.raises(OutputError, match=r"No space left on device[\s\S]*\.partial"):
         segment_to(clip, tmp_path, model=model, overwrite=True)
     np.testing.assert_array_equal(read_masks(tmp_path), before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,7 +56,17 @@ def save_mask(path: Path, mask: NDArray[np.uint8], colors: Colors) -> None:
         OutputError: the file cannot be written; nothing of it is left.
     """
     with whole_file(path) as staged:
-        indexed(mask, colors).save(staged, "PNG", compress_level=1)  # a third of the time for twice the bytes
+        write_mask(staged, mask, colors)
+
+
+def write_mask(path: Path, mask: NDArray[np.uint8], colors: Colors) -> None:
+    """As `save_mask`, where nobody looks before it is whole.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    # Masks are runs of one value: looking for runs alone takes three quarters of the time, for two thirds of the bytes.
+    indexed(mask, colors).save(path, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
 
 
 def preview(frame: NDArray[np.uint8], mask: NDArray[np.uint8], classes: Sequence[str], colors: Colors) -> Image.Image:

@@ -21,7 +21,7 @@ INK = (240, 241, 244)
 
 
 class Legend:
-    """The legend of one video: it names the classes that were seen so far, so that it grows but does not flicker.
+    """The legend of a stretch of video: it names the classes that were seen so far, so that it grows, not flickers.
 
     Where there is no room for all of them it names those that covered most, and says how many more there are.
 
@@ -36,7 +36,7 @@ class Legend:
         self._seen = np.zeros(256, bool)
         self._drawn_for: tuple[int, ...] = ()
         self._box = np.zeros((0, 0, 3), np.uint8)
-        self._is_ground = np.zeros((0, 0, 1), bool)
+        self._ground = np.zeros((0, 0, 3), np.uint8)
 
     def draw_on(self, picture: NDArray[np.uint8], counts: NDArray[np.int64]) -> None:
         """Draw it into the upper left corner of a picture, (H, W, 3); one that is too small stays as it is.
@@ -63,10 +63,12 @@ class Legend:
         key = (height, width, more, *shown.tolist())
         if key != self._drawn_for:
             self._drawn_for, self._box = key, self._drawn(shown.tolist(), more, text, int(WIDTH * width))
-            self._is_ground = (self._box == BACKGROUND).all(2, keepdims=True)
+            is_ground = (self._box == BACKGROUND).all(2, keepdims=True)
+            self._ground = np.where(is_ground, np.uint8(0x3F), np.uint8(0)).repeat(3, 2)
+            self._box = np.where(is_ground, np.array(BACKGROUND, np.uint8) // 4 * 3, self._box)
         box = self._box
         corner = picture[margin : margin + box.shape[0], margin : margin + box.shape[1]]
-        corner[...] = np.where(self._is_ground, corner // 4 + np.array(BACKGROUND, np.uint8) // 4 * 3, box)
+        corner[...] = ((corner >> 2) & self._ground) + box  # a quarter of the picture where no ink is
 
     def _drawn(self, shown: list[int], more: int, text: int, widest: int) -> NDArray[np.uint8]:
         font, row, swatch = ImageFont.load_default(text), round(1.45 * text), text

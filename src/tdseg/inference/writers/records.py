@@ -27,7 +27,7 @@ class MaskWriter(Writer):
         """Write the mask."""
         path = self.place(self.folder, result.index, result.name if self.about.keep_names else None)
         path.parent.mkdir(exist_ok=True)
-        draw.save_mask(path, result.mask, self.about.colors)
+        draw.write_mask(path, result.mask, self.about.colors)
 
     @classmethod
     def join(cls, about: About, parts: Sequence[Part], folder: Path) -> None:
