@@ -20,8 +20,9 @@ from tdseg.runtime.network import Execution, Network, size_for
 from tdseg.system import cpu_threads, keep_freed_memory
 from tdseg.zoo.load import prepare
 
-MOST_WORKERS = 4
-"""Frames encoded at once; more would only add memory and latency."""
+FEWEST_WORKERS, MOST_WORKERS = 2, 4
+"""Frames encoded at once; more would only add memory and latency. On a single thread two as well: a graph that is cut
+for that rounds otherwise than a whole one, in int8 a pixel in fifty, and masks are not to depend on threads."""
 
 
 _SHAPES = ((64, 512), (512, 64))
@@ -68,14 +69,14 @@ def networks(
 
         def ready_for(frame: tuple[int, int], *, at_once: bool = True) -> ReadyNetwork:
             nonlocal last
-            workers = min(available, MOST_WORKERS) if at_once else 1
+            workers = min(max(available, FEWEST_WORKERS), MOST_WORKERS) if at_once else 1
             if last and last.workers == workers and (size or _serves(last, frame)):
                 return last
             last, begun = None, time.perf_counter()
             network = prepare(model, threads, memory=memory, size=size, frame=frame, workers=workers)
             # Two frames on a thread each are faster than one frame on two, which wait for each other at every layer,
             # and on busy cores wait long. Other runtimes have threads of their own.
-            torch.set_num_threads(available // workers if network.runtime == "torch" else 1)
+            torch.set_num_threads(max(1, available // workers) if network.runtime == "torch" else 1)
             stream = Stream(network, size)
             stream.expect(frame)
             warm_up(stream)
