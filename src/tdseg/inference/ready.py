@@ -90,9 +90,8 @@ def networks(
 def _serves(ready: ReadyNetwork, frame: tuple[int, int]) -> bool:
     """Whether a network resizes frames of this (height, width) as one that is loaded for them."""
     network, own = ready.network, ready.network.config.size
-    takes_any = len({network.fit_size(None, shape) for shape in _SHAPES}) > 1
     sizes = {size_for(own, shape, SubNetwork.stride) for shape in (frame, ready.frame)}
-    return takes_any or len(sizes) == 1
+    return len(sizes) == 1 or len({network.fit_size(None, shape) for shape in _SHAPES}) > 1
 
 
 def warm_up(stream: Stream) -> None:
