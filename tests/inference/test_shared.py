@@ -93,6 +93,13 @@ def test_what_cannot_be_shared_is_refused(tmp_path: Path) -> None:
         segment_all([write_clip(tmp_path / "clip.mp4", 3)], tmp_path / "out", model=small_model(), distribution=two)
     with pytest.raises(ConfigError, match="stdin for several workers"):
         segment_all(["-"], tmp_path / "out", distribution=two)
+    with pytest.raises(ConfigError, match=r"no Ray cluster answers at 127\.0\.0\.1:1: .*refused"):
+        segment_all(
+            [tmp_path / "clip.mp4"],
+            tmp_path / "out",
+            model="lite0s-camvid",
+            distribution=Distribution(ray="127.0.0.1:1"),
+        )
     with pytest.raises(ConfigError, match="workers 0"):
         Distribution(workers=0)
     assert not (tmp_path / "out").exists()

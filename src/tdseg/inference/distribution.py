@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -20,6 +21,8 @@ from tdseg.system import missing_package
 
 TASK_MEMORY = 2 << 30
 """What a task on a cluster asks for, bytes."""
+ANSWER_S = 10.0
+"""How long the address of a cluster may take to answer, seconds."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,25 @@ def _become_worker() -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
+def _check_answers(address: str) -> None:
+    """See to it that something is at the address of a cluster: Ray itself waits for minutes.
+
+    Raises:
+        ConfigError: nothing is.
+    """
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    if not port.isdecimal():
+        return  # auto, local
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
+    except (OSError, OverflowError) as error:
+        raise ConfigError(
+            f"no Ray cluster answers at {address}: {first_line(error)}",
+            expected="HOST:PORT of a cluster that runs, auto or local",
+            do="start one with `ray start --head`, which prints its address, or give --ray local",
+        ) from None
+
+
 @contextmanager
 def _on_cluster(distribution: Distribution, execution: Execution) -> Iterator[Crew]:
     try:
@@ -137,6 +159,7 @@ def _on_cluster(distribution: Distribution, execution: Execution) -> Iterator[Cr
         raise missing_package(error.name, "cluster") from None
     begun = not ray.is_initialized()
     if begun:
+        _check_answers(distribution.ray or "auto")
         try:
             cpus = distribution.workers if distribution.ray == "local" else None
             ray.init(distribution.ray, num_cpus=cpus, log_to_driver=False, logging_level=logging.WARNING)
