@@ -36,8 +36,16 @@ def test_small_pictures_have_none() -> None:
     assert covered(drawn((160, 900), np.zeros((160, 900), np.uint8))) == (0, 0)
 
 
-def test_it_names_what_is_there_and_goes_on_to() -> None:
+def test_it_stands_still_where_there_is_room() -> None:
     legend, size = Legend(("a", "b", "c"), COLORS), (360, 480)
+    void, first = (np.full(size, value, np.uint8) for value in (255, 0))
+    one = drawn(size, void, legend)
+    assert all((one == COLORS[index]).all(2).any() for index in range(3))
+    assert covered(drawn(size, first, legend)) == covered(one)
+
+
+def test_it_names_what_is_there_and_goes_on_to() -> None:
+    legend, size = Legend([f"class {index}" for index in range(40)], COLORS), (360, 480)
     void, first = np.full(size, 255, np.uint8), np.zeros(size, np.uint8)
     assert covered(drawn(size, void, legend)) == (0, 0)
     one = drawn(size, first, legend)

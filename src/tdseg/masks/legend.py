@@ -21,9 +21,10 @@ INK = (240, 241, 244)
 
 
 class Legend:
-    """The legend of a stretch of video: it names the classes that were seen so far, so that it grows, not flickers.
+    """The legend of a video: it names all classes, where there is room for them, so that it stands still.
 
-    Where there is no room for all of them it names those that covered most, and says how many more there are.
+    Where there is not, it names those that were seen so far; of more than find room those that covered most, and how
+    many more there are.
 
     Args:
         classes: names by index.
@@ -50,12 +51,12 @@ class Legend:
         self._seen |= shares >= SEEN
         self._seen[len(self._classes) :] = False  # void, which has no name
         height, width = picture.shape[:2]
-        if min(height, width) < SMALLEST or not self._seen.any():
-            return
         text = min(max(round(min(height, width) / 40), 10), 28)
         row, margin = round(1.45 * text), text // 2
         rows = int((HEIGHT * height - 2 * margin) / row)
-        shown = np.flatnonzero(self._seen)
+        shown = np.flatnonzero(self._seen) if len(self._classes) > rows else np.arange(len(self._classes))
+        if min(height, width) < SMALLEST or not len(shown):
+            return
         more = 0
         if len(shown) > rows:
             more = len(shown) - rows + 1
