@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,17 @@ def test_what_was_left_in_the_middle_is_put_in_its_place(tmp_path: Path) -> None
     (tmp_path / STAGING / f"{MARK}.new").rename(tmp_path / STAGING / MARK)
     assert contents(tmp_path) == {"last"}
     assert not (tmp_path / STAGING).exists()
+
+
+@pytest.mark.parametrize("name", ["../mine", "/mine", "link/mine", 7, {"a": 1}])
+@pytest.mark.parametrize("list_", ["made", "former"])
+def test_a_mark_of_others_removes_and_places_nothing_elsewhere(tmp_path: Path, name: object, list_: str) -> None:
+    place = tmp_path / "place"
+    (place / STAGING / MADE).mkdir(parents=True)
+    (place / "link").symlink_to(tmp_path)
+    (tmp_path / "mine").touch()
+    mark = {"made": [], "former": [], "last": None, list_: [name]}
+    (place / STAGING / MARK).write_text(json.dumps(mark))
+    with pytest.raises(OutputError, match="is not of a run of tdseg"):
+        contents(place)
+    assert (tmp_path / "mine").exists()

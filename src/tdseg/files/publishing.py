@@ -18,8 +18,8 @@ try:
 except ImportError:  # elsewhere than on POSIX runs are not held apart
     fcntl = None  # type: ignore[assignment]
 
-from tdseg.errors import OutputError
-from tdseg.files import unwritable
+from tdseg.errors import OutputError, first_line
+from tdseg.files import parse_json, unwritable
 
 STAGING = ".partial"
 """Where a result is made, in its place."""
@@ -168,11 +168,17 @@ def publish(staging: Path, place: Path, former: Collection[Path], last: Path | N
 def _roll_forward(staging: Path, place: Path) -> None:
     """Do what is left of publishing, if it had begun; done twice it is the same."""
     try:
-        mark = json.loads((staging / MARK).read_bytes())
+        mark = parse_json((staging / MARK).read_bytes())
+        made, former = _inside(place, mark["made"]), set(_inside(place, mark["former"]))
+        last = _inside(place, [mark["last"]])[0] if mark["last"] else None
     except FileNotFoundError:
         return
-    made, former = list(map(Path, mark["made"])), set(map(Path, mark["former"]))
-    last = mark["last"] and Path(mark["last"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise OutputError(
+            f"{staging / MARK} is not of a run of tdseg: {first_line(error)}",
+            expected="what a run leaves that was killed while it published",
+            do=f"look into {staging}, which may hold a result, and remove it",
+        ) from None
     if last and (staging / MADE / last).exists():
         (place / last).unlink(missing_ok=True)
     for name in former - set(made) - {last}:
@@ -192,6 +198,20 @@ def _roll_forward(staging: Path, place: Path) -> None:
             path.unlink()
     (staging / MARK).unlink()
     shutil.rmtree(staging)
+
+
+def _inside(place: Path, names: list[str]) -> list[Path]:
+    """Paths in a folder, to which no link leads out of it.
+
+    Raises:
+        ValueError: one is elsewhere.
+    """
+    paths = [Path(name) for name in names]
+    for path in paths:
+        links = [folder for folder in path.parents if (place / folder).is_symlink() and folder != Path()]
+        if path.is_absolute() or ".." in path.parts or links:
+            raise ValueError(f"{path} is not in {place}")
+    return paths
 
 
 def _sync(path: Path) -> None:

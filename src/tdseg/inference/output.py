@@ -79,7 +79,7 @@ class OutputFolder:
         """See what is here, and whether the run may work with it."""
         former, (run, unfinished) = read_summary(self.path), self._unfinished()
         repeats = self._resume and former.get("order") == self._order
-        if repeats and former.get("complete"):
+        if repeats and former.get("complete") and set(former) == {field.name for field in dataclasses.fields(Summary)}:
             self.finished = former
             self._clear_up(everything=True)
         elif unfinished == self._order and (self._resume or (run and run == self._run)):
@@ -203,7 +203,8 @@ def _results(folder: Path, summary: dict[str, Any]) -> Iterator[Path]:
     yield Path(SUMMARY)
     listed, written = summary.get("names"), summary.get("write")
     names = {name for name in listed if isinstance(name, str)} if isinstance(listed, list) else set()
-    known = [name for name in written if name in WRITERS] if isinstance(written, list) else list(WRITERS)
+    names_of_outputs = [name for name in written if isinstance(name, str)] if isinstance(written, list) else WRITERS
+    known = [name for name in names_of_outputs if name in WRITERS]
     for writer in writers_of(known):
         for file in folder.glob(writer.pattern):
             numbered = file.stem.isdecimal() and int(file.stem) < summary["frames"]
