@@ -121,3 +121,12 @@ def test_statistics_that_a_model_starts_with_are_kept() -> None:
     average.update(model)
     torch.testing.assert_close(average.model.get_buffer(f"{STEM}.running_mean"), stem.get_buffer("running_mean"))
     assert model.get_buffer("paths.0.head.hidden.0.norm.num_batches_tracked") == 0
+
+
+def test_variances_of_what_hardly_varies_do_not_fall_below_zero() -> None:
+    model = create_model("lite0", head_channels=16).train()
+    average, stem = Average(model, decay=0.998), model.get_submodule(STEM)
+    for _ in range(3):
+        stem(1e-4 * torch.randn(2, stem.get_buffer("running_mean").numel(), 4, 4))
+        average.update(model)
+        assert average.model.get_buffer(f"{STEM}.running_var").ge(0).all()

@@ -107,7 +107,7 @@ def _unbiased_statistics(model: nn.Module) -> dict[Tensor, Tensor]:
     unbiased = {}
     for norm, share in zip(norms, shares, strict=True):
         unbiased[norm.running_mean] = norm.running_mean / share
-        unbiased[norm.running_var] = 1 + (norm.running_var - 1) / share
+        unbiased[norm.running_var] = (1 + (norm.running_var - 1) / share).clamp(min=0)  # of hardly any, by rounding
     return unbiased
 
 
