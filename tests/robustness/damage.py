@@ -152,11 +152,11 @@ def changed(values: Any, random: Random, hostile: tuple[Any, ...] = HOSTILE) -> 
             case 0:
                 del at[last]
             case 1 if isinstance(at, dict):
-                at[random.choice(TEXTS)] = random.choice(hostile)
+                at[random.choice(TEXTS)] = copy.deepcopy(random.choice(hostile))
             case 2:
                 at[last] = [at[last]] * random.choice((0, 2, 300))
             case 3 if isinstance(at[last], int | float):
                 at[last] = at[last] * random.choice((-1, 0, 2, 3, 1000, 0.5))
             case _:
-                at[last] = random.choice(hostile)
+                at[last] = copy.deepcopy(random.choice(hostile))
     return values

@@ -126,7 +126,8 @@ def test_statistics_that_a_model_starts_with_are_kept() -> None:
 def test_variances_of_what_hardly_varies_do_not_fall_below_zero() -> None:
     model = create_model("lite0", head_channels=16).train()
     average, stem = Average(model, decay=0.998), model.get_submodule(STEM)
-    for _ in range(3):
+    stem.momentum = 0.1  # type: ignore[assignment]
+    for _ in range(9):
         stem(torch.ones(2, stem.get_buffer("running_mean").numel(), 4, 4))
         average.update(model)
         assert average.model.get_buffer(f"{STEM}.running_var").ge(0).all()
