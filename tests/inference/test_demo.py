@@ -53,7 +53,7 @@ def test_failure_leaves_a_folder_the_next_demo_takes(tmp_path: Path, monkeypatch
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("tdseg.masks.draw.save_mask", no_space)
+        patch.setattr("tdseg.masks.draw.write_mask", no_space)
         with pytest.raises(OutputError, match="No space left on device"):
             demo(tmp_path, num_frames=2)
     assert names(tmp_path) <= {".partial"}
