@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -92,7 +93,7 @@ def _check_own(folder: Path, clip: Path) -> None:
         source = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))["source"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):  # none, or another program's
         source = ""
-    if foreign and Path(str(source)).resolve() != clip.resolve():
+    if foreign and os.path.realpath(str(source)) != os.path.realpath(clip):
         raise OutputError(
             f"output folder {folder} holds {foreign[0]}, which is not the demo's",
             expected="a new folder, or that of a former demo",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -163,7 +164,7 @@ def default_output(source: str | Path | int) -> Path:
     if is_url(name):
         url = urlsplit(name)
         return Path("out", Path(url.path).stem or url.hostname or "stream")
-    path = Path(name).resolve()
+    path = Path(os.path.realpath(name))
     return Path("out", path.parent.name or "frames" if is_pattern(source) else path.stem)
 
 

@@ -29,9 +29,6 @@ class Recorder:
         about: what these are told.
         network: what gives the results.
         first: number of the first frame that is kept; with the one before it, if it is put, that is compared.
-
-    Attributes:
-        frames: number kept.
     """
 
     def __init__(
@@ -42,7 +39,6 @@ class Recorder:
         network: NetworkFacts,
         first: int,
     ) -> None:
-        self.frames = 0
         self._parts, self._writers, self._about, self._network = parts, writers, about, network
         self._first = first
         self._results: BoundedQueue[Result] = BoundedQueue()
@@ -59,7 +55,6 @@ class Recorder:
         """Keep the next result; waits while as many as may wait do."""
         if not self._results.put(result):
             self._finish()
-        self.frames += result.index >= self._first
 
     def end(self, problem: str | None) -> None:
         """Say that the video has no more frames, and why it has fewer than it declares, if so."""

@@ -233,8 +233,8 @@ def _identity(source: str | Path | int) -> Any:
 
 def _keep_source(source: str | Path | int, output: Path) -> None:
     """Refuse to replace the source by its own result."""
-    path = Path(str(source)).resolve()
-    if any(path.is_relative_to(place.resolve()) for place in (*places(output), output / STAGING)):
+    path = Path(os.path.realpath(str(source)))  # unlike Path.resolve, of links that lead in a circle as well
+    if any(path.is_relative_to(os.path.realpath(place)) for place in (*places(output), output / STAGING)):
         raise OutputError(
             f"source {printable(source)} is part of the former result in {output}",
             expected="an output folder that does not hold the source",

@@ -45,7 +45,7 @@ def overlay_jpeg(result: Result, opacity: float) -> bytes:
 def mask_png(result: Result) -> bytes:
     """The mask, 8-bit indexed."""
     file = io.BytesIO()
-    draw.indexed(result.mask, result.colors).save(file, "PNG", compress_level=1)
+    draw.write_mask(file, result.mask, result.colors)
     return file.getvalue()
 
 

@@ -10,13 +10,12 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from tdseg.inference.stream import Result
+from tdseg.live.reconnecting import OVER
 from tdseg.live.session import Session
 
 T = TypeVar("T")
 WAIT_S = 0.5
 """How long the thread waits for a result before it looks whether anybody still does."""
-OVER = frozenset({"ended", "failed"})
-"""States of a session after which no result comes."""
 
 
 class ResultFeed:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tdseg.errors import OutputError
 from tdseg.files import check_target, unwritable, whole_file
-from tdseg.live.feed import OVER, WAIT_S
+from tdseg.live.feed import WAIT_S
+from tdseg.live.reconnecting import OVER
 from tdseg.live.session import Session
 from tdseg.masks.legend import Legend
 from tdseg.video import VideoWriter

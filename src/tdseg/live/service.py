@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 
 from tdseg.live.allowed import AllowedSources
 from tdseg.live.encoding import class_shares, rounded
-from tdseg.live.feed import OVER, ResultFeed
+from tdseg.live.feed import ResultFeed
 from tdseg.live.limits import Limits
+from tdseg.live.reconnecting import OVER
 from tdseg.live.refusal import RequestError
 from tdseg.live.session import Session
 from tdseg.live.sessions import Sessions

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,14 +60,14 @@ def save_mask(path: Path, mask: NDArray[np.uint8], colors: Colors) -> None:
         write_mask(staged, mask, colors)
 
 
-def write_mask(path: Path, mask: NDArray[np.uint8], colors: Colors) -> None:
+def write_mask(file: Path | BinaryIO, mask: NDArray[np.uint8], colors: Colors) -> None:
     """As `save_mask`, where nobody looks before it is whole.
 
     Raises:
         OSError: the file cannot be written.
     """
     # Masks are runs of one value: looking for runs alone takes three quarters of the time, for two thirds of the bytes.
-    indexed(mask, colors).save(path, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
+    indexed(mask, colors).save(file, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
 
 
 def preview(frame: NDArray[np.uint8], mask: NDArray[np.uint8], classes: Sequence[str], colors: Colors) -> Image.Image:
