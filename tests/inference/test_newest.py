@@ -11,7 +11,7 @@ import pytest
 
 from support.small import write_clip
 from tdseg.errors import VideoError
-from tdseg.inference.newest import NewestSlot, newest_frames
+from tdseg.inference.newest import NewestFrames, NewestSlot
 from tdseg.video import Frame, open_video
 
 IMAGE = np.zeros((8, 8, 3), np.uint8)
@@ -68,7 +68,7 @@ def test_whoever_is_slow_has_the_newest_frame() -> None:
             yield Frame(index, index / 25, IMAGE)
             given.release()  # the frame before is in the slot
 
-    with closing(newest_frames(source())) as newest:
+    with closing(NewestFrames(source())) as newest:
         frames = iter(newest)
         go_on.release()
         assert next(frames).index == 0
@@ -87,7 +87,7 @@ def test_whoever_is_slow_has_the_newest_frame() -> None:
 def test_every_frame_of_a_source_comes_or_is_counted(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", 40)
     with open_video(clip) as reader:
-        newest = newest_frames(reader)
+        newest = NewestFrames(reader)
         came = [frame.index for frame in newest]
     assert came == sorted(came)
     assert came[-1] == 39  # the last is skipped by none
@@ -100,7 +100,7 @@ def test_errors_come_after_the_last_frame() -> None:
         raise VideoError("a broken thing", expected="a whole one", do="mend it")
 
     with pytest.raises(VideoError, match="a broken thing"):
-        assert len([frame.index for frame in newest_frames(broken())]) == 1
+        assert len([frame.index for frame in NewestFrames(broken())]) == 1
 
 
 def test_closing_closes_the_source_where_it_is_read() -> None:
@@ -114,6 +114,6 @@ def test_closing_closes_the_source_where_it_is_read() -> None:
         finally:
             closed.append(threading.current_thread().name)
 
-    with closing(newest_frames(endless())) as newest:
+    with closing(NewestFrames(endless())) as newest:
         next(iter(newest))
     assert closed == ["tdseg-ahead"]

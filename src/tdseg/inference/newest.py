@@ -86,6 +86,9 @@ class NewestFrames:
     Each says when it arrived, so that `Result.age_ms` is known where it is handed to `Stream.step`. Give them to that
     one by one: what reads ahead, as `Stream.ahead` does, makes them wait, and thus old. Close it, or let it end.
 
+    Args:
+        frames: a `VideoReader`; read in a thread of their own, which closes it.
+
     Attributes:
         skipped: frames that came and were not taken.
     """
@@ -104,15 +107,6 @@ class NewestFrames:
     def close(self) -> None:
         """Stop reading: at once, or when the frame comes for which the source waits."""
         self._frames.close()
-
-
-def newest_frames(frames: Iterable[Frame]) -> NewestFrames:
-    """The newest of the frames of a source, read in a thread of their own.
-
-    Args:
-        frames: a `VideoReader`; closed by the thread that reads it.
-    """
-    return NewestFrames(frames)
 
 
 def _arrived(frame: Frame) -> Frame:

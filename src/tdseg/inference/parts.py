@@ -159,9 +159,9 @@ class ResultParts:
                 found[record.first // PART_FRAMES] = Part(folder, record)
         return found
 
-    def in_order(self) -> list[Part]:
-        """Those from the first on, up to one that is missing, is not full, or ends the video."""
-        parts, found = self.read(), list[Part]()
+    def in_order(self, parts: dict[int, Part] | None = None) -> list[Part]:
+        """Those of `read` from the first on, up to one that is missing, is not full, or ends the video."""
+        parts, found = self.read() if parts is None else parts, list[Part]()
         while (number := len(found)) in parts and (not found or not found[-1].record.ended):
             found.append(parts[number])
             if not parts[number].record.is_full:

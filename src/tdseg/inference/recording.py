@@ -94,8 +94,8 @@ class Recording:
         Args:
             most: frames of a span of a video that can be entered anywhere; None: any number.
         """
-        found, in_order = self._folder.parts.read(), self._folder.parts.in_order()
-        in_order = [part for part in in_order if part.record.is_full]
+        found = self._folder.parts.read()
+        in_order = [part for part in self._folder.parts.in_order(found) if part.record.is_full]
         times = self._reader.times if self._may_enter and (most or in_order) else None
         good = in_order
         if times and not all(_agrees(part.record, times) for part in found.values()):

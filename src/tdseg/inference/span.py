@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tdseg.errors import OutputError
-from tdseg.inference.newest import newest_frames
+from tdseg.inference.newest import NewestFrames
 from tdseg.inference.parts import NetworkFacts, ResultParts
 from tdseg.inference.ready import ReadyNetwork
 from tdseg.inference.recorder import Recorder
@@ -119,7 +119,7 @@ def results_of(
         with closing(stream.ahead(frames, workers)) as results:
             yield results, lambda: None
         return
-    with closing(newest_frames(frames)) as newest:
+    with closing(NewestFrames(frames)) as newest:
         steps = (stream.step(frame.image, time_s=frame.time_s, arrived_s=frame.arrived_s) for frame in newest)
         yield steps, lambda: newest.skipped
 
