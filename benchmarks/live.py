@@ -33,13 +33,13 @@ from numpy.typing import NDArray
 
 import tdseg
 from tdseg.inference.stream import Stream
-from tdseg.live.reconnecting import Patience
 from tdseg.live.session import Session
 from tdseg.live.sessions import Sessions
 from tdseg.metrics.basic import percentiles
 from tdseg.runtime.network import Execution, Network
 from tdseg.system import cpu_threads, machine
 from tdseg.video import VideoWriter
+from tdseg.video.reconnecting import Patience
 from tdseg.zoo.load import prepare
 
 SIZE = (64, 96)

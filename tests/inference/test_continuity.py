@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from support.fake_camera import FakeCamera, first, mjpeg
 from support.small import moving_frames, small_model
 from support.videos import make_clip
 from tdseg.inference.continuity import Continuity
@@ -67,6 +68,16 @@ def test_cuts_and_gaps_are_in_the_summary(tmp_path: Path) -> None:
 def test_photos_have_no_cuts(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", scenes(), fps=10)
     assert segment_to(clip, tmp_path / "out", model=small_model(), write=(), stills=True).cuts == []
+
+
+def test_a_camera_that_breaks_off_is_opened_again(tmp_path: Path) -> None:
+    """The memory begins anew, its video goes on; and what came is kept when it stays away."""
+    away = first(*[mjpeg(5)] * 4, then=lambda camera, connection, before: camera.hang_up())
+    with FakeCamera(away) as camera:
+        summary = segment_to(camera.address(), tmp_path / "out", model=small_model(), latest=False, reconnect_s=2.0)
+    assert (summary.frames, summary.reconnects, len(summary.gaps)) == (10, 1, 1)
+    assert (summary.complete, summary.problem) == (False, "Connection refused")
+    assert summary.age_ms
 
 
 def test_the_newest_frames_of_a_file(tmp_path: Path) -> None:

@@ -153,6 +153,16 @@ def test_a_session_ends(served: Served) -> None:
     assert "short" not in [session.name for session in served.sessions]
 
 
+def test_a_client_chooses_the_stride_of_its_source(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", 9)
+    with serving(allow=[str(tmp_path)]) as served:
+        fields = {"name": "clip", "source": str(clip)}
+        assert is_error(served.client.post("/sessions", json=fields | {"every": 0}), 422)
+        assert served.client.post("/sessions", json=fields | {"every": 4}).status_code == 201
+        until(lambda: (newest := served.sessions["clip"].newest()) and newest.time_s == pytest.approx(0.8))
+        assert served.sessions["clip"].figures().frames <= 3
+
+
 @pytest.mark.parametrize("rest", ["", "/stream.mjpg", "/snapshot.jpg", "/mask.png"])
 def test_a_session_that_there_is_not(served: Served, rest: str) -> None:
     assert is_error(served.client.get(f"/sessions/nobody{rest}"), 404)
@@ -199,6 +209,8 @@ def test_names_that_are_none(served: Served, name: object) -> None:
         (b"\xff\xfe", "application/json", 422),
         (b"[" * 60_000, "application/json", 422),
         (b'{"name": "a", "model": "x"}', "application/json", 422),
+        (b'{"name": "a", "every": "2"}', "application/json", 422),
+        (b'{"name": "a", "every": true}', "application/json", 422),
         (b'{"name": "' + b"a" * 70_000 + b'"}', "application/json", 413),
         (b'{"name": "a"}', "text/plain", 415),
         (b'{"name": "a"}', "application/x-www-form-urlencoded", 415),

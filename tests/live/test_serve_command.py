@@ -18,7 +18,7 @@ from support.serving import packaged_model, until
 from support.small import SIZE, write_clip
 from tdseg.cli import REFUSED, main
 from tdseg.errors import ConfigError
-from tdseg.live.server import serve
+from tdseg.live.server import serve, strides_of
 from tdseg.video import open_video
 
 
@@ -39,7 +39,8 @@ def command(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 def test_from_start_to_end(tmp_path: Path, signum: signal.Signals) -> None:
     clip = write_clip(tmp_path / "clip.mp4", 40)
     kept = tmp_path / "kept"
-    with command("--source", f"road={clip}", "--source", str(clip), "--record", str(kept)) as (process, address):
+    sources = ["--source", f"road={clip}", "--source", str(clip), "--every", "road=4"]
+    with command(*sources, "--record", str(kept)) as (process, address):
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
         listed = httpx.get(f"{address}sessions").json()
         assert [one["name"] for one in listed["sessions"]] == ["road", "clip"]
@@ -87,6 +88,9 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
         ("--port=-1", "--port -1"),
         ("--source =video.mp4", "--source =video.mp4"),
         ("--source <b>=video.mp4", "--source"),
+        ("--every door=2", "--every door=2"),
+        ("--every 2.5", "--every 2.5"),
+        ("--source a=0 --every a=0", "every 0"),
         ("--allow rtsp://*", "--allow rtsp://*"),
         ("--most-sessions 0", "--most-sessions 0"),
         ("--requests-per-s -1", "--requests-per-s -1"),
@@ -106,6 +110,14 @@ def test_what_cannot_be_is_named(arguments: str, named: str, capsys: pytest.Capt
 def test_tokens_that_cannot_be_sent(token: str) -> None:
     with pytest.raises(ConfigError, match="token"):
         serve(token=token)
+
+
+@pytest.mark.parametrize(
+    ("every", "strides"),
+    [([], (1, 1)), (["3"], (3, 3)), (["b=5", "2"], (2, 5)), (["a=2", "b=4"], (2, 4))],
+)
+def test_each_source_has_its_stride(every: list[str], strides: tuple[int, int]) -> None:
+    assert tuple(strides_of(every, ["a", "b"]).values()) == strides
 
 
 def test_two_sources_of_one_name(tmp_path: Path) -> None:

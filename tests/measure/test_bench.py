@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import shlex
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from support.factory import random_model
 from support.oracle import Oracle
@@ -44,6 +46,9 @@ KEYS = [
     "after_reset_ms",
     "latency_ms",
     "jitter_ms",
+    "rate",
+    "age_ms",
+    "skipped",
     "fps",
     "frame_ms",
     "stages_ms",
@@ -111,6 +116,36 @@ def test_made_up_pictures() -> None:
     assert list(report.stages_ms) == ["preprocess", "model", "postprocess"]
     assert (report.frames, report.state_mb, report.machine["threads"]) == (3, 0, 1)
     assert (report.form, report.deviation) == ("plain", None)
+
+
+def slow(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    time.sleep(0.03)
+    return np.stack([image[..., 0], image[..., 1]]).astype(np.float32)
+
+
+def test_frames_that_come_faster_than_they_are_segmented(video: Path) -> None:
+    """A step of 30 ms, frames every 10 ms: two of three are left out."""
+    report = bench(slow, memory=0, execution=CPU, rate=100.0, frames=20)
+    assert report.age_ms is not None
+    assert report.skipped is not None
+    assert report.skipped >= 2 * 19
+    assert report.age_ms["p50"] >= 30
+    assert report.frame_ms == pytest.approx(sum(report.stages_ms.values()), rel=0.1)
+    of_video = bench(slow, memory=0, execution=CPU, rate=50.0, source=video)
+    assert of_video.skipped is not None
+    assert of_video.frames + of_video.skipped <= 12
+    waiting = bench(slow, memory=0, execution=CPU, rate=4.0, frames=3)
+    assert (waiting.skipped, waiting.frames) == (0, 3)
+    assert waiting.fps <= 6
+    assert waiting.frame_ms < 250  # the waiting is no part of it
+    assert "age" in benchmark_page(waiting)
+    assert bench(slow, memory=0, execution=CPU, frames=1).age_ms is None
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf"), 1e9])
+def test_rates_that_are_none(rate: float) -> None:
+    with pytest.raises(ConfigError, match="rate"):
+        bench(slow, rate=rate)
 
 
 def test_untrained_weights_are_the_same_for_the_comparison() -> None:

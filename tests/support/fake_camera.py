@@ -175,3 +175,16 @@ def mpegts(count: int, *, http: bool = True, damage: bool = False, then: Behavio
             then(camera, connection, before)
 
     return behave
+
+
+def in_chunks(count: int) -> Behaviour:
+    """A transport stream of HTTP in chunks, the last of which says that this was all."""
+
+    def behave(camera: FakeCamera, connection: socket.socket, before: int) -> None:
+        request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for data in filter(None, transport_stream(count)):
+            connection.sendall(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+        connection.sendall(b"0\r\n\r\n")
+
+    return behave

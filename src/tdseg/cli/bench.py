@@ -41,8 +41,10 @@ def _figures(measured: module.Benchmark) -> dict[str, str]:
     works, deviation = measured.multiply_adds_per_path or (), measured.deviation
     counts = ((measured.multiply_adds_per_frame, 1e9, "G multiply-adds"), (measured.parameters, 1e6, "M parameters"))
     costs = [f"{count / unit:.2f} {name}" for count, unit, name in counts if count is not None]
-    rows = {
-        "latency": "  ".join(f"{name} {ms:.1f}" for name, ms in measured.latency_ms.items()) + " ms",
+    rows = {"latency": _spread(measured.latency_ms)}
+    if measured.age_ms:
+        rows["age"] = f"{_spread(measured.age_ms)}, of {measured.rate:g} a second; {measured.skipped} skipped"
+    rows |= {
         "jitter": f"{measured.jitter_ms:.1f} ms, p99 - p50",
         "fps": f"{measured.fps:.1f}, one stage after the other",
         "start": f"{measured.startup_s:.1f} s; first frame {measured.first_frame_ms:.1f} ms",
@@ -59,6 +61,10 @@ def _figures(measured: module.Benchmark) -> dict[str, str]:
             f"{deviation['agreement']:.3%} of pixels agree with plain float32"
         )
     return rows
+
+
+def _spread(times_ms: dict[str, float]) -> str:
+    return "  ".join(f"{name} {ms:.1f}" for name, ms in times_ms.items()) + " ms"
 
 
 def _stages(measured: module.Benchmark) -> Iterator[tuple[str | Bar, ...]]:

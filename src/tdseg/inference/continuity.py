@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tdseg.inference.cuts import Thumbnail, is_cut, thumbnail
 
 Break = Literal["size", "gap", "cut"]
-"""Another frame size; a jump in time; a hard cut."""
+"""Another frame size; a jump in time, or a live source that was away; a hard cut."""
 GAP_S, GAP = 1.0, 3.0
 """A gap is longer than so many seconds, and than so many times the interval before it: time lapses have none."""
 
@@ -23,17 +23,19 @@ class Continuity:
         self._thumbnail: Thumbnail | None = None
         self._time_s: float | None = None
         self._interval_s: float | None = None
+        self._part = 0
 
-    def check(self, frame: NDArray[np.uint8], time_s: float | None) -> Break | None:
+    def check(self, frame: NDArray[np.uint8], time_s: float | None, part: int = 0) -> Break | None:
         """What separates the next frame from the one before it, if anything does; nothing separates the first.
 
         Args:
             frame: uint8 (H, W, 3) RGB.
             time_s: its presentation time in seconds, if it has one.
+            part: as of `Frame`.
         """
-        size, before = self._size, self._thumbnail
-        self._size, self._thumbnail = (frame.shape[0], frame.shape[1]), thumbnail(frame)
-        is_gap = self._passes(time_s)
+        size, before, is_gap = self._size, self._thumbnail, part != self._part
+        self._size, self._thumbnail, self._part = (frame.shape[0], frame.shape[1]), thumbnail(frame), part
+        is_gap |= self._passes(time_s)
         if size is None or before is None:
             return None
         if size != self._size:

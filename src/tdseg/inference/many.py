@@ -58,6 +58,7 @@ def segment_all(
     deinterlace: bool = True,
     stills: bool = False,
     latest: bool | None = None,
+    reconnect_s: float = 60.0,
     classes: tuple[str, ...] = (),
     appearance: Appearance = Appearance(),  # noqa: B008 - immutable
     names: Literal["source", "index"] = "source",
@@ -90,6 +91,8 @@ def segment_all(
         stills: the source is a folder of photos and no video: each is segmented without memory of those before it.
         latest: of frames that come faster than they are segmented, only the newest is, and the others are counted. By
             default of cameras and live addresses, so that what is shown is never old.
+        reconnect_s: seconds for which a camera or live address that was open and breaks off, or falls silent, is tried
+            again, with growing pauses; 0: it ends there.
         classes: those that are wanted, by name or index, in this order; all others become one class, other. By default
             the classes of the model.
         appearance: how classes look in pictures.
@@ -115,7 +118,9 @@ def segment_all(
         ConfigError, DataError, WeightsError: an output, or the model, size, device, classes or palette cannot be used.
         OutputError: the folder of the only source is in use or cannot be written.
     """
-    order = Order(excerpt, deinterlace, stills, classes, appearance, names, write, overwrite, resume, latest)
+    order = Order(
+        excerpt, deinterlace, stills, classes, appearance, names, write, overwrite, resume, latest, reconnect_s
+    )
     order.check()
     found, several = find_videos(sources)
     videos = [Video(*pair) for pair in zip(found, _folders(found, output, several), strict=True)]

@@ -110,4 +110,4 @@ class NewestFrames:
 
 
 def _arrived(frame: Frame) -> Frame:
-    return frame._replace(arrived_s=time.perf_counter())
+    return frame if frame.arrived_s else frame._replace(arrived_s=time.perf_counter())

@@ -20,7 +20,7 @@ from tdseg.inference.summary import Summary
 from tdseg.masks.appearance import Appearance
 from tdseg.runtime.any_model import AnyModel
 from tdseg.runtime.network import Execution
-from tdseg.video import Excerpt, VideoReader, open_video
+from tdseg.video import Excerpt, VideoReader
 from tdseg.video.address import is_camera, is_pattern, is_url, printable
 
 DEFAULT_MODEL = "td6-lite0s-camvid"
@@ -37,6 +37,7 @@ def segment(
     deinterlace: bool = True,
     stills: bool = False,
     latest: bool | None = None,
+    reconnect_s: float = 60.0,
     classes: tuple[str, ...] = (),
 ) -> Iterator[Result]:
     """Segment a video frame by frame in bounded memory; frames to come are made ready in threads.
@@ -46,8 +47,8 @@ def segment(
     as `tdseg.load` does unless it is told otherwise.
 
     Args:
-        source, model, memory, size, execution, excerpt, deinterlace, stills, latest, classes: as in
-            `segment_all`.
+        source, model, memory, size, execution, excerpt, deinterlace, stills, latest, reconnect_s,
+            classes: as in `segment_all`.
 
     Yields:
         A Result for each frame, in order.
@@ -58,7 +59,8 @@ def segment(
     Warns:
         UserWarning: the source gave fewer frames than it declares.
     """
-    order = Order(excerpt, deinterlace, stills, classes, latest=latest)
+    order = Order(excerpt, deinterlace, stills, classes, latest=latest, reconnect_s=reconnect_s)
+    order.check()
     with (
         networks(model, memory, size, execution) as ready_for,
         _opened(_one(source), ready_for, order) as (reader, selection, results),
@@ -80,6 +82,7 @@ def segment_to(
     deinterlace: bool = True,
     stills: bool = False,
     latest: bool | None = None,
+    reconnect_s: float = 60.0,
     classes: tuple[str, ...] = (),
     appearance: Appearance = Appearance(),  # noqa: B008 - immutable
     names: Literal["source", "index"] = "source",
@@ -98,15 +101,17 @@ def segment_to(
         source: video file, folder or pattern of frames ('frames/*.png', frames/%05d.png), camera index, URL, or - for
             stdin.
         output: folder of the result; None: out/ and the source's name.
-        model, memory, size, execution, excerpt, deinterlace, stills, latest, classes, appearance, names, write,
-            overwrite, resume, on_progress: as in `segment_all`.
+        model, memory, size, execution, excerpt, deinterlace, stills, latest, reconnect_s, classes, appearance, names,
+            write, overwrite, resume, on_progress: as in `segment_all`.
 
     Raises:
         VideoError: the source cannot be opened, or holds no frame.
         ConfigError, DataError, WeightsError: an output, or the model, size, device, classes or palette cannot be used.
         OutputError: the folder is in use or cannot be written.
     """
-    order = Order(excerpt, deinterlace, stills, classes, appearance, names, write, overwrite, resume, latest)
+    order = Order(
+        excerpt, deinterlace, stills, classes, appearance, names, write, overwrite, resume, latest, reconnect_s
+    )
     order.check()
     folder = default_output(source) if output is None else Path(output)
     source = _one(source)
@@ -173,7 +178,7 @@ def _opened(
     source: str | Path | int, ready_for: ReadyFor, order: Order
 ) -> Iterator[tuple[VideoReader, Selection, Iterator[Result]]]:
     """A network on its way through a source, whatever becomes of its results."""
-    reader = open_video(source, order.excerpt, deinterlace=order.deinterlace)  # its shape chooses the network's size
+    reader = order.open(source)  # its shape chooses the network's size
     try:
         latest = order.skips(reader)
         ready = ready_for(reader.size, at_once=not latest)

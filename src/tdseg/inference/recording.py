@@ -19,7 +19,6 @@ from tdseg.inference.selection import Order
 from tdseg.inference.span import Job, Span, differs, make_span
 from tdseg.inference.summary import Summary, figures_of
 from tdseg.runtime.any_model import AnyModel, as_network
-from tdseg.video import open_video
 from tdseg.video.address import is_url, printable
 from tdseg.video.excerpt import CLOSE_S
 
@@ -61,7 +60,7 @@ class Recording:
         self._begun = time.perf_counter()
         order = {"source": _identity(self._source), **self._asked, **self._order.lasting()}
         with ExitStack() as stack:
-            self._reader = open_video(self._source, self._order.excerpt, deinterlace=self._order.deinterlace)
+            self._reader = self._order.open(self._source)
             stack.callback(self._close_reader)
             self._folder = stack.enter_context(
                 OutputFolder(
@@ -172,6 +171,7 @@ class Recording:
             names=names if names and about.keep_names and "masks" in self._order.write else None,
             write=self._order.write,
             skipped=self._skipped,
+            reconnects=self._reader.reconnects,
             resumed_at=self._frames_before or None,
             **figures,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -20,7 +21,11 @@ from tdseg.masks.classes import plain_name
 from tdseg.masks.palette import color_table
 from tdseg.metrics.iou import VOID
 from tdseg.video import Excerpt, VideoReader
+from tdseg.video.reconnecting import Patience, open_lasting
 
+MOST_AWAY_S = 1e9
+PASSING = ("overwrite", "resume", "latest", "reconnect_s")
+"""Of an order, what a result does not depend on."""
 REST_COLOR = (112, 112, 112)
 
 
@@ -105,6 +110,7 @@ class Order(NamedTuple):
     overwrite: bool = False
     resume: bool = False
     latest: bool | None = None
+    reconnect_s: float = 60.0
 
     def check(self) -> None:
         """See what can be seen before the network is loaded.
@@ -118,6 +124,12 @@ class Order(NamedTuple):
                 expected=", ".join(WRITERS),
                 do="name some of them, as in --write masks,overlay, or none",
             )
+        if not 0 <= self.reconnect_s <= MOST_AWAY_S:
+            raise ConfigError(
+                f"reconnect_s {self.reconnect_s:g}",
+                expected=f"0 … {MOST_AWAY_S:g} seconds",
+                do="choose another --reconnect-s",
+            )
         if "matte" in self.write and not self.classes:
             raise ConfigError(
                 "a matte without classes", expected="the classes that it is of", do="name them with --classes"
@@ -127,7 +139,16 @@ class Order(NamedTuple):
         """What a result depends on, as plain values."""
         asked = self._asdict() | {"excerpt": asdict(self.excerpt), "appearance": asdict(self.appearance)}
         asked["appearance"]["palette"] = None if self.appearance.palette is None else str(self.appearance.palette)
-        return {name: value for name, value in asked.items() if name not in ("overwrite", "resume", "latest")}
+        return {name: value for name, value in asked.items() if name not in PASSING}
+
+    def open(self, source: str | Path | int) -> VideoReader:
+        """The source of which this is to be made: what is live is opened again when it breaks off.
+
+        Raises:
+            VideoError, ConfigError: as of `open_video`.
+        """
+        patience = Patience(away_s=self.reconnect_s)
+        return open_lasting(source, self.excerpt, deinterlace=self.deinterlace, patience=patience)
 
     def skips(self, reader: VideoReader) -> bool:
         """Whether of frames that come faster than they are segmented only the newest are."""

@@ -120,8 +120,7 @@ def results_of(
             yield results, lambda: None
         return
     with closing(NewestFrames(frames)) as newest:
-        steps = (stream.step(frame.image, time_s=frame.time_s, arrived_s=frame.arrived_s) for frame in newest)
-        yield steps, lambda: newest.skipped
+        yield map(stream.step_of, newest), lambda: newest.skipped
 
 
 def differs(output: Path, one: NetworkFacts, other: NetworkFacts) -> OutputError:

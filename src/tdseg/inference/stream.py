@@ -178,9 +178,15 @@ class Stream:
         Raises:
             ConfigError: the frame has another shape or dtype.
         """
-        start = time.perf_counter()
-        _check_frame(frame)
-        return self._finish(frame, self._encode(frame, self._index), start, time_s=time_s, arrived_s=arrived_s)
+        return self._step(frame, time_s=time_s, arrived_s=arrived_s)
+
+    def step_of(self, frame: Frame) -> Result:
+        """`step` on a frame of a video, with all that is known of it: its time, its arrival, a gap before it.
+
+        Raises:
+            ConfigError: as of `step`.
+        """
+        return self._step(frame.image, **_about(frame))
 
     def ahead(self, frames: Iterable[Frame], workers: int) -> Generator[Result, None, None]:
         """`step` on each frame, with frames to come made ready meanwhile: same results, higher throughput.
@@ -195,10 +201,7 @@ class Stream:
         """
         if not self.model.concurrent:
             with closing(ahead(frames, lambda frame: frame)) as read:
-                for frame in read:
-                    start = time.perf_counter()
-                    _check_frame(frame.image)
-                    yield self._finish(frame.image, self._encode(frame.image, self._index), start, **_about(frame))
+                yield from map(self.step_of, read)
             return
         numbers, pool = count(self._index), ThreadPoolExecutor(workers, "tdseg-encode")
 
@@ -213,6 +216,11 @@ class Stream:
                     yield self._finish(frame.image, encoded.result(), start, **_about(frame))
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def _step(self, frame: NDArray[np.uint8], **about: Any) -> Result:
+        start = time.perf_counter()
+        _check_frame(frame)
+        return self._finish(frame, self._encode(frame, self._index), start, **about)
 
     def _empty(self, index: int) -> TDNetState:
         """No memory, before the frame of this number."""
@@ -233,11 +241,12 @@ class Stream:
         *,
         time_s: float | None,
         arrived_s: float | None,
+        part: int = 0,
         name: str | None = None,
     ) -> Result:
         """The part of a step that is done in turn: read the memory, classify, remember."""
         size = frame.shape[:2]
-        broken_by = self._continuity.check(frame, time_s) if self.model.keeps_state and not self.stills else None
+        broken_by = self._continuity.check(frame, time_s, part) if self.model.keeps_state and not self.stills else None
         self.resets += broken_by is not None
         if broken_by or self.stills:
             self._state = self._empty(self._index)
@@ -256,7 +265,7 @@ class Stream:
 
 def _about(frame: Frame) -> dict[str, Any]:
     """What a result says of its frame, beside the picture."""
-    return {"time_s": frame.time_s, "arrived_s": frame.arrived_s, "name": frame.name}
+    return {"time_s": frame.time_s, "arrived_s": frame.arrived_s, "part": frame.part, "name": frame.name}
 
 
 def resized(frame: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:

@@ -66,6 +66,8 @@ class Summary:
     """Percentiles of the time from the arrival of a frame until its mask is there; None for files."""
     skipped: int | None = None
     """Frames that came and were not segmented, as newer ones were there; None: every frame is."""
+    reconnects: int | None = None
+    """How many times a live source broke off and came back; None: it is none."""
     resumed_at: int | None = None
     """Number of the first frame that the last run made, where an interrupted one had made those before."""
     order: dict[str, Any] | None = None

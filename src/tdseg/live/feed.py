@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from tdseg.inference.stream import Result
-from tdseg.live.reconnecting import OVER
 from tdseg.live.session import Session
+from tdseg.video.reconnecting import OVER
 
 T = TypeVar("T")
 WAIT_S = 0.5

@@ -9,10 +9,10 @@ from pathlib import Path
 from tdseg.errors import OutputError
 from tdseg.files import check_target, unwritable, whole_file
 from tdseg.live.feed import WAIT_S
-from tdseg.live.reconnecting import OVER
 from tdseg.live.session import Session
 from tdseg.masks.legend import Legend
 from tdseg.video import VideoWriter
+from tdseg.video.reconnecting import OVER
 
 FPS = 25.0
 """Of the video, nominally: each frame has its own time."""

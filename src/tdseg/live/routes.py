@@ -139,14 +139,17 @@ class Routes:
     async def open(self, request: Request) -> Response:
         """Open one, of an allowed source, or for frames that the client pushes."""
         fields = await _read_json(request)
-        if extra := fields.keys() - {"name", "source"}:
+        if extra := fields.keys() - {"name", "source", "every"}:
             raise RequestError(
-                422, f"field {sorted(extra)[0][:40]!r}", expected="name, and source or none", do="leave it out"
+                422, f"field {sorted(extra)[0][:40]!r}", expected="name, source, every", do="leave it out"
             )
+        every = fields.get("every", 1)
+        if type(every) is not int:
+            raise RequestError(422, f"every of {str(every)[:40]!r}", expected="a whole number", do="leave it out, or 2")
         with self._service.reserve(fields.get("name")) as name:
             source = fields.get("source")
             checked = None if source is None else await asyncio.to_thread(self._service.allowed.check, source)
-            return JSONResponse(self._service.described(await self._service.open(name, checked)), 201)
+            return JSONResponse(self._service.described(await self._service.open(name, checked, every=every)), 201)
 
     async def upload(self, request: Request) -> Response:
         """Open one of the video in the body."""

@@ -28,11 +28,13 @@ from tdseg.masks.palette import color_table
 from tdseg.runtime.any_model import AnyModel
 from tdseg.runtime.network import Execution
 from tdseg.system import cpu_threads, keep_freed_memory, require
+from tdseg.video import Excerpt
 from tdseg.zoo.load import prepare
 
 END_S = 3.0
 """What requests are given to end in when the server does, seconds."""
 MOST_PORT = 65535
+DIGITS = 12
 MORE_CONNECTIONS = 128
 """Beside the viewers."""
 
@@ -81,6 +83,7 @@ class LiveServer(uvicorn.Server):
 def serve(
     *,
     source: Sequence[str] = (),
+    every: Sequence[str] = (),
     model: str | Path | AnyModel = DEFAULT_MODEL,
     memory: int | None = None,
     size: tuple[int, int] | None = None,
@@ -101,6 +104,8 @@ def serve(
     Args:
         source: NAME=SOURCE, a camera, URL, file or folder of frames that is served from the start; give it once for
             each. Without NAME= it is called after the source.
+        every: of the frames of the sources named here, take the first and then every so-many-th: N for all of them,
+            NAME=N for one; give it as often as you like.
         model: name of packaged weights (see `tdseg models`), a file of weights, or an exported folder; of others, a
             model of Hugging Face, as hf://org/name or its folder, or an ONNX file.
         memory: frames that a per-frame network is to remember, 2 … 16, or 0 for none; None: 4 for networks of others,
@@ -127,6 +132,7 @@ def serve(
     """
     require("websockets", extra="serve")
     allowed, sources = AllowedSources(allow), [_named(text) for text in source]
+    strides = strides_of(every, [name for name, _ in sources])
     made = None if token is not None or is_local(host) else secrets.token_urlsafe(24)
     if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token != ""):
         raise ConfigError(
@@ -143,7 +149,7 @@ def serve(
         with ExitStack() as ending:
             sessions = ending.enter_context(Sessions(network, size=size, workers=workers, most=limits.most_sessions))
             for name, one in sources:
-                session = sessions.open(name, one)
+                session = sessions.open(name, one, every=strides[name])
                 if record:
                     ending.callback(KeptOverlay(session, record / f"{name}.mp4").stop)
             service = Service(sessions, about, allowed, limits)
@@ -173,6 +179,25 @@ def _named(text: str) -> tuple[str, str]:
         raise ConfigError(
             f"--source {text}: {refusal.got}", expected=refusal.expected, do="write NAME=SOURCE"
         ) from None
+
+
+def strides_of(every: Sequence[str], names: Sequence[str]) -> dict[str, int]:
+    """Of which source every so-many-th frame is taken.
+
+    Raises:
+        ConfigError: no number, or a source that there is not.
+    """
+    strides = dict.fromkeys(names, 1)
+    for text in sorted(every, key=lambda text: "=" in text):  # what is said of one goes before what is said of all
+        name, mark, number = text.rpartition("=")
+        if (mark and name not in strides) or not (number.isascii() and number.isdecimal() and len(number) < DIGITS):
+            raise ConfigError(
+                f"--every {text}",
+                expected=f"N or NAME=N, a number and one of {', '.join(names) or 'no sources'}",
+                do="write it as in --every 2 --every door=5",
+            )
+        strides.update(dict.fromkeys([name] if mark else names, Excerpt(every=int(number)).every))
+    return strides
 
 
 @contextmanager

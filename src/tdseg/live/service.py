@@ -18,11 +18,11 @@ from tdseg.live.allowed import AllowedSources
 from tdseg.live.encoding import class_shares, rounded
 from tdseg.live.feed import ResultFeed
 from tdseg.live.limits import Limits
-from tdseg.live.reconnecting import OVER
 from tdseg.live.refusal import RequestError
 from tdseg.live.session import Session
 from tdseg.live.sessions import Sessions
 from tdseg.masks.palette import Colors
+from tdseg.video.reconnecting import OVER
 
 T = TypeVar("T")
 NAME = re.compile(r"\w[\w .-]{0,63}")
@@ -168,12 +168,15 @@ class Service:
         finally:
             self._reserved.discard(checked)
 
-    async def open(self, name: str, source: str | Path | int | None, *, upload: Path | None = None) -> Session:
+    async def open(
+        self, name: str, source: str | Path | int | None, *, every: int = 1, upload: Path | None = None
+    ) -> Session:
         """Open a session for a client, under a name that it has reserved.
 
         Args:
             name: of the session.
             source: checked; None: the client pushes frames.
+            every: as of `Sessions.open`.
             upload: file that goes with the session.
 
         Raises:
@@ -181,7 +184,7 @@ class Service:
         """
 
         def work() -> Session:
-            return self.sessions.open(name, source, alone=True)
+            return self.sessions.open(name, source, every=every, alone=True)
 
         session = await asyncio.get_running_loop().run_in_executor(self._openers, work)
         self._opened[name] = _Opened(upload, time.monotonic())

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from tdseg.errors import ConfigError, first_line
 from tdseg.inference.newest import NewestSlot
 from tdseg.inference.stream import Result, Stream
-from tdseg.live.reconnecting import OVER, Arrivals, LiveFrame, LiveSource, Patience, SourceState
 from tdseg.metrics.basic import percentiles
 from tdseg.video import Frame
+from tdseg.video.reconnecting import OVER, Arrivals, LiveSource, Patience, SourceState
 
 MOST_PIXELS = 7680 * 4320
 """Of a frame, for each session has up to three of them in memory."""
@@ -67,14 +67,14 @@ class Session:
     ) -> None:
         self.name, self.source = name, "pushed" if source is None else source.name
         self._stream, self._live, self._ask, self._latest = stream, source, ask, latest
-        self._slot: NewestSlot[LiveFrame] = NewestSlot()
+        self._slot: NewestSlot[Frame] = NewestSlot()
         self._arrivals = Arrivals(patience.stall_s if latest else math.inf)  # else it is the owner who waits
         self._pushed, self._push_lock = 0, threading.Lock()
         self._changed = threading.Condition()
         self._newest: Result | None = None
         self._closed = self._works = False
         self._problem: str | None = None
-        self._part = self._frames = self._cuts = 0
+        self._frames = 0
         self._times: deque[tuple[float, float, float]] = deque(maxlen=RECENT)
         """(when it was there, age, latency) of the last results: seconds, milliseconds."""
         self._thread = (
@@ -116,27 +116,27 @@ class Session:
         _check_pushed(image)
         with self._push_lock:
             elapsed_s = self._arrivals.elapsed_s if time_s is None else time_s
-            item = self._arrivals.note(Frame(self._pushed, elapsed_s, image))
+            frame = self._arrivals.note(Frame(self._pushed, elapsed_s, image))
             self._pushed += 1
-        self._hand_on(item)
+        self._hand_on(frame)
 
     def _read(self, source: LiveSource) -> None:
         """Hand on what comes from the source, until it is over."""
         try:
             with closing(source.frames()) as frames:
-                for item in frames:
-                    height, width = item.frame.image.shape[:2]
+                for frame in frames:
+                    height, width = frame.image.shape[:2]
                     if height * width > MOST_PIXELS:
                         self._fail(f"frames of {width}×{height} pixels, more than {MOST_PIXELS // 10**6} million")
                         break
-                    if not self._hand_on(item):
+                    if not self._hand_on(frame):
                         break
         except Exception as error:  # whatever happens to a source, it happens to one session
             self._fail(first_line(error))
         self._tell()
 
-    def _hand_on(self, item: LiveFrame) -> bool:
-        taken = self._slot.put(item, lossless=not self._latest)
+    def _hand_on(self, frame: Frame) -> bool:
+        taken = self._slot.put(frame, lossless=not self._latest)
         self._ask(self)
         return taken
 
@@ -150,8 +150,8 @@ class Session:
     def work(self) -> None:
         """Segment the frame that waits, if one does. Done by one thread at a time."""
         self._works = True  # before the slot is empty: see _is_done
-        item = self._slot.take(wait=False)
-        result = None if item is None or self._closed else self._step(item)
+        frame = self._slot.take(wait=False)
+        result = None if frame is None or self._closed else self._step(frame)
         with self._changed:
             if result is not None:
                 self._newest = result
@@ -160,13 +160,9 @@ class Session:
             self._works = False
             self._changed.notify_all()
 
-    def _step(self, item: LiveFrame) -> Result | None:
-        frame, part = item
+    def _step(self, frame: Frame) -> Result | None:
         try:
-            if part != self._part:
-                self._part, self._cuts = part, self._cuts + 1 + self._stream.resets
-                self._stream.reset(self._frames)
-            return self._stream.step(frame.image, time_s=frame.time_s, arrived_s=frame.arrived_s)
+            return self._stream.step_of(frame)
         except Exception as error:  # one that the network cannot take harms no other session
             self._fail(first_line(error))
             return None
@@ -222,7 +218,7 @@ class Session:
             frames=self._frames,
             skipped=self._slot.skipped,
             reconnects=self._live.reconnects if self._live else 0,
-            cuts=self._cuts + self._stream.resets,
+            cuts=self._stream.resets,
             fps=round(len(recent) / max(1.0, now - recent[0]), 2) if recent else 0.0,
             age_ms=percentiles([age for _, age, _ in times]) if times else None,
             latency_ms=percentiles([latency for _, _, latency in times]) if times else None,

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from tdseg.errors import ConfigError
 from tdseg.inference.stream import Stream
-from tdseg.live.reconnecting import LiveSource, Patience
 from tdseg.live.scheduler import Scheduler
 from tdseg.live.session import Session
 from tdseg.runtime.any_model import AnyModel, as_network
 from tdseg.system import free_memory, share_freed_memory
+from tdseg.video import Excerpt
+from tdseg.video.reconnecting import LiveSource, Patience
 
 LEAST_MEMORY = 256 << 20
 """Bytes of main memory that must be free where another session is opened."""
@@ -83,7 +84,7 @@ class Sessions:
         """
         live = None
         if source is not None:
-            live = LiveSource(source, every=every, at_its_pace=latest, patience=self._patience, alone=alone)
+            live = LiveSource(source, Excerpt(every=every), at_its_pace=latest, patience=self._patience, alone=alone)
         with self._lock:
             self._check_room(name)
             session = Session(

@@ -40,6 +40,9 @@ def _speed(measured: Benchmark) -> Iterator[Html]:
     latency, first = measured.latency_ms, f"loading and warming up; first frame {measured.first_frame_ms:.0f} ms"
     yield card("latency p50", "half of the frames take no longer", milliseconds(latency["p50"]))
     yield card("latency p99", "99 of 100 frames take no longer", milliseconds(latency["p99"]))
+    if measured.age_ms:
+        came = f"from its coming, of {measured.rate:g} a second, until its mask is there"
+        yield card("age p99", came, milliseconds(measured.age_ms["p99"]))
     yield card("jitter", "p99 − p50: how late a late frame is", milliseconds(measured.jitter_ms))
     yield card("throughput", "frames of all streams, one stage after the other", f"{measured.fps:.1f} fps")
     yield card("after a reset", "latency of a video's first frame", milliseconds(measured.after_reset_ms))

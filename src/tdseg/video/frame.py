@@ -24,6 +24,8 @@ class Frame(NamedTuple):
     """uint8 (H, W, 3) RGB, upright: the source's rotation is applied."""
     arrived_s: float | None = None
     """When it came from a live source, by `time.perf_counter()`; None where that means nothing, as with files."""
+    part: int = 0
+    """Frames of one part follow each other; between parts a live source was away, or silent."""
     name: str | None = None
     """Of the image file that it is, without suffix where that is enough, different on every disk from all others."""
 

@@ -103,7 +103,7 @@ class Playback:
         if not (cut or report.failed or report.stopped):
             return None
         declared = None if self._ended or self._excerpt.start else self._extent().num_frames
-        parts = [f"{count} of {declared} declared frames came" if declared else f"{count} frames came"]
+        parts = [f"{count} of {declared} declared frames came"] if declared else []
         if report.failed:
             parts.append(f"{report.failed} damaged packet{'s were' if report.failed > 1 else ' was'} skipped")
         if report.stopped:

@@ -50,6 +50,7 @@ class VideoReader:
         size: (height, width) of the first frame.
         problem: after the last frame, why fewer came than there are (cut off, damaged), else None.
         is_live: frames come when they are made, as of a camera or an address without an end.
+        about: what the source knows of itself, after its first frame.
     """
 
     def __init__(
@@ -61,7 +62,8 @@ class VideoReader:
     ) -> None:
         self.problem: str | None = None
         self.is_live = False
-        self._frames, self._source, self._about, self._times = frames, source, about, times
+        self.about = about
+        self._frames, self._source, self._times = frames, source, times
         try:
             first = next(frames)
         except StopIteration as end:
@@ -77,7 +79,7 @@ class VideoReader:
     def info(self) -> VideoInfo:
         """The source as it is; height and width are those of the first frame. The frames of a file are counted for it,
         once in a process, which reads the file without decoding it."""
-        (num_frames, fps, duration_s), has_audio, aspect = self._about()
+        (num_frames, fps, duration_s), has_audio, aspect = self.about()
         return VideoInfo(self._source, *self.size, fps, num_frames, has_audio, duration_s, aspect)
 
     @cached_property
@@ -85,6 +87,11 @@ class VideoReader:
         """When each of its frames is shown, seconds, if an excerpt that begins at such a time is found without reading
         what comes before it; None where it is not, or where the source may be damaged."""
         return self._times()
+
+    @property
+    def reconnects(self) -> int | None:
+        """How many times it was opened again and gave frames; None: it never is."""
+        return None
 
     def _iterate(self, first: Frame) -> Iterator[Frame]:
         yield first

@@ -32,6 +32,7 @@ from tdseg.video.pictures import RGB
 MB = 2**20
 FEWEST_WARM_UP = 8
 RESETS = 5
+MOST_RATE = 1000
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,16 @@ class Benchmark:
     """p50, p95, p99 and max of the time from the frames handed over until their masks are in host memory."""
     jitter_ms: float
     """p99 - p50 of the latency: by how much a late frame is later than a usual one."""
+    rate: float | None
+    """Frames per second that came to each stream, the newest of which was taken; None: as many as were asked for."""
+    age_ms: dict[str, float] | None
+    """p50, p95, p99 and max of the time from the coming of a frame until its mask is in host memory, at a rate."""
+    skipped: int | None
+    """Frames of each stream that came and were left out, as newer ones were there, at a rate."""
     fps: float
     """Frames of all streams over the time from the first frame asked to the last file closed."""
     frame_ms: float
-    """Mean time of a frame from asked until done, all its stages one after the other."""
+    """Mean time of a frame from asked until done, all its stages one after the other, and without waiting for it."""
     stages_ms: dict[str, float]
     """Mean of each stage; with a video, decode and encode too. They add up to frame_ms, but for the clock itself."""
     peak_memory_mb: float
@@ -107,6 +114,7 @@ def bench(
     source: str | Path | int | None = None,
     streams: int = 1,
     frames: int = 100,
+    rate: float | None = None,
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> Benchmark:
     """Measure a model on this machine: what `Stream` does with a frame, one stage after the other.
@@ -124,6 +132,8 @@ def bench(
         source: video to decode, segment and encode; None: made-up pictures of the network's size.
         streams: videos at once, as one batch on one model, each with its own state.
         frames: frames of each stream to measure, at most: a video may have fewer.
+        rate: frames per second that come, as of a camera; of those that come during a step only the newest is taken,
+            and its age is measured. None: the next frame is there when it is asked for.
         on_progress: called after each frame with the number done and the number to do.
 
     Raises:
@@ -133,10 +143,12 @@ def bench(
     for name, value, most in (("streams", streams, 256), ("frames", frames, 1_000_000)):
         if not 1 <= value <= most:
             raise ConfigError(f"{name} {value}", expected=f"1 or more, up to {most}", do=f"choose another --{name}")
+    if rate is not None and not 0 < rate <= MOST_RATE:
+        raise ConfigError(f"rate {rate:g}", expected=f"above 0, up to {MOST_RATE}", do="choose another --rate")
     begun = time.perf_counter()
     with cpu_threads(execution.threads) as available:
         try:
-            with closing(Feed(source, streams)) as feed:
+            with closing(Feed(source, streams, rate)) as feed:
                 frame, ready = feed.frame_size, replace(execution, threads=available)
                 network = open_network(model, memory, ready, streams, size, frame)
                 feed.show(frame or network.fit_size(size), network.config.palette)
@@ -204,13 +216,15 @@ def _time_frames(
     """Run so many frames of the feed, or as many as it has, and close it: the figures, and the first frames."""
     rows: list[tuple[float, ...]] = []  # of each frame: decode, the stages of the batch, encode
     clip: list[list[RGB]] = []
+    ages: list[float] = []
     begun = asked = time.perf_counter()
     for images in islice(feed, frames):
         handed = time.perf_counter()
         masks, stages = batch.step(images)
         segmented = time.perf_counter()
         feed.put(masks)
-        rows.append(((handed - asked) * 1e3, *stages, (time.perf_counter() - segmented) * 1e3))
+        rows.append(((handed - asked - feed.waited_s) * 1e3, *stages, (time.perf_counter() - segmented) * 1e3))
+        ages.append((segmented - feed.arrived_s) * 1e3)
         if len(clip) < kept:
             clip.append(images)
         if on_progress:
@@ -228,6 +242,9 @@ def _time_frames(
         "frames": len(rows),
         "latency_ms": latency,
         "jitter_ms": round(latency["p99"] - latency["p50"], 3),
+        "rate": feed.rate,
+        "age_ms": None if feed.rate is None else percentiles(ages),
+        "skipped": None if feed.rate is None else feed.skipped,
         "fps": round(feed.streams * len(rows) / wall_s, 2),
         "frame_ms": round(statistics.fmean(map(sum, rows)), 3),
         "stages_ms": {stage: round(mean, 3) for stage, mean in stages_ms.items()},

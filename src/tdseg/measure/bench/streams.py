@@ -42,8 +42,13 @@ class Feed:
     Args:
         source: as in `open_video`; None: made-up pictures.
         streams: N.
+        rate: frames per second that come, as of a camera: each is waited for, and left out where a newer one has come;
+            None: there is always a next one.
 
     Attributes:
+        arrived_s: when the frames that were given last came, by `time.perf_counter()`, at a rate.
+        waited_s: how long they were waited for, seconds.
+        skipped: frames that were left out.
         frame_size: (height, width) of the frames of a source, pixels; None without one.
         size: (height, width) of the frames, after `show`.
         name: of the source; None for made-up pictures.
@@ -53,14 +58,16 @@ class Feed:
         ConfigError: several streams of a source that can be opened only once.
     """
 
-    def __init__(self, source: str | Path | int | None, streams: int) -> None:
+    def __init__(self, source: str | Path | int | None, streams: int, rate: float | None = None) -> None:
         if streams > 1 and (source == "-" or (source is not None and is_camera(source))):
             raise ConfigError(
                 f"{streams} streams from {source!r}",
                 expected="a source that can be opened several times",
                 do="give a video file, or --streams 1",
             )
-        self.streams = streams
+        self.streams, self.rate = streams, rate
+        self.arrived_s = self.waited_s = 0.0
+        self.skipped = 0
         self.frame_size: tuple[int, int] | None = None
         self.name: str | None = None
         self._frames: tuple[Frame, ...] = ()
@@ -92,11 +99,26 @@ class Feed:
         return [list(np.roll(images, 4 * index, axis=2)) for index in range(PERIOD)]
 
     def __iter__(self) -> Iterator[list[RGB]]:
-        if not self._readers:
-            yield from cycle(self.pictures)
+        frames = self._decoded() if self._readers else cycle(self.pictures)
+        return frames if self.rate is None else self._paced(frames, self.rate)
+
+    def _decoded(self) -> Iterator[list[RGB]]:
         for frames in zip(*self._readers, strict=False):
             self._frames = frames
             yield [frame.image for frame in frames]
+
+    def _paced(self, frames: Iterator[list[RGB]], rate: float) -> Iterator[list[RGB]]:
+        """Of frames that come at a rate, the newest whenever one is asked for."""
+        begun = time.perf_counter()
+        for number, images in enumerate(frames):
+            self.waited_s = begun + number / rate - time.perf_counter()
+            if self.waited_s <= -1 / rate:
+                self.skipped += 1
+                continue
+            self.waited_s = max(0.0, self.waited_s)
+            time.sleep(self.waited_s)
+            self.arrived_s = begun + number / rate
+            yield images
 
     def put(self, masks: Sequence[Mask]) -> None:
         """Draw and encode the overlays of the frames that were given last."""

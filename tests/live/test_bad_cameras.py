@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,13 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import tdseg
 from support.bad_cameras import KINDS
 from support.fake_camera import FakeCamera, mjpeg
 from support.small import moving_frames, write_clip
 from tdseg.errors import ConfigError
-from tdseg.live.reconnecting import LiveSource, Patience
 from tdseg.live.session import Session
 from tdseg.live.sessions import Sessions
+from tdseg.video.reconnecting import Patience
 
 HASTE = Patience(stall_s=0.3, timeout_s=1.5, first_pause_s=0.05, most_pause_s=0.2)
 WAIT_S = 30.0
@@ -33,7 +33,7 @@ def network(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 def sessions() -> Iterator[Sessions]:
     """All bad cameras at once, and a good one beside them."""
     with ExitStack() as opened:
-        sessions = opened.enter_context(Sessions(network, size=(64, 96), patience=HASTE))
+        sessions = opened.enter_context(Sessions(tdseg.add_memory(network, frames=2), size=(64, 96), patience=HASTE))
         for name, kind in KINDS.items():
             camera = opened.enter_context(FakeCamera(kind.behave))
             sessions.open(name, camera.address(kind.scheme, user="me:secret@"))
@@ -88,42 +88,6 @@ def test_a_source_that_blocks_is_stopped_at_once() -> None:
             sessions.open("one", camera.address())
 
 
-def test_a_silent_camera_is_called_stalled() -> None:
-    with FakeCamera(KINDS["stalls, comes back"].behave) as camera:
-        source = LiveSource(camera.address(), patience=Patience(stall_s=0.1, timeout_s=3600.0))
-        frames = source.frames()
-        assert source.state == "opening"
-        next(frames)
-        assert (source.state, source.problem) == ("running", None)
-        assert until(lambda: source.state == "stalled")
-        assert source.problem is not None
-        assert source.problem.startswith("no frame for ")
-
-
-def test_pauses_grow_up_to_a_bound() -> None:
-    with FakeCamera(KINDS["closes at once"].behave) as camera:
-        source = LiveSource(camera.address(), patience=HASTE)
-        thread = threading.Thread(target=lambda: list(source.frames()))
-        started = time.monotonic()
-        thread.start()
-        assert until(lambda: camera.connections >= 6)
-        assert time.monotonic() - started >= 0.05 + 0.1 + 3 * 0.2
-        source.stop()
-        thread.join()
-
-
-def test_times_go_on_over_gaps() -> None:
-    with FakeCamera(mjpeg(5)) as camera:
-        source = LiveSource(camera.address(), patience=HASTE)
-        frames = [frame for _, frame in zip(range(20), source.frames(), strict=False)]
-    assert [frame.part for frame in frames] == sorted(frame.part for frame in frames)
-    assert frames[-1].part >= 3
-    times = [frame.frame.time_s for frame in frames]
-    assert times == sorted(times)
-    arrivals = [frame.frame.arrived_s or 0.0 for frame in frames]
-    assert times[-1] == pytest.approx(arrivals[-1] - arrivals[0], abs=0.3)
-
-
 def test_a_file_is_played_once(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", 12)
     with Sessions(network, size=(64, 96)) as sessions:
@@ -141,20 +105,8 @@ def test_a_file_is_played_once(tmp_path: Path) -> None:
         assert missing.problem == "No such file or directory"
 
 
-def test_a_file_is_played_at_its_pace(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "clip.mp4", 6)
-    started = time.monotonic()
-    frames = list(LiveSource(clip).frames())
-    assert len(frames) == 6
-    assert time.monotonic() - started >= 0.5
-    source = LiveSource(clip)
-    for _ in source.frames():
-        source.stop()
-    assert source.state == "ended"
-
-
 def test_a_pause_in_pushing_is_a_gap() -> None:
-    with Sessions(network, size=(64, 96), patience=Patience(stall_s=0.1)) as sessions:
+    with Sessions(tdseg.add_memory(network, frames=2), size=(64, 96), patience=Patience(stall_s=0.1)) as sessions:
         session = sessions.open("pushed")
         assert session.state == "opening"
         for index, frame in enumerate(moving_frames(2)):
