@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from support.fake_camera import FakeCamera, first, mjpeg
 from support.small import moving_frames, small_model
@@ -92,5 +93,12 @@ def test_the_newest_frames_of_a_file(tmp_path: Path) -> None:
     results = list(segment(clip, small_model(), latest=True))
     assert results[-1].time_s == pytest.approx(2.9)
     assert all(result.age_ms is not None for result in results)
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for index, image in enumerate(moving_frames(3)):
+        Image.fromarray(image).save(frames / f"IMG_{index:02}.png")
+    names = segment_to(frames, tmp_path / "named", model=small_model(), latest=True).names
+    assert names is not None
+    assert names[-1] == "IMG_02"
     every = segment_to(clip, tmp_path / "all", model=small_model(), write=())
     assert (every.skipped, every.age_ms, every.frames) == (None, None, 30)

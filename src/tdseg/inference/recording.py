@@ -117,11 +117,12 @@ class Recording:
         self._is_untouched = False
         total = self.job.info.num_frames
 
-        def tell(done: int) -> None:
+        def tell(done: int, skipped: int | None) -> None:
+            self._skipped = skipped
             if on_progress:
                 on_progress(done, total)
 
-        self._skipped = make_span(self.job, span, ready, reader, tell)
+        make_span(self.job, span, ready, reader, tell)
 
     def break_off(self, interrupt: KeyboardInterrupt) -> Summary:
         """Make an incomplete result of what is there.

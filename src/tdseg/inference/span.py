@@ -67,8 +67,8 @@ def make_span(
     span: Span,
     ready: ReadyNetwork,
     reader: VideoReader | None = None,
-    on_frame: Callable[[int], None] = lambda _: None,
-) -> int | None:
+    on_frame: Callable[[int, int | None], None] = lambda done, skipped: None,
+) -> None:
     """Make the parts of a span.
 
     The network begins as many frames early as its memory reaches back, one more, with which the first is compared, and
@@ -79,10 +79,8 @@ def make_span(
         span: which.
         ready: the network.
         reader: of the whole video, if it is open and nothing was read of it; it is closed.
-        on_frame: called with the number of frames that are done, those before the span included.
-
-    Returns:
-        Frames that were skipped, as newer ones were there; None where none is.
+        on_frame: called with the number of frames that are done, those before the span included, and of those that
+            were skipped, as newer ones were there; None where none is.
 
     Raises:
         VideoError, ConfigError, OutputError: as of `segment_to`; or the parts that are there are of another network.
@@ -104,10 +102,9 @@ def make_span(
             index = result.index
             recorder.put(result)
             if index >= span.first:
-                on_frame(index + 1)
+                on_frame(index + 1, skipped())
         if span.end is None or index + 1 < span.end:
             recorder.end(problem())
-    return skipped()
 
 
 @contextmanager

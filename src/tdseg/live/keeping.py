@@ -13,6 +13,7 @@ from tdseg.live.session import Session
 from tdseg.masks.legend import Legend
 from tdseg.video import VideoWriter
 from tdseg.video.reconnecting import OVER
+from tdseg.video.writer import encodable
 
 FPS = 25.0
 """Of the video, nominally: each frame has its own time."""
@@ -60,7 +61,8 @@ class KeptOverlay:
                 return
         legend, start_s = Legend(first.classes, first.colors), first.time_s or 0.0
         height, width = first.mask.shape
-        with whole_file(self._path) as staged, VideoWriter(staged, size=(height, width), fps=FPS) as video:
+        size = encodable((height, width))
+        with whole_file(self._path) as staged, VideoWriter(staged, size=size, fps=FPS) as video:
             result, index = first, first.index
             while True:
                 picture = result.overlay()
