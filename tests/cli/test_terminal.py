@@ -6,10 +6,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from support.small import write_clip
 from tdseg.cli import BROKEN, DONE, REFUSED, main
+from tdseg.inference.pipeline import record
+from tdseg.inference.ready import ReadyFor
+from tdseg.inference.summary import Summary
 
 COMMAND = f"{sys.executable} -m tdseg"
 
@@ -52,6 +57,28 @@ def test_a_fault_of_its_own_asks_for_a_report(
     monkeypatch.setenv("TDSEG_DEBUG", "1")
     with pytest.raises(KeyError):
         main(["models"])
+
+
+def test_a_fault_in_one_of_several_videos_asks_for_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The others are done all the same."""
+    for name in ("a", "b"):
+        write_clip(tmp_path / f"{name}.mp4", 2)
+
+    def broken(ready_for: object, source: Path, *order: Any) -> Summary:
+        if source.name == "a.mp4":
+            raise KeyError("key")
+        return record(cast(ReadyFor, ready_for), source, *order)
+
+    monkeypatch.setattr("tdseg.inference.many.record", broken)
+    out = tmp_path / "out"
+    command = ["segment", str(tmp_path), "-o", str(out), "--runtime", "torch", "--size", "64x96", "--write", "none"]
+    assert main([*command, "--quiet"]) == BROKEN
+    shown = capsys.readouterr().err
+    assert "a.mp4\ntdseg failed: KeyError: 'key'" in shown
+    assert "1 of 2 failed" in shown
+    assert (out / "b" / "summary.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -5,26 +5,21 @@ A verb is imported when it is run or its own help is asked for: `tdseg --help` a
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
+from tdseg.cli.faults import as_refusal, tell_fault
 from tdseg.cli.terminal import BROKEN, DONE, IN_PART, INTERRUPTED, REFUSED, err, out, warn, warnings_as_notes
-from tdseg.errors import ConfigError, TdsegError, first_line, shortened
+from tdseg.errors import ConfigError, TdsegError, shortened
 from tdseg.system import __version__
 
 __all__ = ["BROKEN", "DONE", "INTERRUPTED", "IN_PART", "REFUSED", "app", "main"]
 
-DEBUG = "TDSEG_DEBUG"
-"""Of the environment: where it is set, a fault of tdseg itself shows its traceback."""
-_PACKAGE = str(Path(__file__).parents[1])
 VERBS = {
     "segment": "Segment videos, each into a folder: overlay.mp4, masks/000000.png ..., summary.json.",
     "demo": "Segment a rendered street whose true labels are known, offline, and print how well it went.",
@@ -88,19 +83,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _check_arguments(given)
         with warnings_as_notes():
             return int(app(given, exit_on_error=False, print_error=False) or DONE)
-    except TdsegError as error:
-        return _refuse(error)
     except CycloptsError as error:
         return _refuse(shortened(str(error)))
     except KeyboardInterrupt as interrupt:
         warn("interrupted", str(interrupt))
         return INTERRUPTED
     except Exception as error:
-        if os.environ.get(DEBUG):
-            raise
-        if refusal := _of_the_machine(error):
+        if refusal := as_refusal(error):
             return _refuse(refusal)
-        err.print(f"[bold red]tdseg failed:[/] {escape(_told(error))}", soft_wrap=True)
+        tell_fault(error)
         return BROKEN
 
 
@@ -114,36 +105,6 @@ def _check_arguments(arguments: Sequence[str]) -> None:
     for text in arguments:
         if "\0" in text:
             raise ConfigError(f"the argument {text!r}", expected="no null bytes", do="remove them")
-
-
-def _of_the_machine(error: Exception) -> TdsegError | None:
-    """The error for what the system does not give, wherever that was met; None for anything else."""
-    if isinstance(error, MemoryError) or "not enough memory" in str(error):
-        return ConfigError(
-            f"out of memory: {first_line(error)}",
-            expected="work that fits into the memory of this machine",
-            do="choose a smaller size, batch or number of workers; if the input is small, it is damaged",
-        )
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return ConfigError(
-            f"{os.fsdecode(error.filename)}: {error.strerror}",
-            expected="a file or folder that can be used",
-            do="check the path and its permissions",
-        )
-    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):
-        return ConfigError(str(error), expected="a path that leads somewhere", do="remove the link")
-    return None
-
-
-def _told(error: Exception) -> str:
-    """What is to be reported of a fault of tdseg itself: in one line the error, and where it was met."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if frame.filename.startswith(_PACKAGE)] or frames
-    what = f"{type(error).__name__}: {first_line(error)} ({os.path.basename(own[-1].filename)}:{own[-1].lineno})"
-    return (
-        f"{shortened(what, 400)}\n  expected: an answer to any input, so this is a fault of tdseg {__version__}\n"
-        f"  do this:  report that line with the command; with {DEBUG}=1 in the environment its traceback is shown"
-    )
 
 
 def completed(arguments: Sequence[str]) -> list[str]:

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from rich.markup import escape
 
-from tdseg.cli.terminal import DONE, IN_PART, REFUSED, Quiet, print_json, say, warn
+from tdseg.cli.faults import as_refusal, tell_fault
+from tdseg.cli.terminal import BROKEN, DONE, IN_PART, REFUSED, Quiet, print_json, say, warn
 from tdseg.cli.verb import Call, verb
-from tdseg.errors import TdsegError
 from tdseg.inference import demo as demonstration
 from tdseg.inference.many import VideoOutcome, find_videos, segment_all
 from tdseg.inference.summary import Summary
@@ -36,11 +36,18 @@ def segment(
         if outcome.summary:
             _report(outcome.output, outcome.summary, run.quiet)
     failed = [outcome for outcome in outcomes if outcome.error]
+    is_broken = False
     for outcome in failed:
-        error = outcome.error
-        warn("failed:", str(error if isinstance(error, TdsegError) else f"{printable(outcome.source)}: {error!r}"))
+        if outcome.error and (refusal := as_refusal(outcome.error)):
+            warn("failed:", str(refusal))
+        elif outcome.error:
+            warn("failed:", printable(outcome.source))
+            tell_fault(outcome.error)
+            is_broken = True
     if failed:
         warn(f"{len(failed)} of {len(outcomes)} failed:", ", ".join(printable(outcome.source) for outcome in failed))
+    if is_broken:
+        return BROKEN
     if len(failed) == len(outcomes):
         return REFUSED
     whole = all(outcome.summary and outcome.summary.complete for outcome in outcomes)
