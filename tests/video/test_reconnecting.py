@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -11,21 +10,12 @@ import pytest
 
 from support.bad_cameras import KINDS
 from support.fake_camera import FakeCamera, in_chunks, mjpeg
+from support.serving import until
 from support.small import write_clip
 from tdseg.video import Excerpt
 from tdseg.video.reconnecting import LastingReader, LiveSource, Patience, open_lasting
 
 HASTE = Patience(stall_s=0.3, timeout_s=1.5, first_pause_s=0.05, most_pause_s=0.2)
-WAIT_S = 30.0
-
-
-def until(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + WAIT_S
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 def test_a_silent_camera_is_called_stalled() -> None:
@@ -35,7 +25,7 @@ def test_a_silent_camera_is_called_stalled() -> None:
         assert source.state == "opening"
         next(frames)
         assert (source.state, source.problem) == ("running", None)
-        assert until(lambda: source.state == "stalled")
+        until(lambda: source.state == "stalled")
         assert source.problem is not None
         assert source.problem.startswith("no frame for ")
 
@@ -46,7 +36,7 @@ def test_pauses_grow_up_to_a_bound() -> None:
         thread = threading.Thread(target=lambda: list(source.frames()))
         started = time.monotonic()
         thread.start()
-        assert until(lambda: camera.connections >= 6)
+        until(lambda: camera.connections >= 6)
         assert time.monotonic() - started >= 0.05 + 0.1 + 3 * 0.2
         source.stop()
         thread.join()
