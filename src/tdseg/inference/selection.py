@@ -21,6 +21,7 @@ from tdseg.masks.classes import plain_name
 from tdseg.masks.palette import color_table
 from tdseg.metrics.iou import VOID
 from tdseg.video import Excerpt, VideoReader
+from tdseg.video.container import URL_TIMEOUT_S
 from tdseg.video.reconnecting import Patience, open_lasting
 
 MOST_AWAY_S = 1e9
@@ -147,7 +148,7 @@ class Order(NamedTuple):
         Raises:
             VideoError, ConfigError: as of `open_video`.
         """
-        patience = Patience(away_s=self.reconnect_s)
+        patience = Patience(timeout_s=URL_TIMEOUT_S, away_s=self.reconnect_s)
         return open_lasting(source, self.excerpt, deinterlace=self.deinterlace, patience=patience)
 
     def skips(self, reader: VideoReader) -> bool:

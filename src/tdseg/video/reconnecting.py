@@ -307,7 +307,7 @@ def open_lasting(
     Raises:
         VideoError, ConfigError: as of `open_video`.
     """
-    opened = open_video(source, excerpt, deinterlace=deinterlace)
+    opened = open_video(source, excerpt, deinterlace=deinterlace, timeout_s=patience.timeout_s)
     if not opened.is_live:
         return opened
     live = LiveSource(source, excerpt, deinterlace=deinterlace, patience=patience, opened=opened)
