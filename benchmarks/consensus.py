@@ -157,7 +157,7 @@ def measure(data: CamVid, second: Path | None) -> dict[Row, dict[str, Any]]:
             mask = stream(x, known)[0].argmax(0).byte().numpy()
             steady[row].update(mask, label=label, flow=along)
             matrices[row].update(mask, label)
-    figures = {row: {**accuracy([matrices[row]], data.classes), **temporal([steady[row]])} for row in rows}
+    figures = {row: {**accuracy([matrices[row]], data.classes), **temporal([steady[row].compute()])} for row in rows}
     costs = {row: {"pole": figures[row]["iou"]["Pole"], "multiply_adds": running[row].multiply_adds()} for row in rows}
     return {row: figures[row] | costs[row] for row in rows}
 

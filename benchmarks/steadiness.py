@@ -134,7 +134,9 @@ def measure(data: CamVid) -> dict[str, Measured]:
             for key, sums in {"miou": matrices[name].sums, **steadiness[name].sums()}.items():
                 traces[name][key].add(sums)
     return {
-        name: Measured({**accuracy([matrices[name]], data.classes), **temporal([steadiness[name]])}, traces[name])
+        name: Measured(
+            {**accuracy([matrices[name]], data.classes), **temporal([steadiness[name].compute()])}, traces[name]
+        )
         for name in names
     }
 

@@ -40,7 +40,7 @@ def test_temporal_figures_are_the_mean_over_streams() -> None:
     for stream, change in zip(streams, (0, 1), strict=True):
         for t in range(2):
             stream.update(np.full((2, 2), t * change, np.uint8))
-    figures = temporal(streams)
+    figures = temporal([stream.compute() for stream in streams])
     assert figures["flip_rate"] == 0.5
     assert figures["flip_rate_by_phase"] == [None, 0.5]
     assert figures["tc"] is figures["tc_farneback"] is None

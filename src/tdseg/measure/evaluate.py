@@ -206,7 +206,7 @@ def score(
     return {
         **accuracy(matrices, data.classes),
         "per_path": [accuracy([matrix], data.classes)["miou"] for matrix in matrices],
-        **temporal(streams),
+        **temporal([stream.compute() for stream in streams]),
         "fps": data.fps,
         "frames": len(data),
         "protocol": "; ".join(filter(None, told)),

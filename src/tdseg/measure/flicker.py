@@ -87,7 +87,7 @@ def flicker(
                 add_to_map(mask, frame, next(iter(motion.values()), None))
             if on_progress:
                 on_progress(count, len(predicted))
-    figures = {**_accuracy(matrix, classes), **temporal([steadiness])}
+    figures = {**_accuracy(matrix, classes), **temporal([steadiness.compute()])}
     protocol = f"masks in {masks}" + ("" if labels is None else f", labels in {labels}, void ignored")
     protocol += "" if video is None else "; ".join(filter(None, (f", video {printable(video)}", flow_note(flow))))
     return {**figures, "fps": fps, "frames": len(predicted), "protocol": protocol}

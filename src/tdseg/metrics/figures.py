@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tdseg.errors import ConfigError
@@ -11,7 +11,6 @@ from tdseg.metrics.iou import ConfusionMatrix
 
 if TYPE_CHECKING:
     from tdseg.metrics.bootstrap import Interval
-    from tdseg.metrics.temporal import Steadiness
 
 
 class Figure(NamedTuple):
@@ -103,11 +102,10 @@ def accuracy(matrices: Sequence[ConfusionMatrix], classes: Sequence[str]) -> dic
     }
 
 
-def temporal(streams: Sequence[Steadiness]) -> dict[str, Any]:
-    """Mean over streams of the figures of `Steadiness`, with the same keys and units; None where there are none."""
-    figures = [stream.compute() for stream in streams]
-    decimals = {key: 2 if FIGURES[key].form.endswith(" %") else 5 for key in figures[0]}  # rates are shares of pixels
-    return {key: _mean([figure[key] for figure in figures], count) for key, count in decimals.items()}
+def temporal(streams: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean over streams of their figures, as `Steadiness.compute` gives them; None where there are none."""
+    decimals = {key: 2 if FIGURES[key].form.endswith(" %") else 5 for key in streams[0]}  # rates are shares of pixels
+    return {key: _mean([stream[key] for stream in streams], count) for key, count in decimals.items()}
 
 
 def _mean(values: Sequence[Any], decimals: int) -> Any:

@@ -88,7 +88,7 @@ class SideFigures:
     def steadiness(self) -> dict[str, Any]:
         """flip_rate, and with flow the other figures of `tdseg.metrics.figures.temporal`."""
         if self.along_flow:
-            return temporal([self.along_flow])
+            return temporal([self.along_flow.compute()])
         return {"flip_rate": float(np.mean(self.flips[1:])) if self.flips[1:] else None}
 
 
