@@ -18,7 +18,8 @@ from tdseg.inference.newest import NewestSlot
 from tdseg.inference.stream import Result, Stream
 from tdseg.metrics.basic import percentiles
 from tdseg.video import Frame
-from tdseg.video.reconnecting import OVER, Arrivals, LiveSource, Patience, SourceState
+from tdseg.video.arrivals import Arrivals
+from tdseg.video.reconnecting import OVER, LiveSource, Patience, SourceState
 
 MOST_PIXELS = 7680 * 4320
 """Of a frame, for each session has up to three of them in memory."""
