@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,9 @@ from tdseg.errors import WeightsError
 from tdseg.models.subnets import SubNetwork
 from tdseg.models.tdnet import TDNet
 from tdseg.zoo.catalog import create_model
+
+AsOnnx = Callable[[Callable[[], TDNet]], Path]
+"""Where the export to ONNX is of what a function makes; see `tests/conftest.py`."""
 
 
 def independent_paths() -> TDNet:
