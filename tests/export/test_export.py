@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from support.exports import AsOnnx, consensus, independent_paths, per_frame, require_extra, thin_paths, views
+from support.exports import AsOnnx, consensus, per_frame, require_extra, thin_paths, thin_views, views
 from support.small import moving_frames, small_model, write_clip
 from tdseg.cli import DONE, REFUSED, main
 from tdseg.errors import ConfigError, OutputError, WeightsError
@@ -30,7 +30,7 @@ require_extra()
 READS = [(target, runtime) for target, runtimes in READERS.items() for runtime in runtimes]
 
 
-@pytest.fixture(scope="module", params=[small_model, independent_paths, consensus, views])
+@pytest.fixture(scope="module", params=[small_model, thin_paths, consensus, thin_views])
 def make(request: pytest.FixtureRequest) -> Callable[[], TDNet]:
     made: Callable[[], TDNet] = request.param
     return made

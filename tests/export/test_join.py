@@ -15,10 +15,10 @@ import torch
 from support.exports import (
     AsOnnx,
     consensus,
-    independent_paths,
     int8_of_several_paths,
     require_extra,
     thin_paths,
+    thin_views,
     views,
 )
 from support.small import moving_frames
@@ -35,7 +35,7 @@ require_extra()
 
 CHOSEN: list[tuple[Callable[[], TDNet], tuple[Part, ...]]] = [
     (consensus, ()),
-    (views, ("encode",)),
+    (thin_views, ("encode",)),
     (thin_paths, ("encode", "merge")),
 ]
 
@@ -61,8 +61,8 @@ def test_the_parts_take_what_they_need(as_onnx: AsOnnx) -> None:
     """The path goes into a part that differs by it, and into no other."""
     from tdseg.runtime.openvino import open_graph
 
-    manifest = read_manifest(as_onnx(views))
-    graph = as_onnx(views) / manifest.graph
+    manifest = read_manifest(as_onnx(thin_views))
+    graph = as_onnx(thin_views) / manifest.graph
     parts = open_graph(graph, manifest, manifest.size, Execution(threads=2), workers=2)
     assert isinstance(parts, Parts)
     image = moving_frames(1)[0][None]
@@ -75,8 +75,8 @@ def test_the_parts_take_what_they_need(as_onnx: AsOnnx) -> None:
 
 def test_manifests_without_encoded_tensors_still_open(as_onnx: AsOnnx, tmp_path: Path) -> None:
     """As earlier versions left them for paths with weights of their own: their graphs run whole."""
-    model = independent_paths()
-    shutil.copytree(as_onnx(independent_paths), tmp_path / "e")
+    model = thin_paths()
+    shutil.copytree(as_onnx(thin_paths), tmp_path / "e")
     values = json.loads((tmp_path / "e" / MANIFEST).read_text())
     values["encoded"] = []
     del values["by_path"]

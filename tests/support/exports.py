@@ -60,8 +60,16 @@ class Thin(SubNetwork):
 
 
 def thin_paths() -> TDNet:
+    """Two paths with weights of their own, and attention."""
     torch.manual_seed(0)
     return tdseg.distribute(Thin, paths=2, num_classes=11, d_k=16, d_v=16, head_channels=16, size=SIZE)
+
+
+def thin_views() -> TDNet:
+    """As `views`."""
+    torch.manual_seed(0)
+    fields = {"propagation": "consensus", "weight_sets": 1, "views": [{"zoom": 1.25}, {"mirror": True}]}
+    return tdseg.distribute(Thin, paths=4, num_classes=11, head_channels=16, size=SIZE, **fields)
 
 
 def require_extra() -> None:
