@@ -2,6 +2,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/installed
+PYTEST := $(BIN)/pytest -n logical --maxprocesses 8 --dist worksteal
 
 .PHONY: install demo check test test-all clean
 
@@ -21,10 +22,10 @@ check: install         ## format, lint, types
 	$(BIN)/mypy
 
 test: check            ## the fast suite
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: check        ## everything, the wheel in an empty environment included
-	$(BIN)/pytest
+	$(PYTEST)
 
 clean:
 	rm -rf out dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

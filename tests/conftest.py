@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from support.exports import AsOnnx
+    from tdseg.models.tdnet import TDNet
+
+# Tests run side by side, a process for each core: each computes on one thread, and so does what it starts. torch reads
+# this when it is imported; through `segment` and `bench`, OpenVINO and ONNX Runtime get as many threads as torch has.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,6 +39,22 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
     save(small_model(), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def as_onnx(tmp_path_factory: pytest.TempPathFactory) -> AsOnnx:
+    """Gives the export to ONNX of what a function makes, once: tracing takes seconds. It is left as it is."""
+    from tdseg.export import export
+
+    place = tmp_path_factory.mktemp("onnx")
+
+    @functools.cache
+    def exported(make: Callable[[], TDNet]) -> Path:
+        folder = place / make.__name__
+        export(make(), folder, to="onnx")
+        return folder
+
+    return exported
 
 
 @pytest.fixture(scope="module")

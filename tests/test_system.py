@@ -20,6 +20,11 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
         resolve_device("tpu")
 
 
+def test_tests_compute_on_one_thread() -> None:
+    """As conftest.py tells torch before it is imported: tests run side by side."""
+    assert torch.get_num_threads() == 1
+
+
 def test_threads() -> None:
     before = torch.get_num_threads()
     with cpu_threads(before + 1) as threads:

@@ -53,6 +53,7 @@ def test_a_row_is_what_the_package_does(consensus: ModuleType) -> None:
             assert len(known) == 2 - t % 2
 
 
+@pytest.mark.slow
 def test_the_page_gets_its_table(
     consensus: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

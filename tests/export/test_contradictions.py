@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.exports import require_extra, thin_paths
+from support.exports import AsOnnx, require_extra, thin_paths
 from tdseg.errors import WeightsError
-from tdseg.export import export
 from tdseg.runtime.exported import open_exported
 from tdseg.runtime.network import Execution
 
@@ -48,10 +48,8 @@ CONTRADICTIONS: dict[str, Change] = {
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("exported") / "thin"
-    export(thin_paths(), folder, to="onnx")
-    return folder
+def exported(as_onnx: AsOnnx, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shutil.copytree(as_onnx(thin_paths), tmp_path_factory.mktemp("exported") / "thin")
 
 
 @pytest.mark.parametrize("name", CONTRADICTIONS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ import pytest
 import torch
 
 from support.exports import (
+    AsOnnx,
     consensus,
-    independent_paths,
     int8_of_several_paths,
     require_extra,
     thin_paths,
+    thin_views,
     views,
 )
 from support.small import moving_frames
@@ -25,7 +27,7 @@ from tdseg.inference.stream import Stream
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.engine import Parts
 from tdseg.runtime.exported import open_exported
-from tdseg.runtime.manifest import MANIFEST, Manifest, Part
+from tdseg.runtime.manifest import MANIFEST, Manifest, Part, read_manifest
 from tdseg.runtime.network import Execution
 from tdseg.video import Frame
 
@@ -33,7 +35,7 @@ require_extra()
 
 CHOSEN: list[tuple[Callable[[], TDNet], tuple[Part, ...]]] = [
     (consensus, ()),
-    (views, ("encode",)),
+    (thin_views, ("encode",)),
     (thin_paths, ("encode", "merge")),
 ]
 
@@ -45,22 +47,22 @@ def choices(graph: Path) -> list[Any]:
 
 
 @pytest.mark.parametrize(("make", "by_path"), CHOSEN)
-def test_only_what_differs_is_chosen(make: Callable[[], TDNet], by_path: tuple[Part, ...], tmp_path: Path) -> None:
-    manifest = export(make(), tmp_path / "e", to="onnx")
+def test_only_what_differs_is_chosen(make: Callable[[], TDNet], by_path: tuple[Part, ...], as_onnx: AsOnnx) -> None:
+    manifest = read_manifest(as_onnx(make))
     assert manifest.by_path == by_path
     assert manifest.has_turns == bool(by_path)
-    made = {name for node in choices(tmp_path / "e" / manifest.graph) for name in node.output}
+    made = {name for node in choices(as_onnx(make) / manifest.graph) for name in node.output}
     outputs = {manifest.logits.name, *(f"present_{spec.name}" for spec in manifest.memory if spec.name != "path")}
     expected = {"encode": set(manifest.encoded), "merge": outputs}
     assert made == set().union(*(expected[part] for part in by_path))
 
 
-def test_the_parts_take_what_they_need(tmp_path: Path) -> None:
+def test_the_parts_take_what_they_need(as_onnx: AsOnnx) -> None:
     """The path goes into a part that differs by it, and into no other."""
     from tdseg.runtime.openvino import open_graph
 
-    manifest = export(views(), tmp_path / "e", to="onnx")
-    graph = tmp_path / "e" / manifest.graph
+    manifest = read_manifest(as_onnx(thin_views))
+    graph = as_onnx(thin_views) / manifest.graph
     parts = open_graph(graph, manifest, manifest.size, Execution(threads=2), workers=2)
     assert isinstance(parts, Parts)
     image = moving_frames(1)[0][None]
@@ -71,10 +73,10 @@ def test_the_parts_take_what_they_need(tmp_path: Path) -> None:
     assert len(parts.merge.run([*seen[0], *memory])) == 1 + len(memory)
 
 
-def test_manifests_without_encoded_tensors_still_open(tmp_path: Path) -> None:
+def test_manifests_without_encoded_tensors_still_open(as_onnx: AsOnnx, tmp_path: Path) -> None:
     """As earlier versions left them for paths with weights of their own: their graphs run whole."""
-    model = independent_paths()
-    export(model, tmp_path / "e", to="onnx")
+    model = thin_paths()
+    shutil.copytree(as_onnx(thin_paths), tmp_path / "e")
     values = json.loads((tmp_path / "e" / MANIFEST).read_text())
     values["encoded"] = []
     del values["by_path"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,9 @@ from tdseg.errors import WeightsError
 from tdseg.models.subnets import SubNetwork
 from tdseg.models.tdnet import TDNet
 from tdseg.zoo.catalog import create_model
+
+AsOnnx = Callable[[Callable[[], TDNet]], Path]
+"""Where the export to ONNX is of what a function makes; see `tests/conftest.py`."""
 
 
 def independent_paths() -> TDNet:
@@ -56,8 +60,16 @@ class Thin(SubNetwork):
 
 
 def thin_paths() -> TDNet:
+    """Two paths with weights of their own, and attention."""
     torch.manual_seed(0)
     return tdseg.distribute(Thin, paths=2, num_classes=11, d_k=16, d_v=16, head_channels=16, size=SIZE)
+
+
+def thin_views() -> TDNet:
+    """As `views`."""
+    torch.manual_seed(0)
+    fields = {"propagation": "consensus", "weight_sets": 1, "views": [{"zoom": 1.25}, {"mirror": True}]}
+    return tdseg.distribute(Thin, paths=4, num_classes=11, head_channels=16, size=SIZE, **fields)
 
 
 def require_extra() -> None:
