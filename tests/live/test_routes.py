@@ -229,12 +229,17 @@ def test_addresses_that_there_are_not(served: Served) -> None:
 
 
 def test_what_is_left_is_closed(tmp_path: Path) -> None:
-    with serving(limits=Limits(idle_s=0.2, most_sessions=2, requests_per_s=10_000)) as served:
+    content = write_clip(tmp_path / "clip.mp4", 2).read_bytes()
+    with serving(limits=Limits(idle_s=0.2, requests_per_s=10_000)) as served:
         served.client.post("/sessions", json={"name": "left"})
-        content = write_clip(tmp_path / "clip.mp4", 2).read_bytes()
         assert served.client.put("/sessions/over", content=content).status_code == 201
-        assert is_error(served.client.post("/sessions", json={"name": "third"}), 503)
         until(lambda: len(served.sessions) == 0)
+
+
+def test_sessions_are_bounded() -> None:
+    with serving(limits=Limits(most_sessions=1, requests_per_s=10_000)) as served:
+        served.client.post("/sessions", json={"name": "one"})
+        assert is_error(served.client.post("/sessions", json={"name": "other"}), 503)
 
 
 def test_viewers_are_bounded() -> None:
