@@ -152,8 +152,7 @@ def main(arguments: list[str]) -> int:
         )
     total, bad = len(numbers) * len(given.commands), Counter(what for _, what in counts.elements())
     print(
-        f"{total} kills, seed {given.seed}, {halfway} of them halfway; neither old nor new: {bad['neither']} of {total}; ",
-        end="",
+        f"{total} kills, seed {given.seed}, {halfway} of them halfway; neither old nor new: {bad['neither']} of {total}"
     )
     print(f"ended otherwise: {bad['ended']}; the command did not work again: {bad['again']}")
     return int(bad["neither"] + bad["ended"] + bad["again"] > 0)

@@ -27,7 +27,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "resume": ("--resume",),
     "resume-same": ("--resume",),
 }
-"""Options of both runs. They are of different videos, but for the last; of the second, a whole former result is there."""
+"""Options of both runs, which are of different videos but for the last; for the second a former result is there."""
 NAMED = "in use by process"
 """What a refusal says where the other run still works."""
 HELD = ("in use", "is of another run", "holds an interrupted run")
@@ -155,7 +155,7 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     place = given.place.resolve()
     materials, moments = make_materials(place / "materials"), given.only or [*range(given.moments)]
-    right = {way: 0 for way in given.ways}
+    right = dict.fromkeys(given.ways, 0)
     ends = {way: dict[str, int]() for way in given.ways}
     with Forked(place / "pairs" / "a", MODULES[:1]) as first, Forked(place / "pairs" / "b", MODULES[:1]) as second:
         for pair in run_pairs(given.ways, moments, given.moments, materials, place / "pairs", (first, second)):

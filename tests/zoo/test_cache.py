@@ -36,6 +36,9 @@ def test_a_damaged_export_is_made_anew(weights: Path) -> None:
     (folder / "tdseg.json").unlink()
     assert cached_export(model, weights, SIZE, "onnxruntime") == folder
     assert (folder / "tdseg.json").exists()
+    (folder / "tdseg.json").write_text("{")
+    assert cached_export(model, weights, SIZE, "onnxruntime") == folder
+    assert exported_files(folder)
 
 
 def test_without_a_place_for_it_torch_runs(
