@@ -12,7 +12,8 @@ from random import Random
 from typing import NamedTuple
 
 from robustness.materials import make_materials
-from robustness.victims import MODULES, PUBLISHING, VICTIMS, clear, make_sources, seen
+from robustness.victims import MODULES, VICTIMS, clear, make_sources, seen
+from support.aimed import PUBLISHING
 from support.forked import Forked
 from tdseg.errors import TdsegError
 from tdseg.files.publishing import MARK, STAGING

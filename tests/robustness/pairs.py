@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from robustness.materials import make_materials
-from robustness.victims import MODULES, PUBLISHING, clear, make_sources
+from robustness.victims import MODULES, clear, make_sources
+from support.aimed import PUBLISHING
 from support.forked import Ended, Forked
 from support.results import RUN, files
 from tdseg.files.publishing import STAGING

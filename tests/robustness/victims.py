@@ -21,12 +21,9 @@ from tdseg.train.checkpoints import CHECKPOINTS, latest_checkpoint
 from tdseg.zoo.checkpoint import WEIGHTS
 from tdseg.zoo.resolve import resolve
 
-MODULES = ("tdseg.cli.segment", "tdseg.cli.steady", "tdseg.cli.export", "tdseg.cli.train", "tdseg.export.build")
-MODULES += ("onnxscript", "onnxruntime", "openvino", "torch.onnx", "lightning.fabric")
+MODULES: tuple[str, ...] = ("tdseg.cli.segment", "tdseg.cli.steady", "tdseg.cli.export", "tdseg.cli.train")
+MODULES += ("tdseg.export.build", "onnxscript", "onnxruntime", "openvino", "torch.onnx", "lightning.fabric")
 """Loaded once for all runs."""
-PUBLISHING = ("files", "inference/output.py", "inference/parts.py", "train/checkpoints.py", "zoo/checkpoint.py")
-PUBLISHING += ("train/card.py",)
-"""Files of the package that put results in their places."""
 OTHER_SIZE = (48, 80)
 """Of the former results: none of their masks is that of a new one."""
 

@@ -16,6 +16,9 @@ import tdseg
 
 CHANGES = ("unlink", "remove", "rename", "replace", "mkdir", "rmdir", "fsync", "ftruncate", "link", "symlink", "open")
 """Of `os`: all that pathlib and shutil go through."""
+PUBLISHING: tuple[str, ...] = ("files", "inference/output.py", "inference/parts.py")
+PUBLISHING += ("train/checkpoints.py", "train/card.py", "zoo/checkpoint.py")
+"""Files of the package that put results in their places."""
 _PACKAGE = Path(tdseg.__file__).parent
 
 

@@ -91,7 +91,7 @@ class Forked:
             number: of the signal that the run sends itself there; None: it tells that it is there, see `reached`.
             until: having told, it waits until this file exists.
         """
-        run = {"call": call, "args": args, "at": at, "number": number, "within": within}
+        run: dict[str, Any] = {"call": call, "args": args, "at": at, "number": number, "within": within}
         run |= {"until": until and str(until), "printed": str(self._place / "printed.txt")}
         self._process.stdin.write(json.dumps(run) + "\n")
         self._process.stdin.flush()

@@ -8,6 +8,7 @@ import pytest
 
 from support.exports import require_extra
 from support.small import SIZE
+from tdseg.runtime.manifest import exported_files
 from tdseg.runtime.network import Execution
 from tdseg.zoo.cache import cached_export
 from tdseg.zoo.catalog import create_model
