@@ -26,7 +26,7 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
         yield process
 
 
-@pytest.mark.parametrize(("victim", "numbers"), [("segment", 8), ("train", 8), ("steady", 8), ("steady-file", 2)])
+@pytest.mark.parametrize(("victim", "numbers"), [("segment", 6), ("train", 5), ("steady", 6), ("steady-file", 2)])
 def test_kills(victim: str, numbers: int, materials: Path, tmp_path: Path, forked: Forked) -> None:
     """All, and exports: PYTHONPATH=tests python -m robustness kills."""
     wrong = [one for one in kill_runs([victim], [*range(numbers)], 1, materials, tmp_path, forked) if one.fault]
