@@ -189,7 +189,7 @@ def test_a_kill_at_any_moment_of_publishing_leaves_the_old_result_or_the_new_one
         for at in range(200):
             shutil.rmtree(path, ignore_errors=True)
             shutil.copytree(former, path)
-            call = f"{replace.__module__}:{replace.__name__}"
+            call = "inference.test_output:replace"
             ended = forked.run(str(path), call=call, at=at, number=signal.SIGKILL, within=PUBLISHING)
             assert ended.code in (0, -signal.SIGKILL), ended.told
             publishing.settle(path)
