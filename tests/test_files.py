@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -97,3 +99,13 @@ def test_files_of_values_are_small(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b" " * (MOST_BYTES + 1))
     with pytest.raises(ValueError, match="MiB"):
         read_text(tmp_path / "x")
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_nothing_is_written_through_a_link_of_the_hidden_name(link: Callable[..., None], tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    link(tmp_path / "mine", tmp_path / ".a.json.partial")
+    write_whole(tmp_path / "a.json", "new")
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert (tmp_path / "a.json").read_text() == "new"
+    assert not (tmp_path / "a.json").is_symlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from support.small import SIZE, moving_frames, write_clip
 from tdseg.cli import DONE, REFUSED, main
 from tdseg.errors import ConfigError, OutputError
 from tdseg.export import export
+from tdseg.export.request import check_output
 from tdseg.inference.stream import Stream
 from tdseg.runtime.external.function import FunctionNetwork
 from tdseg.runtime.external.onnx_file import OnnxNetwork
 from tdseg.runtime.external.per_frame import PerFrameNetwork, external_config
 from tdseg.runtime.memory import RememberingNetwork
+from tdseg.zoo.catalog import PACKAGED
 from tdseg.zoo.load import prepare
 
 require_extra()
@@ -120,6 +123,32 @@ def test_a_former_export_is_replaced_on_demand_only(exported: Path, tmp_path: Pa
     (folder / "config.json").write_text("{}")
     with pytest.raises(OutputError, match="something else"):
         export(Given(), folder, to="onnx", overwrite=True)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"model.onnx": "mine", "model.yaml": "kind: scores\n"},
+        {"model.onnx": "mine", "tdseg.json": "{}"},
+        {"model.onnx": "mine", "tdseg.json": '{"sha256": {"model.onnx": "0"}}'},
+    ],
+)
+def test_what_only_looks_like_an_export_is_not_replaced(texts: dict[str, str], tmp_path: Path) -> None:
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(OutputError, match="something else"):
+        export(Given(), tmp_path, to="onnx", overwrite=True)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == texts
+
+
+def test_a_manifest_that_tells_of_other_files_is_not_believed(tmp_path: Path) -> None:
+    graph = PACKAGED["td4-lite0-camvid"].graph
+    assert graph is not None
+    manifest = json.loads((graph / "tdseg.json").read_text())
+    former = {"tdseg.json", *manifest["sha256"]}
+    manifest["sha256"] |= {"mine.txt": "0", "../mine.bin": "0", "/mine.bin": "0", "a/mine.bin": "0"}
+    (tmp_path / "tdseg.json").write_text(json.dumps(manifest))
+    assert set(map(str, check_output(tmp_path, overwrite=True))) == former
 
 
 def test_nothing_is_left_of_one_that_differs(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
+import shutil
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support.aimed import PUBLISHING
+from support.forked import Forked
 from support.small import moving_frames, small_model
 from tdseg.errors import OutputError
 from tdseg.files import publishing
@@ -103,6 +105,17 @@ def test_overwrite_refuses_what_only_looks_like_a_result(tmp_path: Path) -> None
         assert files(folder) == {name}
 
 
+def test_a_summary_of_another_program_is_no_result(tmp_path: Path) -> None:
+    texts = {"summary.json": '{"frames": 3, "model": "mine", "write": ["masks"]}', "masks/000000.png": "mine"}
+    for names in (["summary.json"], [*texts]):
+        for name in names:
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(texts[name])
+        with pytest.raises(OutputError, match=r"no summary\.json of a tdseg result"):
+            publish(tmp_path, overwrite=True)
+        assert {name: (tmp_path / name).read_text() for name in names} == {name: texts[name] for name in names}
+
+
 def test_links_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/000000.png").write_text("mine")
@@ -159,51 +172,35 @@ def test_two_runs_do_not_work_in_one_folder(tmp_path: Path) -> None:
     assert files(tmp_path / "result") == {"masks/000000.png", "summary.json", "classes.txt", "legend.png"}
 
 
-KILLED = """
-import os, sys
-from pathlib import Path
-from tdseg.files import publishing
-
-calls = int(sys.argv[2])
-def counted(function):
-    def call(*args, **options):
-        global calls
-        calls -= 1
-        if calls < 0:
-            os._exit(9)
-        return function(*args, **options)
-    return call
-
-for name in ("unlink", "replace", "rmdir", "mkdir"):
-    setattr(Path, name, counted(getattr(Path, name)))
-publishing.os.fsync = counted(os.fsync)
-sys.path.insert(0, sys.argv[3])
-from inference.test_output import publish
-publish(Path(sys.argv[1]), 3, ["masks", "csv"], overwrite=True)
-"""
+def replace(arguments: list[str]) -> int:
+    """What a child is killed at."""
+    publish(Path(arguments[0]), 3, ["masks", "csv"], overwrite=True)
+    return 0
 
 
 @pytest.mark.slow
 def test_a_kill_at_any_moment_of_publishing_leaves_the_old_result_or_the_new_one(tmp_path: Path) -> None:
-    """Every call that changes the folder is the last one once; whoever opens it next finds one whole result."""
+    """Every call that changes files is the last one once; whoever opens the folder next finds one whole result."""
     old = {"masks/000000.png", "masks/000001.png", "summary.json", "classes.txt", "legend.png"}
     new = old | {"masks/000002.png", "shares.csv"}
-    seen = set[str]()
-    for calls in range(200):
-        path = tmp_path / str(calls)
-        publish(path, 2, ["masks"])
-        run = subprocess.run(
-            [sys.executable, "-c", KILLED, str(path), str(calls), str(Path(__file__).parents[1])], check=False
-        )
-        with publishing.claimed(path):
-            pass
-        there = {name for name in files(path) if not name.startswith(".partial")}
-        frames = json.loads((path / "summary.json").read_text())["frames"]
-        assert (there, frames) in ((old, 2), (new, 3)), calls
-        seen.add("new" if frames == 3 else "old")
-        if run.returncode == 0:
-            break
-    assert seen == {"old", "new"}
+    former, path, seen = tmp_path / "former", tmp_path / "result", list[str]()
+    publish(former, 2, ["masks"])
+    with Forked(tmp_path / "forked", ["inference.test_output"]) as forked:
+        for at in range(200):
+            shutil.rmtree(path, ignore_errors=True)
+            shutil.copytree(former, path)
+            call = "inference.test_output:replace"
+            ended = forked.run(str(path), call=call, at=at, number=signal.SIGKILL, within=PUBLISHING)
+            assert ended.code in (0, -signal.SIGKILL), ended.told
+            publishing.settle(path)
+            there = {name for name in files(path) if not name.startswith(".partial")}
+            frames = json.loads((path / "summary.json").read_text())["frames"]
+            assert (there, frames) in ((old, 2), (new, 3)), at
+            seen.append("new" if frames == 3 else "old")
+            if ended.code == 0:
+                break
+    assert seen == sorted(seen, reverse=True)
+    assert set(seen) == {"old", "new"}
 
 
 def test_unwritable_places_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,10 +57,11 @@ def test_a_result_with_names_is_replaced_and_nothing_else(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("names", [["../../mine"], "mine", [3, None], {"mine": 1}])
-def test_a_summary_of_others_deletes_nothing_outside(tmp_path: Path, names: object) -> None:
+def test_a_changed_summary_deletes_nothing_outside(tmp_path: Path, names: object) -> None:
     source, out = photos(tmp_path / "photos"), tmp_path / "out"
-    (out / "masks").mkdir(parents=True)
-    (out / "summary.json").write_text(json.dumps({"frames": 4, "names": names, "write": [{"a": 1}, 7, "masks"]}))
+    segment_to(source, out, model=small_model(), write=("masks",), names="index")
+    changed = json.loads((out / "summary.json").read_text()) | {"names": names, "write": [{"a": 1}, 7, "masks"]}
+    (out / "summary.json").write_text(json.dumps(changed))
     for path in (tmp_path / "mine.png", out / "mine.png", out / "masks" / "mine.png"):
         path.write_bytes(b"mine")
     segment_to(source, out, model=small_model(), write=("masks",), overwrite=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,14 @@ def test_a_former_result_is_replaced_and_nothing_else(tmp_path: Path) -> None:
     with pytest.raises(tdseg.OutputError, match=r"notes\.txt"):
         steady(masks, out, video=frames, overwrite=True)
     assert (out / "notes.txt").read_text() == "mine"
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for frame, mask in zip(sorted(frames.iterdir()), sorted(masks.iterdir()), strict=True):
+        shutil.copy(frame, pictures / mask.name)
+    before = {path: path.read_bytes() for path in pictures.iterdir()}
+    with pytest.raises(tdseg.OutputError, match="no mask of these names and this kind"):
+        steady(masks, pictures, video=frames, overwrite=True)
+    assert {path: path.read_bytes() for path in pictures.iterdir()} == before
 
 
 @pytest.mark.parametrize(

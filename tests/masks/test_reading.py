@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from support import layouts
+from support.results import leave_halfway
 from tdseg.errors import DataError
 from tdseg.masks import draw
 from tdseg.masks.palette import Palette, color_table
@@ -136,3 +137,16 @@ def test_refused_folders(tmp_path: Path, palette: Palette) -> None:
     (tmp_path / "damaged" / "0.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"0.png: not a readable image"):
         open_masks(tmp_path / "damaged")
+
+
+@pytest.mark.parametrize("inner", [".", "masks"])
+def test_masks_are_of_one_result_where_a_run_was_killed(inner: str, tmp_path: Path) -> None:
+    """The first mask was in its place already, the second was not."""
+    new, old = MASKS[0], MASKS[0][::-1].copy()
+    place = folder(tmp_path / "result", []) / inner
+    place.mkdir(exist_ok=True)
+    for name, mask in (("000.png", new), ("001.png", old), ("002.png", new)):
+        Image.fromarray(mask).save(place / name)
+    name = str(Path(inner, "001.png"))
+    leave_halfway(tmp_path / "result", {name: (place / "002.png").read_bytes()}, [name, str(Path(inner, "002.png"))])
+    np.testing.assert_array_equal([*open_masks(place)], [new, new])

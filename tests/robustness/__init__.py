@@ -1,1 +1,1 @@
-"""Damaged and hostile inputs, every one through the command: `PYTHONPATH=tests python -m robustness --help`."""
+"""Attacks on the command and its results: `PYTHONPATH=tests python -m robustness --help`."""

@@ -10,7 +10,6 @@ pytest.importorskip("lightning", reason="training needs: pip install -e '.[train
 pytest.importorskip("onnxscript", reason="exports need the extra 'export'")
 
 from robustness.cases import KINDS, Case, cases
-from robustness.materials import make_materials
 from robustness.running import run_cases
 
 KEPT = (
@@ -31,11 +30,6 @@ KEPT = (
     "time:7:1",
 )
 """Cases that once ended in a traceback, a crash, or with a message or memory beyond bounds."""
-
-
-@pytest.fixture(scope="module")
-def materials(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_materials(tmp_path_factory.mktemp("robustness") / "materials")
 
 
 def check(chosen: list[Case], materials: Path, place: Path) -> None:

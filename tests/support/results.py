@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from support.small import moving_frames
 from support.videos import make_clip
+from tdseg.files.publishing import MADE, MARK, STAGING
 from tdseg.inference.parts import PART_FRAMES
 
 RUN = {"startup_s", "wall_s", "fps", "latency_ms", "resumed_at", "order"}
@@ -31,6 +33,21 @@ def files(folder: Path) -> dict[str, bytes]:
     """All that a result consists of, but for its summary."""
     paths = (path for path in folder.rglob("*") if path.is_file() and path.name != "summary.json")
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def leave_halfway(place: Path, made: dict[str, bytes], former: Collection[str] = ()) -> None:
+    """What a run leaves that is killed while it publishes: files that are not in their places yet.
+
+    Args:
+        place: of the result.
+        made: what is in these files.
+        former: the names of those that go.
+    """
+    for name, data in made.items():
+        (place / STAGING / MADE / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / STAGING / MADE / name).write_bytes(data)
+    mark = {"made": [*made], "former": [*former], "last": None}
+    (place / STAGING / MARK).write_text(json.dumps(mark))
 
 
 def assert_equal(one: Path, other: Path) -> None:

@@ -27,6 +27,7 @@ pytest.importorskip("lightning", reason="training needs: pip install -e '.[train
 
 from support import fabricate
 from support.fabricate import Kept, parse, paths_of, small_values, write_camvid
+from tdseg.models.tdnet import TDNet
 from tdseg.train.loop import fit
 from tdseg.train.recipe import Recipe
 
@@ -184,18 +185,34 @@ def test_a_run_is_not_overwritten(values: dict[str, Any], tmp_path: Path) -> Non
 def test_asked_to_end_it_can_go_on(
     values: dict[str, Any], tmp_path: Path, plain: tuple[Kept, dict[str, torch.Tensor]]
 ) -> None:
-    handler = signal.getsignal(signal.SIGTERM)
-    kept = Kept(lambda number: os.kill(os.getpid(), signal.SIGTERM) if number == 2 else None)
+    handler = signal.getsignal(signal.SIGHUP)
+    kept = Kept(lambda number: os.kill(os.getpid(), signal.SIGHUP) if number == 2 else None)
     with pytest.raises(KeyboardInterrupt, match="after step 3 of 4; --resume"):
         fit(parse(values), tmp_path, watchers=[kept])
     assert kept.closed == 1
-    assert signal.getsignal(signal.SIGTERM) is handler
+    assert signal.getsignal(signal.SIGHUP) is handler
     assert (tmp_path / "checkpoints" / "step-000003.ckpt").exists()
     again = Kept()
     model = fit(parse(values), tmp_path, resume=True, watchers=[again])
     assert again.runs[0].start == 3
     assert kept.curve + again.curve == plain[0].curve
     assert_same(model, plain[1])
+
+
+def test_the_model_and_what_tells_of_it_are_replaced_together(values: dict[str, Any], tmp_path: Path) -> None:
+    class Describing(Kept):
+        def describe(self, model: TDNet, weights: Path) -> None:
+            weights.with_name("card.md").write_text(str(len(self.steps)))
+            1 / (2 - len(self.steps))
+
+    fit(parse(values | {"steps": 1}), tmp_path, watchers=[Describing()])
+    assert (tmp_path / "card.md").read_text() == "1"
+    before = (tmp_path / "model.safetensors").read_bytes()
+    with pytest.raises(ZeroDivisionError):
+        fit(parse(values | {"steps": 3}), tmp_path, resume=True, watchers=[Describing()])
+    assert (tmp_path / "card.md").read_text() == "1"
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+    assert not (tmp_path / ".partial").exists()
 
 
 def test_a_damaged_checkpoint_is_left_out(

@@ -199,7 +199,7 @@ def test_card(tmp_path: Path, root: Path, figures: dict[str, Any]) -> None:
     card.evaluated(8, figures, [])
     weights = tmp_path / "street" / "model.safetensors"
     save(run.model, weights)
-    card.finish(run.model, weights)
+    card.describe(run.model, weights)
     card.close()
     text = (tmp_path / "street" / "card.md").read_text()
     for part in (
@@ -247,7 +247,7 @@ def test_card_says_how_many_frames_meet_the_whole_memory(
     card = Card("tdseg train my.yaml")
     card.start(run)
     save(run.model, tmp_path / "model.safetensors")
-    card.finish(run.model, tmp_path / "model.safetensors")
+    card.describe(run.model, tmp_path / "model.safetensors")
     text = (tmp_path / "card.md").read_text()
     assert ("\n| memory |" in text) == (line is not None)
     assert (line or "") in text
@@ -260,7 +260,7 @@ def test_card_of_a_resumed_run_without_validation(tmp_path: Path, root: Path) ->
     card.step(make_step(7))
     card.step(make_step(8))
     save(run.model, tmp_path / "model.safetensors")
-    card.finish(run.model, tmp_path / "model.safetensors")
+    card.describe(run.model, tmp_path / "model.safetensors")
     text = (tmp_path / "card.md").read_text()
     assert "0:00:04 for 8 steps, of which 6 in former processes whose time is not counted" in text
     assert "Not evaluated" in text

@@ -8,6 +8,7 @@ import pytest
 
 from support.exports import require_extra
 from support.small import SIZE
+from tdseg.runtime.manifest import exported_files
 from tdseg.runtime.network import Execution
 from tdseg.zoo.cache import cached_export
 from tdseg.zoo.catalog import create_model
@@ -36,6 +37,9 @@ def test_a_damaged_export_is_made_anew(weights: Path) -> None:
     (folder / "tdseg.json").unlink()
     assert cached_export(model, weights, SIZE, "onnxruntime") == folder
     assert (folder / "tdseg.json").exists()
+    (folder / "tdseg.json").write_text("{")
+    assert cached_export(model, weights, SIZE, "onnxruntime") == folder
+    assert exported_files(folder)
 
 
 def test_without_a_place_for_it_torch_runs(

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from support.places import CLIPS
+from support.results import leave_halfway
 from support.small import SIZE, moving_frames, small_model
 from tdseg.errors import ConfigError, WeightsError
 from tdseg.inference.stream import Stream
@@ -208,3 +209,11 @@ def test_frames_of_several_shapes_keep_theirs() -> None:
     assert prepare(name).fit_size(None, wide) == (360, 480)  # it is made for one size, which is faster
     height, width = prepare(name, any_shape=True).fit_size(None, wide)
     assert width / height == pytest.approx(16 / 9, rel=0.02)
+
+
+def test_a_result_of_a_run_that_was_killed_is_found(run: Path, tmp_path: Path) -> None:
+    leave_halfway(tmp_path, {WEIGHTS: (run / WEIGHTS).read_bytes()})
+    assert resolve(tmp_path).weights == tmp_path / WEIGHTS
+    leave_halfway(tmp_path, {"again.safetensors": b"new"}, [WEIGHTS])
+    assert resolve(tmp_path / "again.safetensors").weights == tmp_path / "again.safetensors"
+    assert {path.name for path in tmp_path.iterdir()} == {"again.safetensors"}

@@ -14,8 +14,8 @@ from tdseg.models.propagation import kind_of
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.exported import READERS
 from tdseg.runtime.external import ONNX, holds_export
-from tdseg.runtime.external.onnx_description import yaml_beside
-from tdseg.runtime.manifest import exported_files, is_exported
+from tdseg.runtime.external.onnx_description import is_written, yaml_beside
+from tdseg.runtime.manifest import exported_files
 from tdseg.runtime.network import Network, RuntimeName, check_size
 from tdseg.system import __version__, installed, require
 
@@ -25,6 +25,8 @@ AGREEMENT: dict[str, float] = {"fp32": 0.999, "fp16": 0.995, "int8": 0.985}
 """Share of pixels, at least, that must have the class that the model gives them; what the user may lower."""
 PACKAGES = ("onnx", "onnxscript")
 """What every export needs."""
+_WRITTEN = {".json", ".onnx", ".xml", ".bin", ".pbtxt"}
+"""Suffixes of what an export leaves: a manifest that tells of others is not believed."""
 OnProgress = Callable[[int, int | None], None]
 
 
@@ -130,7 +132,7 @@ def check_output(folder: Path, overwrite: bool) -> list[Path]:
     """
     if not os.path.exists(folder) or (os.path.isdir(folder) and not contents(folder)):
         return []
-    if not is_exported(folder) and not holds_export(folder):
+    if not (former := _former(folder)):
         raise OutputError(
             f"{folder} holds something else than an export",
             expected="a new or an empty folder",
@@ -142,7 +144,15 @@ def check_output(folder: Path, overwrite: bool) -> list[Path]:
             expected="a new or an empty folder",
             do="choose another with --output, or replace it with --overwrite",
         )
-    return [Path(name) for name in exported_files(folder) or (ONNX, yaml_beside(Path(ONNX)).name)]
+    return former
+
+
+def _former(folder: Path) -> list[Path]:
+    """The files of a former export; none where a folder only looks like one."""
+    if told := exported_files(folder):
+        return [path for path in map(Path, told) if path.name == str(path) and path.suffix in _WRITTEN]
+    beside = yaml_beside(Path(ONNX))
+    return [Path(ONNX), beside] if holds_export(folder) and is_written(folder / beside) else []
 
 
 def checkers(target: Target) -> list[RuntimeName]:

@@ -194,6 +194,8 @@ def whole_file(path: Path, *, parents: bool = False) -> Iterator[Path]:
         staged = target if special else target.with_name(f".{target.name}.partial")
         for folder in reversed(new):
             folder.mkdir(exist_ok=True)
+        if staged is not target:
+            staged.unlink(missing_ok=True)  # of a run that was killed; nothing is written through a link of this name
         yield staged
         if staged is not target:
             staged.replace(target)

@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -20,10 +20,13 @@ except ImportError:  # elsewhere than on POSIX runs are not held apart
 
 from tdseg.errors import OutputError, first_line
 from tdseg.files import parse_json, unwritable
+from tdseg.files.guards import check_places, is_folder, paths_inside, refuse_links
 
 STAGING = ".partial"
 """Where a result is made, in its place."""
 MADE, MARK, LOCK = "made", "whole.json", "lock"
+ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Signals that ask a program to end."""
 
 
 @contextmanager
@@ -39,35 +42,36 @@ def claimed(place: Path) -> Iterator[Path]:
         The hidden folder in it. It stays where something is in it beside the lock.
 
     Raises:
-        OutputError: another run works here, or the folder is a link.
+        OutputError: another run works here, or links are among what is hidden.
         OSError: it cannot be made.
     """
     staging = place / STAGING
     new = [folder for folder in (place, *place.parents) if not folder.exists()]
-    if staging.is_symlink():
-        raise OutputError(
-            f"{staging} is a link", expected="a folder that a run of tdseg made", do="remove the link, if it is yours"
-        )
     while True:
+        refuse_links(staging)
         staging.mkdir(parents=True, exist_ok=True)
         try:
             lock = os.open(staging / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         except FileNotFoundError:  # another run has just ended
             continue
+        ours = False
         try:
             _lock(lock, place)
+            ours = True
+            if os.fstat(lock).st_nlink > 1:  # also a file of others
+                (staging / LOCK).unlink()
             if _is_there(lock, staging / LOCK):
+                _sign(lock)
                 _roll_forward(staging, place)
-                if _is_there(lock, staging / LOCK):
-                    yield staging
-                    break
+                yield staging
+                break
         finally:
-            if staging.is_dir() and _is_there(lock, staging / LOCK) and os.listdir(staging) == [LOCK]:
-                shutil.rmtree(staging)
+            with suppress(OSError):  # from the lock on, another run may be here
+                if ours and _is_there(lock, staging / LOCK) and os.listdir(staging) == [LOCK]:
+                    (staging / LOCK).unlink()
+                    for folder in (staging, *new):
+                        folder.rmdir()
             os.close(lock)
-            for folder in new:
-                if folder.is_dir() and not os.listdir(folder):
-                    folder.rmdir()
 
 
 def contents(place: Path) -> set[str]:
@@ -83,6 +87,23 @@ def contents(place: Path) -> set[str]:
     return {name for name in os.listdir(place) if name != STAGING}
 
 
+def settle(path: Path) -> None:
+    """See to it that files which are about to be read are of one result, if a run was killed while it published them.
+
+    Args:
+        path: of a result, or of a file or folder in it.
+
+    Raises:
+        OutputError: a run publishes there at this moment, or what another left cannot be put in its place.
+    """
+    for place in (path, path.parent):
+        if os.path.lexists(place / STAGING / MARK):
+            try:
+                contents(place)
+            except OSError as error:
+                raise unwritable(place, error) from error
+
+
 def _lock(lock: int, place: Path) -> None:
     if fcntl:
         try:
@@ -94,6 +115,9 @@ def _lock(lock: int, place: Path) -> None:
                 expected="a folder in which no other run works",
                 do="wait until that has ended, or choose another with --output",
             ) from None
+
+
+def _sign(lock: int) -> None:
     os.ftruncate(lock, 0)
     os.write(lock, f"process {os.getpid()} of {socket.gethostname()}\n".encode())
 
@@ -125,13 +149,14 @@ def whole_folder(path: Path, former: Collection[Path] = (), last: Path | None = 
                 yield staging / MADE
                 publish(staging, path, former, last)
             finally:
-                shutil.rmtree(staging / MADE, ignore_errors=True)
+                if not os.path.lexists(staging / MARK):  # else it is needed to end what had begun
+                    shutil.rmtree(staging / MADE, ignore_errors=True)
     except OSError as error:
         raise unwritable(path, error) from error
 
 
 def publish(staging: Path, place: Path, former: Collection[Path], last: Path | None) -> None:
-    """Put the files that are in the folder MADE of a staging folder in their place, and remove the staging folder.
+    """Put the files that are in the folder MADE of a staging folder in their place, and empty that.
 
     Until all of them are safe on the disk nothing else changes; from then on it is done by whoever claims the place
     next, if this run is killed. Signals that would end it wait. Files of one frame each are left to the system to save.
@@ -147,16 +172,13 @@ def publish(staging: Path, place: Path, former: Collection[Path], last: Path | N
         OSError: something cannot be written.
     """
     made = sorted(path.relative_to(staging / MADE) for path in (staging / MADE).rglob("*") if path.is_file())
+    former = [name for name in former if not is_folder(place / name)]
+    check_places(place, made, former)
     for name in made:
-        if name not in former and os.path.lexists(place / name):
-            raise OutputError(
-                f"{place / name} is not of the former result",
-                expected="a folder without files of these names",
-                do="move it, or choose another folder with --output",
-            )
         if name.parent == Path():
             _sync(staging / MADE / name)
     mark = {"made": [str(name) for name in made], "former": [str(name) for name in former], "last": last and str(last)}
+    (staging / f"{MARK}.new").unlink(missing_ok=True)
     (staging / f"{MARK}.new").write_text(json.dumps(mark), encoding="utf-8")
     _sync(staging / f"{MARK}.new")
     with signals_deferred():
@@ -169,8 +191,9 @@ def _roll_forward(staging: Path, place: Path) -> None:
     """Do what is left of publishing, if it had begun; done twice it is the same."""
     try:
         mark = parse_json((staging / MARK).read_bytes())
-        made, former = _inside(place, mark["made"]), set(_inside(place, mark["former"]))
-        last = _inside(place, [mark["last"]])[0] if mark["last"] else None
+        made, former = paths_inside(place, mark["made"]), set(paths_inside(place, mark["former"]))
+        paths_inside(staging, [os.path.join(MADE, name) for name in mark["made"]])
+        last = paths_inside(place, [mark["last"]])[0] if mark["last"] else None
     except FileNotFoundError:
         return
     except (ValueError, LookupError, TypeError) as error:
@@ -197,21 +220,6 @@ def _roll_forward(staging: Path, place: Path) -> None:
         elif path.name not in (MARK, LOCK):
             path.unlink()
     (staging / MARK).unlink()
-    shutil.rmtree(staging)
-
-
-def _inside(place: Path, names: list[str]) -> list[Path]:
-    """Paths in a folder, to which no link leads out of it.
-
-    Raises:
-        ValueError: one is elsewhere.
-    """
-    paths = [Path(name) for name in names]
-    for path in paths:
-        links = [folder for folder in path.parents if (place / folder).is_symlink() and folder != Path()]
-        if path.is_absolute() or ".." in path.parts or links:
-            raise ValueError(f"{path} is not in {place}")
-    return paths
 
 
 def _sync(path: Path) -> None:
@@ -234,8 +242,7 @@ def signals_deferred() -> Iterator[None]:
     def remember(number: int, _: FrameType | None) -> None:
         came.append(number)
 
-    ending = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.signal(number, remember) for number in ending}
+    before = {number: signal.signal(number, remember) for number in ENDING}
     try:
         yield
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -129,9 +130,10 @@ class OutputFolder:
     def _check_ours(self) -> None:
         """Refuse what only looks like a former result, and links out of the folder."""
         held = places(self.path)
-        if held and not read_summary(self.path):
+        told = [self.path / SUMMARY] if os.path.lexists(self.path / SUMMARY) else []
+        if (held or told) and not read_summary(self.path):
             raise OutputError(
-                f"output folder {self.path} holds {' and '.join(place.name for place in held)}, "
+                f"output folder {self.path} holds {' and '.join(place.name for place in told + held)}, "
                 f"but no {SUMMARY} of a tdseg result",
                 expected="a new or an empty folder, or a former result",
                 do="choose another with --output",

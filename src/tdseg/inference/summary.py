@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -94,10 +94,15 @@ def figures_of(records: Sequence[PartRecord], classes: Sequence[str]) -> dict[st
     }
 
 
+_ALWAYS = {one.name for one in fields(Summary) if one.default is MISSING and one.default_factory is MISSING}
+"""Fields of every summary: a file of others may have one or the other, but never all."""
+
+
 def read_summary(folder: Path) -> dict[str, Any]:
     """The fields of the summary in a folder; none, where there is none of ours."""
     try:
-        fields = json.loads((folder / SUMMARY).read_bytes())
+        found = json.loads((folder / SUMMARY).read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    return fields if isinstance(fields, dict) and isinstance(fields.get("frames"), int) else {}
+    is_ours = isinstance(found, dict) and found.keys() >= _ALWAYS and isinstance(found["frames"], int)
+    return found if is_ours else {}

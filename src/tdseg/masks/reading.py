@@ -15,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from tdseg.errors import DataError
+from tdseg.files.publishing import settle
 from tdseg.masks import rle
 from tdseg.masks.labels import ClassTable, Pixels, not_indexed, read_pixels
 from tdseg.masks.palette import Palette, unreadable
@@ -137,11 +138,13 @@ def open_masks(path: str | Path, palette: Palette | None = None) -> Masks:
 
 
 def mask_files(folder: Path) -> list[Path]:
-    """The masks of a folder, in order.
+    """The masks of a folder, in order: all of one result, even where a run was killed while it replaced a former one.
 
     Raises:
         DataError: it may not be read.
+        OutputError: a run puts a result in its place at this moment.
     """
+    settle(folder)
     try:
         return sorted((f for f in folder.iterdir() if is_image(f) and f.suffix.lower() == ".png"), key=natural_order)
     except OSError as error:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tdseg.errors import OutputError
+from tdseg.errors import DataError, OutputError
 from tdseg.files import check_target, whole_file
 from tdseg.files.publishing import contents, whole_folder
 from tdseg.masks import rle
@@ -52,7 +52,7 @@ def written_like(
             yield write
         return
     files = [Path(name) for name in masks.names]
-    _check_folder(output, {file.name for file in files}, overwrite)
+    _check_folder(output, files, overwrite)
     rest = iter(files)
     with whole_folder(output, [Path(file.name) for file in files]) as folder:
 
@@ -63,7 +63,7 @@ def written_like(
         yield write_next
 
 
-def _check_folder(folder: Path, names: set[str], overwrite: bool) -> None:
+def _check_folder(folder: Path, files: list[Path], overwrite: bool) -> None:
     """Refuse a folder that holds what the masks would take the place of, or what they would not."""
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise OutputError(f"{folder} is a file", expected="a folder", do="choose another with --output")
@@ -74,12 +74,22 @@ def _check_folder(folder: Path, names: set[str], overwrite: bool) -> None:
             expected="a new or an empty folder",
             do="choose another with --output, or replace the masks in it with --overwrite",
         )
-    if other := sorted(held - names):
+    known = {file.name for file in files if file.name in held and _is_like(folder / file.name, file)}
+    if other := sorted(held - known):
         raise OutputError(
-            f"output folder {folder} holds {other[0]}, which is no mask of these names",
+            f"output folder {folder} holds {other[0]}, which is no mask of these names and this kind",
             expected="a new or an empty folder, or a former result",
             do="choose another with --output",
         )
+
+
+def _is_like(path: Path, original: Path) -> bool:
+    """Whether a file may be a former mask in the place of another: indexed, grey or coloured, as that is."""
+    try:
+        with open_image(path) as one, open_image(original) as other:
+            return not path.is_symlink() and (one.format, one.mode) == ("PNG", other.mode)
+    except DataError:
+        return False
 
 
 def _picture_like(original: Path, mask: Mask, palette: Palette | None) -> Image.Image:

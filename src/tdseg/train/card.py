@@ -19,7 +19,7 @@ from tdseg.metrics.figures import FIGURES, shown
 from tdseg.models.tdnet import TDNet
 from tdseg.system import __version__, machine
 from tdseg.train.recipe import Recipe
-from tdseg.train.watch import Run, Step, Watcher
+from tdseg.train.watch import CARD, Run, Step, Watcher
 
 
 class Card(Watcher):
@@ -46,13 +46,13 @@ class Card(Watcher):
         """Keep the newest figures."""
         self._figures = number, figures
 
-    def finish(self, model: TDNet, weights: Path) -> None:
+    def describe(self, model: TDNet, weights: Path) -> None:
         """Write the card.
 
         Raises:
             OutputError: it cannot be written.
         """
-        write_whole(weights.with_name("card.md"), self._text(model, weights))
+        write_whole(weights.with_name(CARD), self._text(model, weights))
 
     def _text(self, model: TDNet, weights: Path) -> str:
         recipe, config = self._run.recipe, model.config

@@ -16,6 +16,7 @@ from lightning.fabric import Fabric
 
 from tdseg.data.clip import ClipDataset
 from tdseg.errors import OutputError
+from tdseg.files.publishing import ENDING, whole_folder
 from tdseg.measure.evaluate import evaluate
 from tdseg.measure.evidence import Example
 from tdseg.models.tdnet import TDNet
@@ -28,7 +29,7 @@ from tdseg.train.stage import TrainingStage, open_stages
 from tdseg.train.supply import Problems, Supply, supplies
 from tdseg.train.teacher import load_teacher
 from tdseg.train.trainer import Trainer
-from tdseg.train.watch import Run, Step, Watcher
+from tdseg.train.watch import CARD, Run, Step, Watcher
 from tdseg.zoo.checkpoint import WEIGHTS, save
 
 _EXAMPLES = 4
@@ -58,7 +59,7 @@ def fit(recipe: Recipe, output: Path, *, resume: bool = False, watchers: Sequenc
         DataError: data is missing, or too much of it cannot be read.
         WeightsError: no checkpoint, or weights that are named, can be read.
         OutputError: the model cannot be written.
-        KeyboardInterrupt: asked to end by SIGINT or SIGTERM, after the step at hand and with a checkpoint of it.
+        KeyboardInterrupt: asked to end by a signal, after the step at hand and with a checkpoint of it.
     """
     with _end_requested() as asked:
         stages = open_stages(recipe, output, watchers, resume=resume)
@@ -136,12 +137,14 @@ def _steps(
 
 
 def _finish(trainer: Trainer, output: Path, validation: ClipDataset | None, told: Sequence[Watcher]) -> None:
-    """Evaluate the averaged model, and write it."""
+    """Evaluate the averaged model, and write it and what tells of it: after a kill neither is beside another's."""
     recipe, model = trainer.recipe, trainer.average.model
     figures = _evaluate(model, validation, recipe.steps, told) if validation is not None else None
     about = {"recipe": recipe.model_dump(mode="json"), "version": __version__, "figures": figures}
-    output.mkdir(parents=True, exist_ok=True)
-    save(model, output / WEIGHTS, dtype=torch.float16, about=about)
+    with whole_folder(output, [Path(WEIGHTS), Path(CARD)]) as made:
+        save(model, made / WEIGHTS, dtype=torch.float16, about=about)
+        for watcher in told:
+            watcher.describe(model, made / WEIGHTS)
     for watcher in told:
         watcher.finish(model, output / WEIGHTS)
 
@@ -178,7 +181,7 @@ def _gather(problems: tuple[str, ...], fabric: Fabric) -> list[str]:
 
 @contextmanager
 def _end_requested() -> Iterator[Callable[[], bool]]:
-    """Whether SIGINT or SIGTERM came since; a second one ends at once. Outside of the main thread never."""
+    """Whether a signal to end came since; a second one ends at once. Outside of the main thread never."""
     asked: list[int] = []
 
     def remember(number: int, _: object) -> None:
@@ -189,7 +192,7 @@ def _end_requested() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, remember) for number in ENDING}
     try:
         yield lambda: bool(asked)
     finally:

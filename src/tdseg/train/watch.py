@@ -10,6 +10,8 @@ from tdseg.measure.evidence import Example
 from tdseg.models.tdnet import TDNet
 from tdseg.train.recipe import Recipe
 
+CARD = "card.md"
+"""The file that tells of the trained model, beside it."""
 Warn = Callable[[str], None]
 """Told of what was survived, such as an unreadable image."""
 
@@ -56,6 +58,9 @@ class Watcher:
 
     def warn(self, message: str) -> None:
         """Something was survived, such as an unreadable image."""
+
+    def describe(self, model: TDNet, weights: Path) -> None:
+        """The averaged model is whole in `weights`, and takes its place with what is beside it: that may be CARD."""
 
     def finish(self, model: TDNet, weights: Path) -> None:
         """The averaged model was written to `weights`."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tdseg.errors import WeightsError
 from tdseg.models.tdnet import TDNet
-from tdseg.runtime.manifest import checksum, is_exported, read_manifest
+from tdseg.runtime.manifest import checksum, exported_files, is_exported, read_manifest
 from tdseg.runtime.network import RuntimeName
 from tdseg.system import __version__, require
 
@@ -51,7 +51,7 @@ def cached_export(model: TDNet, weights: Path, size: tuple[int, int], runtime: R
             _log.warning("%s; exporting again", error.got)
         else:
             return folder
-    else:
+    if not exported_files(folder):
         shutil.rmtree(folder, ignore_errors=True)  # what is called so is ours
     require("onnx", "onnxscript", runtime)
     from tdseg.export import export

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tdseg.errors import ConfigError
+from tdseg.files.publishing import settle
 from tdseg.models.subnets import SubNetwork
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.external import is_external
@@ -59,11 +60,13 @@ def resolve(name_or_path: str | Path) -> Artifact:
     Raises:
         ConfigError: an unknown name.
         WeightsError: the hub has no such repository or revision, or cannot be reached.
+        OutputError: a run puts its result there at this moment.
     """
     name = str(name_or_path)
     if entry := PACKAGED.get(name):
         return Artifact(name, entry.path, entry.graph, entry.sha256)
     path = fetch(name) if name.startswith(HUB) else Path(name)
+    settle(path)
     if is_exported(path):
         return Artifact(name, None, path)
     if is_external(path):

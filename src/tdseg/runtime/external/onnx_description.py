@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from tdseg.config import MIN_SIZE, Byte, Divisor, FrozenConfig, Offset
 from tdseg.errors import ConfigError
-from tdseg.files import read_fields, write_whole
+from tdseg.files import read_fields, read_text, write_whole
 
 Layout = Literal["NCHW", "NHWC"]
 _Side = Annotated[int, Field(ge=MIN_SIZE, le=16384)]
@@ -66,6 +66,9 @@ class OnnxDescription(FrozenConfig):
         return self.num_classes or len(self.classes) or len(self.palette) or None
 
 
+_SIGNED = "# Written by tdseg export, with the graph beside it.\n"
+
+
 def yaml_beside(graph: Path) -> Path:
     """The file that describes a graph."""
     return graph.with_suffix(".yaml")
@@ -85,6 +88,15 @@ def read_description(path: Path) -> OnnxDescription:
 
 
 def write_description(description: OnnxDescription, path: Path) -> None:
-    """Write the fields that say something."""
+    """Write the fields that say something, and that it was us."""
     values = description.model_dump(mode="json", exclude_defaults=True)
-    write_whole(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120))
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+    write_whole(path, _SIGNED + text)
+
+
+def is_written(path: Path) -> bool:
+    """Whether a description is of `write_description`, and not of the user."""
+    try:
+        return read_text(path).startswith(_SIGNED)
+    except (OSError, ValueError):
+        return False
