@@ -15,6 +15,7 @@ from support.small import moving_frames
 from support.videos import make_clip
 
 COUNT = 24
+FPS = 5
 X264 = {"crf": "12", "g": "8"}
 FINE = {"b": "2000000"}
 CLIPS: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
@@ -38,9 +39,9 @@ def make_clips(folder: Path) -> Path:
     if not (folder / "whole").exists():
         folder.mkdir(parents=True, exist_ok=True)
         for name, (codec, options, muxer) in CLIPS.items():
-            make_clip(folder / name, _frames(), codec=codec, fps=10, options=options, muxer=muxer)
-        sound = ("mp3", 48000, COUNT / 10)
-        make_clip(folder / "sound.mkv", _frames(), fps=10, options=X264, sound=sound)
+            make_clip(folder / name, _frames(), codec=codec, fps=FPS, options=options, muxer=muxer)
+        sound = ("mp3", 48000, COUNT / FPS)
+        make_clip(folder / "sound.mkv", _frames(), fps=FPS, options=X264, sound=sound)
         _make_pieces(folder)
         _make_pictures(folder)
         _make_network(folder / "network.onnx")
@@ -74,7 +75,8 @@ def _make_pieces(folder: Path) -> None:
         stream = pieces.add_stream_from_template(clip.streams.video[0])
         for packet in clip.demux(video=0):
             if packet.size:
-                packet.stream = stream
+                assert packet.time_base
+                packet.stream, packet.duration = stream, round(1 / (FPS * packet.time_base))
                 pieces.mux(packet)
 
 

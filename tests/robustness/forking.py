@@ -6,6 +6,7 @@ As a program, python -m robustness.forking: reads orders from stdin, a line of J
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import select
@@ -68,7 +69,7 @@ class Commands:
 def _serve(timeout_s: float) -> None:
     """Fork for each order; tell of each that ended."""
     _prepare(timeout_s)
-    orders, running, more = open(0, "rb", buffering=0), dict[int, tuple[str, float]](), True
+    orders, running, more = io.FileIO(0), dict[int, tuple[str, float]](), True
     while more or running:
         if more and select.select([orders], [], [], 0.02)[0]:
             line = orders.readline()
@@ -91,9 +92,8 @@ def _serve(timeout_s: float) -> None:
 
 def _prepare(timeout_s: float) -> None:
     """Import what a command needs, and make it less patient with addresses."""
-    import torch
-
     import onnxruntime  # noqa: F401 - imported once for all
+    import torch
 
     import tdseg.cli.segment  # noqa: F401
     from tdseg.video import container, opening

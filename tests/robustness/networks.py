@@ -96,9 +96,9 @@ def _fault(way: Way, code: int | None, told: str, masks: list[bytes], whole: lis
         return f"does not say {way.says!r}"
     if not way.least <= len(masks) <= way.most:
         return f"{len(masks)} frames, not {way.least} to {way.most}"
-    if masks != whole[: len(masks)]:
-        differing = [index for index, pair in enumerate(zip(masks, whole, strict=False)) if pair[0] != pair[1]]
-        return f"frames {differing} of {len(masks)} are not those that were sent"
+    sent = iter(whole)
+    if wrong := [index for index, mask in enumerate(masks) if mask not in sent]:  # an iterator: in their order
+        return f"of {len(masks)} frames, from {wrong[0]} on, some are not those that were sent"
     if code == 2:
         return f"{folder.name} is left" if folder.exists() else ""
     summary = json.loads((folder / "summary.json").read_text())

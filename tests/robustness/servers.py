@@ -11,7 +11,10 @@ from support.fake_camera import MULTIPART, Behaviour, FakeCamera, answer, reques
 
 
 def ends(camera: FakeCamera, connection: socket.socket, before: int) -> None:
-    """Nothing more; the connection is closed."""
+    """Nothing more; the connection is closed, as servers do, when the client has closed it as well."""
+    connection.shutdown(socket.SHUT_WR)
+    while connection.recv(4096):
+        pass
 
 
 def resets(camera: FakeCamera, connection: socket.socket, before: int) -> None:

@@ -108,15 +108,20 @@ def _broken_off(clips: Path, data: dict[str, bytes]) -> dict[str, Way]:
         for upto in (0.3, 0.71)
     }
     for name in ("fast.mp4", "clip.ts", "clip.mkv"):
-        ways[f"{name} falls silent"] = in_part(file(data[name], 0.71, is_silent), SILENT, clips / name, 0.71)
+        silent = file(data[name], 0.71, is_silent)
+        if name == "clip.ts":  # while FFmpeg still looks what it is: it then cannot go back to the start
+            ways[f"{name} falls silent"] = refused(silent, SILENT)
+        else:
+            ways[f"{name} falls silent"] = in_part(silent, SILENT, clips / name, 0.71)
         ways[f"{name} ends, no length"] = in_part(file(data[name], 0.71, length=None), ENDED, clips / name, 0.71)
         reset = in_part(file(data[name], 0.71, resets), "", clips / name, 0.71)
         ways[f"{name} is reset"] = reset._replace(least=1)  # what the system has not handed over is gone
+    sound = in_part(
+        file(data["sound.mkv"], 0.71), ENDED, clips / "sound.mkv", 0.71, options=["--write", "masks,overlay"]
+    )
     return ways | {
         "late.mp4 ends": refused(file(data["late.mp4"], 0.71, ranges=False), "is no video"),
-        "sound ends": in_part(
-            file(data["sound.mkv"], 0.71), ENDED, clips / "sound.mkv", 0.71, options=["--write", "masks,overlay"]
-        ),
+        "sound ends": sound._replace(most=sound.most + 1),  # the picture may be there, and its sound not
     }
 
 
@@ -124,17 +129,18 @@ def _lengths(clips: Path, data: dict[str, bytes]) -> dict[str, Way]:
     """What is said of the length, or of parts, is wrong."""
     clip, mp4 = data["clip.mkv"], clips / "fast.mp4"
     more = file(clip, length=len(clip) + 500)
-    less = file(clip, length=len(clip) * 71 // 100)
-    cut = data["fast.mp4"]
+    cut, avi = data["fast.mp4"], data["clip.avi"]
     return {
         "length too great": Way(more, IN_PART, ENDED, "clip.mkv", COUNT, COUNT),
-        "length too small": in_part(less, "declared frames came", clips / "clip.mkv", 0.71),
+        "a cut file": in_part(file(cut[: len(cut) * 71 // 100]), "the file is cut off", mp4, 0.71),
+        "a cut file of no length": in_part(file(cut[: len(cut) * 71 // 100], length=None), ENDED, mp4, 0.71),
+        "a cut AVI": in_part(file(avi[: len(avi) * 71 // 100]), "damaged", clips / "clip.avi", 0.71),
         "ends in a chunk": in_part(chunked(cut, 0.71), ENDED, mp4, 0.7095),
-        "no last chunk": Way(chunked(cut, last=b""), IN_PART, ENDED, "fast.mp4", COUNT, COUNT),
+        "no last chunk": done(chunked(cut, last=b""), "fast.mp4"),
         "chunks of no size": refused(says(CHUNKED + b"nothing\r\n" + cut), "is no video"),
         "compressed ends": in_part(packed(cut, 0.71), "", mp4, 0.71)._replace(least=1),
-        "ranges refused": refused(refuses_ranges(data["late.mp4"]), "is no video"),
-        "ranges ignored": refused(file(data["late.mp4"], ranges=False), "is no video"),
+        "ranges refused": refused(refuses_ranges(data["late.mp4"]), "0 of 24 declared frames came"),
+        "ranges ignored": refused(file(data["late.mp4"], ranges=False), "0 of 24 declared frames came"),
     }
 
 
@@ -181,14 +187,17 @@ def _playlists(clips: Path, data: dict[str, bytes]) -> dict[str, Way]:
     local = data["list.m3u8"].replace(b"piece1", f"file://{clips}/piece1".encode())
     missing = dict(list(pieces.items())[:2])
     garbage = pieces | {"piece1": answer("200 OK", NOISE)}
+
+    def lacking(behave: Behaviour) -> Way:
+        two = COUNT * 2 // 3
+        return Way(behave, IN_PART, "1.6 of 4.8 s are missing", "clip.ts", two, two, address)
+
     return {
         "a playlist": done(by_path(**lists, **pieces), "clip.ts", address=address),
         "a playlist of nothing": refused(by_path(**lists), "", address=address),
-        "a piece is missing": in_part(by_path(**lists, **missing), "", clips / "clip.ts", 0.66, address=address),
-        "a piece is garbage": in_part(by_path(**lists, **garbage), "", clips / "clip.ts", 0.33, address=address),
-        "a piece on this disk": in_part(
-            by_path(list=answer("200 OK", local), **pieces), "", clips / "clip.ts", 0.33, address=address
-        ),
+        "the last piece is missing": lacking(by_path(**lists, **missing)),
+        "a piece is garbage": lacking(by_path(**lists, **garbage)),
+        "a piece on this disk": lacking(by_path(list=answer("200 OK", local), **pieces)),
     }
 
 
@@ -202,11 +211,16 @@ def _cameras(clips: Path) -> dict[str, Way]:
         "hangs up in a picture": (pictures([*parts[:half], parts[half][:-900]]), half),
         "silent in a picture": (pictures([*parts[:half], parts[half][:-900]], is_silent), half),
         "reset in a picture": (pictures([*parts[:half], parts[half][:-900]], resets), half),
-        "another boundary": (pictures([*parts[:half], parts[half].replace(b"--frame", b"--other")]), half),
+        "another boundary": (
+            pictures([*parts[:half], parts[half].replace(b"--frame", b"--other"), *parts[half + 1 :]]),
+            COUNT,
+        ),
         "no picture any more": (pictures([*parts[:half], part(NOISE[:3000])]), half),
     }
     ways = {
-        f"a camera: {name}": Way(behave, IN_PART, "", "clip.mjpeg", 1 if "reset" in name else count, count, options=LIVE)
+        f"a camera: {name}": Way(
+            behave, IN_PART, "", "clip.mjpeg", 1 if "reset" in name else count, count, options=LIVE
+        )
         for name, (behave, count) in kinds.items()
     }
     return ways | {
@@ -226,7 +240,7 @@ def _others() -> dict[str, Way]:
         "rtsp://127.0.0.1:{port}/silent": (is_silent, "no answer for 2 s"),
         "rtmp://127.0.0.1:{port}/video/x": (says(NOISE), ""),
         "rtmp://127.0.0.1:{port}/video/silent": (is_silent, "no answer for 2 s"),
-        "tcp://127.0.0.1:{port}": (closes, "closed before a picture came"),
+        "tcp://127.0.0.1:{port}": (closes, ""),
         "udp://127.0.0.1:{port}": (closes, "no answer for 2 s"),
         "http://nowhere.invalid/video": (closes, "no host is called nowhere.invalid"),
         "http://127.0.0.1:1/video": (closes, "Connection refused"),

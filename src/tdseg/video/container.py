@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from fractions import Fraction
 from functools import cache
+from time import monotonic
 
 import av
 from av.container import InputContainer
@@ -77,12 +78,13 @@ def open_input(
 def _open(
     name: str, address: str, format: str | None, timeout: float | None, options: dict[str, str]
 ) -> InputContainer:
+    begun = monotonic()
     try:
         return av.open(address, "r", format=format, timeout=timeout, metadata_errors="replace", options=options)
     except (OSError, av.FFmpegError) as error:
         if timeout is not None:
             raise VideoError(
-                f"{printable(name)}: {refusal(error, name, timeout)}",
+                f"{printable(name)}: {refusal(error, name, timeout, monotonic() - begun)}",
                 expected="an address that answers with a video",
                 do="check the address, user and password, and whether the camera or server runs",
             ) from error

@@ -21,6 +21,8 @@ from tdseg.video.answers import breaking_off
 from tdseg.video.container import has_display_times
 from tdseg.video.pictures import RGB
 
+_TELLING = frozenset({"avi", "flv", "ivf", "mov,mp4,m4a,3gp,3g2,mj2"})
+"""Containers that say how long a packet is: of these, FFmpeg marks one that is not whole."""
 _ONE_FOR_ONE = "mode=send_frame:parity=auto:deint=interlaced"
 """Of FFmpeg's bwdif: a frame for each frame, and those that are not interlaced as they are."""
 
@@ -31,7 +33,7 @@ class DecodingReport:
 
     packets: int = 0
     failed: int = 0
-    """Packets that could not be decoded."""
+    """Packets that could not be decoded, or that the end has torn."""
     stopped: str | None = None
     """What ended it early."""
     is_turned: bool = False
@@ -160,6 +162,8 @@ def decode(
 ) -> Iterator[tuple[Fraction | None, RGB]]:
     """(time, picture) of each frame: seconds of the source's clock, None for raw streams, and uint8 (H, W, 3) RGB.
 
+    A last picture that the end of the source has torn is none.
+
     Args:
         container: read to its end.
         stream: of it.
@@ -178,19 +182,56 @@ def decode(
 
 def _decoded(container: InputContainer, stream: VideoStream, report: DecodingReport) -> Iterator[_Shown]:
     clock, patience_s, last_s = _Clock(container, stream), container.read_timeout, monotonic()
-    for packet in _demux(container, stream, report):
+    newest: int | None = None
+    held: list[_Shown] = []  # the newest picture, where it is not whole, and those that are shown after it
+    for packet in _packets(container, stream, report):
         if packet and packet.size:
             report.packets += 1
             clock.send(packet)
+            yield from held
+            held, newest = [], packet.pts
         try:
             for frame in stream.decode(packet):
-                yield _Shown(clock.time(frame), _Orientation(frame), frame)
+                shown = _Shown(clock.time(frame), _Orientation(frame), frame)
+                if held or _is_torn(frame, newest):
+                    held.append(shown)
+                else:
+                    yield shown
                 last_s = monotonic()
         except av.FFmpegError:
             report.failed += 1
         if packet and patience_s is not None and monotonic() - last_s > patience_s:  # something comes, for ever
             report.stopped = f"no picture for {patience_s:g} s"
-            return
+            break
+    for shown in held:
+        if _is_torn(shown.frame, newest):
+            report.failed += 1
+        else:
+            yield shown
+
+
+def _is_torn(frame: av.VideoFrame, newest: int | None) -> bool:
+    """Whether it lacks a part and is of the newest packet, which may have no more than that."""
+    return frame.is_corrupt and frame.pts is not None and frame.pts == newest
+
+
+def _packets(
+    container: InputContainer, stream: VideoStream, report: DecodingReport
+) -> Iterator[av.Packet[VideoStream] | None]:
+    """Those to decode; the last one flushes the decoder. One that is cut short by the end is none of them."""
+    short: av.Packet[VideoStream] | None = None
+    for packet in _demux(container, stream, report):
+        if short is not None:
+            is_last = packet is None or not packet.size
+            if is_last and (report.stopped or container.format.name in _TELLING):
+                report.failed += 1
+            else:
+                yield short
+            short = None
+        if packet is not None and packet.size and packet.is_corrupt:
+            short = packet
+        else:
+            yield packet
 
 
 def _demux(

@@ -12,12 +12,14 @@ from av.format import Flags
 from av.video.stream import VideoStream
 
 from tdseg.errors import VideoError
+from tdseg.video.answers import ENDED
 from tdseg.video.container import open_input, start_of, video_stream
 from tdseg.video.cut import is_cut
 from tdseg.video.decoding import DecodingReport, decode
 from tdseg.video.excerpt import Excerpt
 from tdseg.video.extent import Extent, counted_extent, declared_extent, display_times
 from tdseg.video.frame import Frame, FrameGenerator
+from tdseg.video.promised import PromisedTime
 from tdseg.video.reader import SourceFacts
 
 INDEXED = ("mov", "matroska")  # files that know where their key frames are, and whose clock is never set back
@@ -42,6 +44,10 @@ class Playback:
         self._report = DecodingReport()
         self._aspect = Fraction(stream.sample_aspect_ratio or 1)
         self._audio = bool(container.streams.audio)
+        self._has_length = container.size > 0
+        self._promised: PromisedTime | None = None
+        if self.format == "hls" and container.duration:
+            self._promised = PromisedTime(container.duration / av.time_base, 1 / self._declared.fps)
 
     def about(self) -> SourceFacts:
         """What is known of it, after its first frame."""
@@ -90,6 +96,8 @@ class Playback:
                         origin = float(stamp) - next_s
                     time_s = float(stamp) - origin
                 next_s = time_s + 1 / fps
+                if self._promised:
+                    self._promised.note(time_s)
                 if excerpt.ends_before(time_s):
                     self._ended = True
                     break
@@ -100,17 +108,24 @@ class Playback:
         report = self._report
         short = self._path is None and report.packets < len(self._stream.index_entries)
         cut = not self._ended and (short or self._is_cut())
-        if not (cut or report.failed or report.stopped):
+        missing = self._promised.shortfall if self._promised and not self._ended else None
+        if not (cut or report.failed or missing or (report.stopped and not self._came_to_its_end(count))):
             return None
         declared = None if self._ended or self._excerpt.start else self._extent().num_frames
-        parts = [f"{count} of {declared} declared frames came" if declared else f"{count} frames came"]
+        of_all = f" of {declared} declared" if declared and declared >= count else ""
+        parts = [f"{count}{of_all} frames came"]
         if report.failed:
             parts.append(f"{report.failed} damaged packet{'s were' if report.failed > 1 else ' was'} skipped")
         if report.stopped:
             parts.append(f"reading stopped: {report.stopped}")
         elif cut:
             parts.append("the file is cut off")
-        return "; ".join(parts)
+        return "; ".join([*parts, *([missing] if missing else [])])
+
+    def _came_to_its_end(self, count: int) -> bool:
+        """Whether the end of a connection is that of the video; where no length is said, FFmpeg takes any for a fault."""
+        declared = self._declared.num_frames
+        return self._report.stopped == ENDED and not self._has_length and declared is not None and count >= declared
 
 
 def has_clock(container: InputContainer) -> bool:
