@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from time import monotonic
@@ -23,6 +23,8 @@ from tdseg.video.pictures import RGB
 
 _TELLING = frozenset({"avi", "flv", "ivf", "mov,mp4,m4a,3gp,3g2,mj2"})
 """Containers that say how long a packet is: of these, FFmpeg marks one that is not whole."""
+_UNTOLD = frozenset({"mpeg", "mpegts", "nut"})
+"""Of these it does not, and the marks of the decoder's pictures come too late where it has threads of whole frames."""
 _ONE_FOR_ONE = "mode=send_frame:parity=auto:deint=interlaced"
 """Of FFmpeg's bwdif: a frame for each frame, and those that are not interlaced as they are."""
 
@@ -158,7 +160,12 @@ def _whole(frames: Iterable[_Shown]) -> Iterator[_Shown]:
 
 
 def decode(
-    container: InputContainer, stream: VideoStream, report: DecodingReport, *, deinterlace: bool
+    container: InputContainer,
+    stream: VideoStream,
+    report: DecodingReport,
+    is_cut: Callable[[], bool],
+    *,
+    deinterlace: bool,
 ) -> Iterator[tuple[Fraction | None, RGB]]:
     """(time, picture) of each frame: seconds of the source's clock, None for raw streams, and uint8 (H, W, 3) RGB.
 
@@ -168,23 +175,26 @@ def decode(
         container: read to its end.
         stream: of it.
         report: kept up to date.
+        is_cut: asked at the end, whether the source should go on there.
         deinterlace: make frames whole that are flagged as interlaced.
     """
     # Kept, for it builds its tables once. Its fast path rounds down, about one level in 255; exact flags cost ten times
     # the time.
     reformatter = VideoReformatter()
-    frames = _decoded(container, stream, report)
+    frames = _decoded(container, stream, report, is_cut)
     for time, orientation, frame in _whole(frames) if deinterlace else frames:
         report.is_turned = orientation.is_turned
         image = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
         yield time, orientation.apply(np.asarray(image, np.uint8))
 
 
-def _decoded(container: InputContainer, stream: VideoStream, report: DecodingReport) -> Iterator[_Shown]:
+def _decoded(
+    container: InputContainer, stream: VideoStream, report: DecodingReport, is_cut: Callable[[], bool]
+) -> Iterator[_Shown]:
     clock, patience_s, last_s = _Clock(container, stream), container.read_timeout, monotonic()
     newest: int | None = None
     held: list[_Shown] = []  # the newest picture, where it is not whole, and those that are shown after it
-    for packet in _packets(container, stream, report):
+    for packet in _packets(container, stream, report, is_cut):
         if packet and packet.size:
             report.packets += 1
             clock.send(packet)
@@ -216,20 +226,22 @@ def _is_torn(frame: av.VideoFrame, newest: int | None) -> bool:
 
 
 def _packets(
-    container: InputContainer, stream: VideoStream, report: DecodingReport
+    container: InputContainer, stream: VideoStream, report: DecodingReport, is_cut: Callable[[], bool]
 ) -> Iterator[av.Packet[VideoStream] | None]:
-    """Those to decode; the last one flushes the decoder. One that is cut short by the end is none of them."""
-    short: av.Packet[VideoStream] | None = None
+    """Those to decode; the last one flushes the decoder. One that is cut short by the end, or may be, is none."""
+    is_untold = container.format.name in _UNTOLD and stream.thread_type != "SLICE"
+    last: av.Packet[VideoStream] | None = None
     for packet in _demux(container, stream, report):
-        if short is not None:
-            is_last = packet is None or not packet.size
-            if is_last and (report.stopped or container.format.name in _TELLING):
+        is_end = packet is None or not packet.size
+        if last is not None:
+            is_marked = last.is_corrupt and (report.stopped or container.format.name in _TELLING)
+            if is_end and is_marked:
                 report.failed += 1
-            else:
-                yield short
-            short = None
-        if packet is not None and packet.size and packet.is_corrupt:
-            short = packet
+            elif not (is_end and is_untold and (report.stopped or is_cut())):
+                yield last
+            last = None
+        if packet is not None and not is_end and (packet.is_corrupt or is_untold):
+            last = packet
         else:
             yield packet
 

@@ -87,7 +87,7 @@ class Playback:
         origin = None if start_s is None else float(start_s)
         with self._container:
             for index, (stamp, image) in enumerate(
-                decode(self._container, stream, self._report, deinterlace=deinterlace)
+                decode(self._container, stream, self._report, self._is_cut, deinterlace=deinterlace)
             ):
                 if stamp is None or excerpt.fps:  # raw streams have no clock
                     time_s = next_s
@@ -123,7 +123,7 @@ class Playback:
         return "; ".join([*parts, *([missing] if missing else [])])
 
     def _came_to_its_end(self, count: int) -> bool:
-        """Whether the end of a connection is that of the video; where no length is said, FFmpeg takes any for a fault."""
+        """Whether a connection ended where the video does; without a length, FFmpeg takes any end for a fault."""
         declared = self._declared.num_frames
         return self._report.stopped == ENDED and not self._has_length and declared is not None and count >= declared
 
