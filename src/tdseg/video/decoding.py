@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import av
 import numpy as np
+from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
@@ -229,7 +230,7 @@ def _packets(
     container: InputContainer, stream: VideoStream, report: DecodingReport, is_cut: Callable[[], bool]
 ) -> Iterator[av.Packet[VideoStream] | None]:
     """Those to decode; the last one flushes the decoder. One that is cut short by the end, or may be, is none."""
-    is_untold = container.format.name in _UNTOLD and stream.thread_type != "SLICE"
+    is_untold = container.format.name in _UNTOLD and stream.thread_type != ThreadType.SLICE
     last: av.Packet[VideoStream] | None = None
     for packet in _demux(container, stream, report):
         is_end = packet is None or not packet.size

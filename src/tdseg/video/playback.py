@@ -21,6 +21,7 @@ from tdseg.video.extent import Extent, counted_extent, declared_extent, display_
 from tdseg.video.frame import Frame, FrameGenerator
 from tdseg.video.promised import PromisedTime
 from tdseg.video.reader import SourceFacts
+from tdseg.video.tap import ByteTap
 
 INDEXED = ("mov", "matroska")  # files that know where their key frames are, and whose clock is never set back
 RUN_UP_S = 10.0  # decoded before the start of a part: some encoders call frames key frames that need a run-up
@@ -34,10 +35,18 @@ class Playback:
         stream: to decode.
         path: of a file, which can be counted; None for what can be read only once.
         excerpt: which of its frames.
+        tap: of a pipe, from which the container reads.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream, path: str | None, excerpt: Excerpt) -> None:
-        self._container, self._stream, self._path, self._excerpt = container, stream, path, excerpt
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        path: str | None,
+        excerpt: Excerpt,
+        tap: ByteTap | None = None,
+    ) -> None:
+        self._container, self._stream, self._path, self._excerpt, self._tap = container, stream, path, excerpt, tap
         self._ended = False
         self.format = container.format.name
         self._declared = declared_extent(container, stream)
@@ -73,6 +82,8 @@ class Playback:
             return self._declared
 
     def _is_cut(self) -> bool:
+        if self._tap:
+            return self._tap.is_cut(self.format)
         try:
             return self._path is not None and is_cut(self._path, self.format)
         except OSError:
@@ -80,6 +91,12 @@ class Playback:
 
     def frames(self, deinterlace: bool) -> FrameGenerator:
         """Its frames; closes the container."""
+        try:
+            return (yield from self._frames(deinterlace))
+        except InterruptedError:
+            raise (self._tap and self._tap.interrupt) or KeyboardInterrupt from None
+
+    def _frames(self, deinterlace: bool) -> FrameGenerator:
         stream, excerpt = self._stream, self._excerpt
         fps = excerpt.fps or self._declared.fps
         index, time_s, next_s = -1, 0.0, 0.0
