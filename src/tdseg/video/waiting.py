@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 
 class Closable(Protocol):
-    """What can be closed."""
+    """Something to close when it is of no more use."""
 
     def close(self) -> None:
         """Release it."""
