@@ -111,6 +111,20 @@ def test_between_two_packets_it_is_said_too(name: str, tmp_path: Path) -> None:
             assert len(frames) == 12 or reader.problem is not None, end
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+def test_parts_that_an_index_tells_of_are_missed(tmp_path: Path) -> None:
+    path = noise(tmp_path / "index.mp4", MUXERS["index.mp4"])
+    data = path.read_bytes()
+    assert b"sidx" in data
+    ends = [at - 4 for at in range(len(data)) if data[at : at + 4] == b"moof"]
+    assert len(ends) == 12  # a picture each
+    for count, end in list(enumerate(ends))[3::3]:
+        path.write_bytes(data[:end])
+        for reader, frames in (read(path), piped(data[:end], tmp_path / "pipe")):
+            assert len(frames) == count
+            assert reader.problem is not None
+
+
 @pytest.mark.parametrize("told", [0, 0xFFFF_FFFF, 12 * 512 - 512, 12 * 512])
 def test_a_count_that_is_none_cuts_nothing(told: int, tmp_path: Path) -> None:
     """Live writers leave it open, and old ones give ticks."""

@@ -63,10 +63,11 @@ class ByteTap:
 
     def is_cut(self, format: str) -> bool:
         """Whether it ends before the parts it is made of do; see `cut.is_cut`. Reads what FFmpeg had no use for."""
-        while self.read(_MOST):
+        walked = self._walks.get(format)
+        while not (walked and walked.is_satisfied(self._size)) and self.read(_MOST):
             pass
-        if format in WALKS:
-            end = self._walks[format].end()
+        if walked:
+            end = walked.end()
             return end is not None and end > self._size
         return format in ENDS and ENDS[format](self.head, b"".join(self._tail)[-TAIL:], self._size) > self._size
 
@@ -90,6 +91,10 @@ class _Walked:
             if len(self._held) < self._length:
                 return
             self._send(self._held[: self._length])
+
+    def is_satisfied(self, size: int) -> bool:
+        """Whether it needs no more bytes than so many."""
+        return self._is_over and (self._end is None or self._end <= size)
 
     def end(self) -> int | None:
         """Where the walk says the bytes should end, when there are no more."""
