@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Literal
 
 from cyclopts import App, CycloptsError
@@ -82,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     for name in ("SIGTERM", "SIGHUP"):  # as an interrupt, which leaves what was done
         if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
+            signal.signal(getattr(signal, name), _interrupt_once)
     try:
         given = completed(sys.argv[1:] if arguments is None else arguments)
         _check_arguments(given)
@@ -102,6 +103,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _refuse(refusal)
         err.print(f"[bold red]tdseg failed:[/] {escape(_told(error))}", soft_wrap=True)
         return BROKEN
+
+
+def _interrupt_once(number: int, frame: FrameType | None) -> None:
+    """End as at an interrupt; what sends a signal twice, as `timeout` does, is not to break that off."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _refuse(error: TdsegError | str) -> int:
