@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import Protocol, TypeVar
+
+
+WAIT_S = 0.5
+"""How long it waits before it looks whether a signal came."""
 
 
 class Closable(Protocol):
@@ -38,6 +42,8 @@ def waited_for(make: Callable[[], C]) -> C:
     # A daemon: it may wait for ever, and must not keep the process alive.
     threading.Thread(target=run, name="tdseg-open", daemon=True).start()
     try:
+        while not wait([made], WAIT_S).done:  # a signal just before a wait does not end that
+            pass
         return made.result()
     except BaseException:
         made.add_done_callback(_close)
