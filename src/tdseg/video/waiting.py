@@ -8,7 +8,6 @@ from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
-
 WAIT_S = 0.5
 """How long it waits before it looks whether a signal came."""
 
