@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
 import resource
 import signal
@@ -163,6 +164,21 @@ def test_signal_leaves_what_was_done(weights: Path, tmp_path: Path, number: sign
     with open_video(result / "overlay.mp4") as reader:
         assert sum(1 for _ in reader) == summary["frames"]
     assert not (result / ".partial").exists()
+
+
+def test_a_signal_that_is_sent_twice_ends_the_command_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `timeout` does, which sends it to the process and to its group."""
+
+    def terminate(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("tdseg.cli.app", terminate)
+    monkeypatch.setattr("tdseg.cli.warn", terminate)  # it comes again when the first is told of
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert main(["segment", "none"]) == INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_stdin(clip: Path, weights: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Attacks on the command: PYTHONPATH=tests python -m robustness [inputs|kills|pairs|layouts] --help."""
+"""Attacks on the command: PYTHONPATH=tests python -m robustness [inputs|kills|pairs|layouts|networks] --help."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ ATTACKS = {
     "kills": "runs that are killed while they put a result in the place of a former one",
     "pairs": "two runs into one folder",
     "layouts": "--overwrite where files of others are",
+    "networks": "servers that break off, stay silent, or are none",
 }
 """Each is a module here, whose `main` takes arguments, and gives 0 if nothing went wrong."""
 

@@ -59,7 +59,8 @@ class Forked:
         kept |= {"TDSEG_CACHE": str(self._place / "cache"), "COLUMNS": "160"}
         command = [sys.executable, "-m", "support.forked", *self._modules]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self._process = subprocess.Popen(command, env=kept, cwd=self._place, text=True, **pipes)  # type: ignore[call-overload]
+        # Without buffers: what is read ahead would not be waited for again.
+        self._process = subprocess.Popen(command, env=kept, cwd=self._place, bufsize=0, **pipes)  # type: ignore[call-overload]
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -93,8 +94,7 @@ class Forked:
         """
         run: dict[str, Any] = {"call": call, "args": args, "at": at, "number": number, "within": within}
         run |= {"until": until and str(until), "printed": str(self._place / "printed.txt")}
-        self._process.stdin.write(json.dumps(run) + "\n")
-        self._process.stdin.flush()
+        self._process.stdin.write(json.dumps(run).encode() + b"\n")
         self._pid = self._hear()["pid"]
 
     def reached(self) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.bad_cameras import KINDS
-from support.fake_camera import FakeCamera, in_chunks, mjpeg
+from support.fake_camera import FakeCamera, in_chunks, mjpeg, mpegts
 from support.serving import until
 from support.small import write_clip
 from tdseg.video import Excerpt
@@ -95,9 +95,13 @@ def test_a_source_that_stays_away_is_given_up() -> None:
         assert reader.reconnects == 0
 
 
-def test_what_http_says_is_whole_is_not_opened_again() -> None:
-    """Chunks say where they end; a live film of known end is no camera."""
-    with FakeCamera(in_chunks(5)) as camera, open_lasting(camera.address(), patience=HASTE) as reader:
+def test_what_may_be_a_film_is_not_opened_again() -> None:
+    """Its server would send it from its beginning. A session, which only shows it, takes it for a camera."""
+    with FakeCamera(mpegts(5)) as camera, open_lasting(camera.address(), patience=HASTE) as reader:
         assert reader.is_live
         assert len(list(reader)) == 5
-        assert (reader.problem, reader.reconnects) == (None, 0)
+        assert (reader.problem, reader.reconnects) == ("reading stopped: the connection ended", None)
+    with FakeCamera(in_chunks(5)) as camera:
+        source = LiveSource(camera.address(), patience=HASTE)
+        assert len(list(source.frames())) == 5
+        assert (source.state, source.problem, source.reconnects) == ("ended", None, 0)

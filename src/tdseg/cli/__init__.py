@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import Literal
 
 from cyclopts import App, CycloptsError
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     for name in ("SIGTERM", "SIGHUP"):  # as an interrupt, which leaves what was done
         if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
+            signal.signal(getattr(signal, name), _interrupt_once)
     try:
         given = completed(sys.argv[1:] if arguments is None else arguments)
         _check_arguments(given)
@@ -93,6 +94,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _refuse(refusal)
         tell_fault(error)
         return BROKEN
+
+
+def _interrupt_once(number: int, frame: FrameType | None) -> None:
+    """End as at an interrupt; what sends a signal twice, as `timeout` does, is not to break that off."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _refuse(error: TdsegError | str) -> int:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import av
 
+ENDED = "the connection ended"
 _OF_OPENING = (
     (av.EOFError, "the connection was closed before a picture came"),
     (av.InvalidDataError, "what it sends is no video"),
@@ -19,15 +20,16 @@ _OF_OPENING = (
 )
 
 
-def refusal(error: OSError | av.FFmpegError, address: str, timeout_s: float) -> str:
+def refusal(error: OSError | av.FFmpegError, address: str, timeout_s: float, passed_s: float) -> str:
     """Why an address could not be opened.
 
     Args:
         error: FFmpeg's.
         address: it may hold a password; what is said of it does not.
         timeout_s: seconds that it was given.
+        passed_s: seconds that it took.
     """
-    if isinstance(error, av.ExitError):  # our deadline, at which FFmpeg is told to leave
+    if isinstance(error, av.ExitError) or passed_s >= timeout_s:  # our deadline; FFmpeg may call that otherwise
         return f"no answer for {timeout_s:g} s"
     for kind, words in _OF_OPENING:
         if isinstance(error, kind):
@@ -47,7 +49,7 @@ def breaking_off(error: av.FFmpegError, timeout_s: float | None) -> str:
     if isinstance(error, av.ExitError):
         return f"nothing came for {timeout_s:g} s"
     if timeout_s is not None and error.errno == errno.EIO:  # HTTP without a length: any end
-        return "the connection ended"
+        return ENDED
     return str(error.strerror)
 
 

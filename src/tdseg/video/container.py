@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from fractions import Fraction
 from functools import cache
+from time import monotonic
 
 import av
 from av.container import InputContainer
@@ -14,6 +15,7 @@ from av.video.stream import VideoStream
 from tdseg.errors import VideoError
 from tdseg.video.address import is_url, printable
 from tdseg.video.answers import refusal
+from tdseg.video.tap import ByteTap
 
 URL_TIMEOUT_S = 20.0
 """How long an address may stay silent, or send what gives no picture, seconds."""
@@ -46,8 +48,9 @@ def open_input(
     *,
     timeout_s: float = URL_TIMEOUT_S,
     alone: bool = False,
+    tap: ByteTap | None = None,
 ) -> InputContainer:
-    """Open a path or URL, or what FFmpeg calls ``address``, for which errors say ``name``.
+    """Open a path or URL, or what FFmpeg calls ``address``, for which errors say ``name``; or a pipe that is tapped.
 
     An address may stay silent for ``timeout_s`` seconds, now and later. ``alone``: nothing else is opened for it,
     neither where a server sends on to, nor what a list names.
@@ -67,7 +70,7 @@ def open_input(
     if alone:
         protocols = _PROTOCOLS if is_url(address) else "file"
         options = {"format_whitelist": ",".join(sorted(ALONE)), "protocol_whitelist": protocols, "max_redirects": "0"}
-    container = _open(name, address, format, timeout, options)
+    container = _open(name, tap or address, format, timeout, options)
     if is_url(address) and container.format.name in LIVE_FORMATS:
         container.close()  # what was read to find out has no times yet
         container = _open(name, address, format, timeout, options | {"use_wallclock_as_timestamps": "1"})
@@ -75,14 +78,15 @@ def open_input(
 
 
 def _open(
-    name: str, address: str, format: str | None, timeout: float | None, options: dict[str, str]
+    name: str, address: str | ByteTap, format: str | None, timeout: float | None, options: dict[str, str]
 ) -> InputContainer:
+    begun = monotonic()
     try:
         return av.open(address, "r", format=format, timeout=timeout, metadata_errors="replace", options=options)
     except (OSError, av.FFmpegError) as error:
         if timeout is not None:
             raise VideoError(
-                f"{printable(name)}: {refusal(error, name, timeout)}",
+                f"{printable(name)}: {refusal(error, name, timeout, monotonic() - begun)}",
                 expected="an address that answers with a video",
                 do="check the address, user and password, and whether the camera or server runs",
             ) from error
@@ -107,13 +111,17 @@ def _whole_formats() -> str:
     return ",".join(sorted({part for name in av.formats_available for part in name.split(",")} - PLAYLISTS))
 
 
-def _is_playlist(address: str) -> bool:
+def _is_playlist(address: str | ByteTap) -> bool:
     """Whether a local file begins as one that names others."""
-    try:
-        with open(address.removeprefix("file:"), "rb") as file:
-            start = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n")
-    except (OSError, ValueError):
-        return False
+    if isinstance(address, ByteTap):
+        start = address.head
+    else:
+        try:
+            with open(address.removeprefix("file:"), "rb") as file:
+                start = file.read(512)
+        except (OSError, ValueError):
+            return False
+    start = start[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
     return start.startswith((b"#EXTM3U", b"ffconcat", b"v=0", b"# VobSub")) or b"<MPD" in start
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from time import monotonic
@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import av
 import numpy as np
+from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
@@ -21,6 +22,10 @@ from tdseg.video.answers import breaking_off
 from tdseg.video.container import has_display_times
 from tdseg.video.pictures import RGB
 
+_TELLING = frozenset({"avi", "flv", "ivf", "mov,mp4,m4a,3gp,3g2,mj2"})
+"""Containers that say how long a packet is: of these, FFmpeg marks one that is not whole."""
+_UNTOLD = frozenset({"mpeg", "mpegts", "nut"})
+"""Of these it does not, and the marks of the decoder's pictures come too late where it has threads of whole frames."""
 _ONE_FOR_ONE = "mode=send_frame:parity=auto:deint=interlaced"
 """Of FFmpeg's bwdif: a frame for each frame, and those that are not interlaced as they are."""
 
@@ -31,7 +36,7 @@ class DecodingReport:
 
     packets: int = 0
     failed: int = 0
-    """Packets that could not be decoded."""
+    """Packets that could not be decoded, or that the end has torn."""
     stopped: str | None = None
     """What ended it early."""
     is_turned: bool = False
@@ -156,41 +161,90 @@ def _whole(frames: Iterable[_Shown]) -> Iterator[_Shown]:
 
 
 def decode(
-    container: InputContainer, stream: VideoStream, report: DecodingReport, *, deinterlace: bool
+    container: InputContainer,
+    stream: VideoStream,
+    report: DecodingReport,
+    is_cut: Callable[[], bool],
+    *,
+    deinterlace: bool,
 ) -> Iterator[tuple[Fraction | None, RGB]]:
     """(time, picture) of each frame: seconds of the source's clock, None for raw streams, and uint8 (H, W, 3) RGB.
+
+    A last picture that the end of the source has torn is none.
 
     Args:
         container: read to its end.
         stream: of it.
         report: kept up to date.
+        is_cut: asked at the end, whether the source should go on there.
         deinterlace: make frames whole that are flagged as interlaced.
     """
     # Kept, for it builds its tables once. Its fast path rounds down, about one level in 255; exact flags cost ten times
     # the time.
     reformatter = VideoReformatter()
-    frames = _decoded(container, stream, report)
+    frames = _decoded(container, stream, report, is_cut)
     for time, orientation, frame in _whole(frames) if deinterlace else frames:
         report.is_turned = orientation.is_turned
         image = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
         yield time, orientation.apply(np.asarray(image, np.uint8))
 
 
-def _decoded(container: InputContainer, stream: VideoStream, report: DecodingReport) -> Iterator[_Shown]:
+def _decoded(
+    container: InputContainer, stream: VideoStream, report: DecodingReport, is_cut: Callable[[], bool]
+) -> Iterator[_Shown]:
     clock, patience_s, last_s = _Clock(container, stream), container.read_timeout, monotonic()
-    for packet in _demux(container, stream, report):
+    newest: int | None = None
+    held: list[_Shown] = []  # the newest picture, where it is not whole, and those that are shown after it
+    for packet in _packets(container, stream, report, is_cut):
         if packet and packet.size:
             report.packets += 1
             clock.send(packet)
+            yield from held
+            held, newest = [], packet.pts
         try:
             for frame in stream.decode(packet):
-                yield _Shown(clock.time(frame), _Orientation(frame), frame)
+                shown = _Shown(clock.time(frame), _Orientation(frame), frame)
+                if held or _is_torn(frame, newest):
+                    held.append(shown)
+                else:
+                    yield shown
                 last_s = monotonic()
         except av.FFmpegError:
             report.failed += 1
         if packet and patience_s is not None and monotonic() - last_s > patience_s:  # something comes, for ever
             report.stopped = f"no picture for {patience_s:g} s"
-            return
+            break
+    for shown in held:
+        if _is_torn(shown.frame, newest):
+            report.failed += 1
+        else:
+            yield shown
+
+
+def _is_torn(frame: av.VideoFrame, newest: int | None) -> bool:
+    """Whether it lacks a part and is of the newest packet, which may have no more than that."""
+    return frame.is_corrupt and frame.pts is not None and frame.pts == newest
+
+
+def _packets(
+    container: InputContainer, stream: VideoStream, report: DecodingReport, is_cut: Callable[[], bool]
+) -> Iterator[av.Packet[VideoStream] | None]:
+    """Those to decode; the last one flushes the decoder. One that is cut short by the end, or may be, is none."""
+    is_untold = container.format.name in _UNTOLD and stream.thread_type != ThreadType.SLICE
+    last: av.Packet[VideoStream] | None = None
+    for packet in _demux(container, stream, report):
+        is_end = packet is None or not packet.size
+        if last is not None:
+            is_marked = last.is_corrupt and (report.stopped or container.format.name in _TELLING)
+            if is_end and is_marked:
+                report.failed += 1
+            elif not (is_end and is_untold and (report.stopped or is_cut())):
+                yield last
+            last = None
+        if packet is not None and not is_end and (packet.is_corrupt or is_untold):
+            last = packet
+        else:
+            yield packet
 
 
 def _demux(

@@ -8,6 +8,7 @@ and range; BT.601 limited where it has none, as in FFmpeg); transparency is drop
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -17,16 +18,21 @@ from av.stream import Disposition
 from tdseg.errors import ConfigError, DataError, VideoError
 from tdseg.video.address import is_camera, is_pattern, is_url, matching_images, printable
 from tdseg.video.animation import animation_of
-from tdseg.video.container import URL_TIMEOUT_S, open_input, unreachable, video_stream
+from tdseg.video.container import LIVE_FORMATS, URL_TIMEOUT_S, open_input, unreachable, video_stream
 from tdseg.video.excerpt import Excerpt
 from tdseg.video.extent import FALLBACK_FPS, Extent, declared_extent
 from tdseg.video.frame import FrameGenerator, read_animation, read_images
 from tdseg.video.pictures import IMAGE_SUFFIXES, images_in, is_image
 from tdseg.video.playback import Playback, has_clock, sought
 from tdseg.video.reader import SourceFacts, VideoReader
+from tdseg.video.tap import ByteTap
+from tdseg.video.waiting import waited_for
 
 PIPE = "pipe:0"
 WHOLE = Excerpt()
+HTTP = ("http:", "https:")
+ENDLESS = LIVE_FORMATS | {"hls"}
+"""Of what is live over HTTP: what is no film that a server sends from its beginning, whenever it is asked for it."""
 
 
 def open_video(
@@ -53,6 +59,10 @@ def open_video(
         VideoError: the source is missing, unreadable, not a video, or holds no picture, or none at the times asked for.
         ConfigError: frames per second for a source that has a clock.
     """
+    return waited_for(lambda: _open(source, excerpt, deinterlace, timeout_s, alone))
+
+
+def _open(source: str | Path | int, excerpt: Excerpt, deinterlace: bool, timeout_s: float, alone: bool) -> VideoReader:
     name = str(source)
     if is_camera(source):
         return _open_container(f"camera {name}", f"/dev/video{name}", "v4l2", excerpt=excerpt, deinterlace=deinterlace)
@@ -88,7 +98,8 @@ def _open_container(
     timeout_s: float = URL_TIMEOUT_S,
     alone: bool = False,
 ) -> VideoReader:
-    container = open_input(name, address, format, timeout_s=timeout_s, alone=alone)
+    tap = _tap(name, address)
+    container = open_input(name, address, format, timeout_s=timeout_s, alone=alone, tap=tap)
     stream = video_stream(container)
     if stream is not None and stream.disposition & Disposition.dependent:  # which FFmpeg decodes one by one
         count = len(container.streams.video)
@@ -111,14 +122,14 @@ def _open_container(
     path = name if address is None and os.path.isfile(name) else None
     if path:
         container, stream = sought(path, container, stream, excerpt.start_s)
-    is_live = address != PIPE and path is None and declared_extent(container, stream).num_frames is None
+    is_live = tap is None and path is None and declared_extent(container, stream).num_frames is None
     stream.thread_type = "SLICE" if is_live else "AUTO"  # threads of whole frames would each keep one back
     stream.codec_context.thread_count = min(4, os.cpu_count() or 1)  # the network needs the rest
-    source = Playback(container, stream, path, excerpt)
+    source = Playback(container, stream, path, excerpt, tap)
     try:
         reader = _part(source.frames(deinterlace), printable(name), source.about, excerpt, source.times)
     except VideoError:
-        if address == PIPE and "mp4" in source.format:
+        if tap and "mp4" in source.format:
             raise VideoError(
                 f"{name}: an mp4 with its index at the end, which a pipe gives too late",
                 expected="the file itself, or on a pipe an mp4 that begins with its index",
@@ -126,7 +137,25 @@ def _open_container(
             ) from None
         raise
     reader.is_live = is_live
+    reader.is_endless = is_live and (not name.lower().startswith(HTTP) or container.format.name in ENDLESS)
     return reader
+
+
+def _tap(name: str, address: str | None) -> ByteTap | None:
+    """Stdin or a named pipe, to be read once."""
+    if address != PIPE and (address is not None or not _is_pipe(name)):
+        return None
+    try:
+        return ByteTap(0 if address == PIPE else name)
+    except OSError as error:
+        raise unreachable(name, error) from error
+
+
+def _is_pipe(name: str) -> bool:
+    try:
+        return stat.S_ISFIFO(os.stat(name).st_mode)
+    except OSError:
+        return False
 
 
 # --- images ---------------------------------------------------------------------------------------------------------

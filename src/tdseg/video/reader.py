@@ -50,6 +50,7 @@ class VideoReader:
         size: (height, width) of the first frame.
         problem: after the last frame, why fewer came than there are (cut off, damaged), else None.
         is_live: frames come when they are made, as of a camera or an address without an end.
+        is_endless: it is live, and has no end of its own.
         about: what the source knows of itself, after its first frame.
     """
 
@@ -61,7 +62,7 @@ class VideoReader:
         times: Callable[[], list[float] | None] = lambda: None,
     ) -> None:
         self.problem: str | None = None
-        self.is_live = False
+        self.is_live = self.is_endless = False
         self.about = about
         self._frames, self._source, self._times = frames, source, times
         try:

@@ -217,7 +217,7 @@ class LastingReader(VideoReader):
     def __init__(self, source: LiveSource, opened: VideoReader) -> None:
         self._live = source
         super().__init__(self._lasting(), source.name, opened.about)
-        self.is_live = True
+        self.is_live = self.is_endless = True
 
     @property
     def reconnects(self) -> int:  # noqa: D102 - see VideoReader
@@ -236,7 +236,7 @@ class LastingReader(VideoReader):
 def open_lasting(
     source: str | Path | int, excerpt: Excerpt = WHOLE, *, deinterlace: bool = True, patience: Patience
 ) -> VideoReader:
-    """As `open_video`; a live source that breaks off is opened again, see `LiveSource`.
+    """As `open_video`; a source without an end that breaks off is opened again, see `LiveSource`.
 
     Args:
         source, excerpt, deinterlace: as of `open_video`.
@@ -246,7 +246,7 @@ def open_lasting(
         VideoError, ConfigError: as of `open_video`.
     """
     opened = open_video(source, excerpt, deinterlace=deinterlace, timeout_s=patience.timeout_s)
-    if not opened.is_live:
+    if not opened.is_endless:
         return opened
     live = LiveSource(source, excerpt, deinterlace=deinterlace, patience=patience, opened=opened)
     return LastingReader(live, opened)
