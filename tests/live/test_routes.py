@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,18 @@ def test_a_session_ends(served: Served) -> None:
     assert served.client.delete("/sessions/short").status_code == 204
     assert is_error(served.client.delete("/sessions/short"), 404)
     assert "short" not in [session.name for session in served.sessions]
+
+
+def test_many_end_a_session_at_once(served: Served) -> None:
+    def end(name: str) -> int:
+        status: int = served.client.delete(f"/sessions/{name}").status_code
+        return status
+
+    with ThreadPoolExecutor(8) as clients:
+        for number in range(20):
+            assert served.client.post("/sessions", json={"name": f"short{number}"}).status_code == 201
+            assert set(clients.map(end, [f"short{number}"] * 8)) <= {204, 404}
+    assert not served.service._opened.keys() & {f"short{number}" for number in range(20)}
 
 
 def test_a_client_chooses_the_stride_of_its_source(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support.serving import Served, is_error, serving, until
 from support.small import write_clip
 from tdseg.live.limits import Limits
+from tdseg.live.session import Session
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +82,23 @@ def test_a_list_of_what_another_sent(served: Served, tmp_path: Path) -> None:
     served.client.put("/sessions/sent", content=write_clip(tmp_path / "clip.mp4", 3).read_bytes())
     (name,) = kept(served)
     assert is_error(served.client.put("/sessions/list", content=f"ffconcat version 1.0\nfile {name}\n"), 422)
+
+
+def test_one_that_is_ended_as_soon_as_it_is_there(tmp_path: Path) -> None:
+    """Nothing of it stays behind, whoever is quicker."""
+    content = write_clip(tmp_path / "clip.mp4", 3).read_bytes()
+    with serving() as served:
+        begin = served.sessions.open
+
+        def begin_and_end(name: str, *given: Any, **options: Any) -> Session:
+            session = begin(name, *given, **options)
+            assert served.client.delete(f"/sessions/{name}").status_code == 204
+            return session
+
+        served.sessions.open = begin_and_end  # type: ignore[method-assign]
+        served.client.put("/sessions/sent", content=content)
+        assert not kept(served)
+        assert not served.service._opened
 
 
 def test_too_large(served: Served) -> None:

@@ -172,7 +172,7 @@ class Channel:
             assert self._frame is not None
             content, time_s = self._frame
             try:
-                image = await self._service.draw(partial(read_jpeg, content, self._service.limits.most_pixels))
+                image = await self._service.decode(partial(read_jpeg, content, self._service.limits.most_pixels))
                 self._feed.session.push(image, time_s=time_s)
                 self._refused = 0
             except TdsegError as error:

@@ -18,10 +18,9 @@ from tdseg.inference.newest import NewestSlot
 from tdseg.inference.stream import Result, Stream
 from tdseg.metrics.basic import percentiles
 from tdseg.video import Frame
+from tdseg.video.container import MOST_PIXELS
 from tdseg.video.reconnecting import OVER, Arrivals, LiveSource, Patience, SourceState
 
-MOST_PIXELS = 7680 * 4320
-"""Of a frame, for each session has up to three of them in memory."""
 RECENT = 256
 """Results whose times are kept for figures."""
 RECENT_S = 5.0
