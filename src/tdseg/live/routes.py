@@ -13,7 +13,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
@@ -30,7 +30,7 @@ from tdseg.live.limits import RequestRate
 from tdseg.live.mjpeg import MotionJpeg
 from tdseg.live.refusal import RequestError, answer
 from tdseg.live.service import Service
-from tdseg.live.uploads import check_upload, receive_file
+from tdseg.live.uploads import CHUNK_S, broken_off, check_upload, receive_file
 from tdseg.system import __version__
 
 MOST_JSON = 1 << 16
@@ -218,19 +218,22 @@ async def _read_json(request: Request) -> dict[str, Any]:
     """The fields of a body.
 
     Raises:
-        RequestError: it is too large, or has none.
+        RequestError: it is too large, has none, or stops coming.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise RequestError(
             415, "a body of another type", expected="application/json", do="send it with this Content-Type"
         )
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_JSON:
-            raise RequestError(
-                413, "a body that is too large", expected=f"up to {MOST_JSON} bytes", do="send name and source"
-            )
+    try:
+        async with asyncio.timeout(CHUNK_S):
+            async for chunk in request.stream():
+                if len(body := body + chunk) > MOST_JSON:
+                    raise RequestError(
+                        413, "a body that is too large", expected=f"up to {MOST_JSON} bytes", do="send name and source"
+                    )
+    except (TimeoutError, ClientDisconnect):
+        raise broken_off("body") from None
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError):

@@ -18,6 +18,7 @@ from tdseg.inference.ready import warm_up
 from tdseg.inference.stream import Stream
 from tdseg.live.access import is_local
 from tdseg.live.allowed import AllowedSources
+from tdseg.live.connections import Connections
 from tdseg.live.keeping import KeptOverlay, check_folder
 from tdseg.live.limits import Limits
 from tdseg.live.refusal import RequestError
@@ -58,6 +59,7 @@ class LiveServer(uvicorn.Server):
 
     def __init__(self, service: Service, token: str | None) -> None:
         limits = service.limits
+        most = limits.most_viewers + MORE_CONNECTIONS
         config = uvicorn.Config(
             application(service, token),
             log_config=None,
@@ -65,7 +67,9 @@ class LiveServer(uvicorn.Server):
             access_log=False,  # addresses may hold the token
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=limits.most_viewers + MORE_CONNECTIONS,
+            http="h11",  # these two whatever else is installed: see Connections
+            ws="websockets-sansio",
+            limit_concurrency=2 * most,
             ws_max_size=int(limits.most_frame_mb * 1e6),
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=int(END_S),
@@ -73,6 +77,12 @@ class LiveServer(uvicorn.Server):
         super().__init__(config)
         logging.getLogger("uvicorn.error").addFilter(_is_news)
         self._service = service
+        self._connections = Connections(self.server_state, most)
+
+    async def on_tick(self, counter: int) -> bool:
+        """As uvicorn, ten times a second: see to the connections, then whether it is to end."""
+        self._connections.look()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End what is open, then as uvicorn does."""

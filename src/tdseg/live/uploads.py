@@ -43,7 +43,7 @@ async def receive_file(request: Request, path: Path, most_bytes: int) -> None:
                     raise TimeoutError
                 await asyncio.to_thread(file.write, chunk)
         except (TimeoutError, ClientDisconnect):
-            raise RequestError(408, "a body that broke off", expected="the whole video", do="send it again") from None
+            raise broken_off("video") from None
     if not count:
         raise RequestError(422, "an empty body", expected="a video", do="send the file: curl -T clip.mp4 …")
 
@@ -62,6 +62,11 @@ def check_upload(path: Path, name: str) -> None:
         expected="a file such as MP4, MOV, Matroska, WebM, AVI or MPEG-TS; no playlist",
         do="check that it is the right file",
     )
+
+
+def broken_off(what: str) -> RequestError:
+    """The error for a body that does not come to its end."""
+    return RequestError(408, "a body that broke off", expected=f"the whole {what}", do="send it again")
 
 
 def _too_large(most_bytes: int) -> RequestError:
