@@ -59,6 +59,12 @@ class Connections:
         for one in idle[: max(0, len(self._known) - self._most)]:
             one.transport.abort()
 
+    def end_bodies(self) -> None:
+        """Let go of those whose request is still on its way: its end may be long in coming, and nobody waits for it."""
+        for one in list(self._state.connections):
+            if isinstance(one, H11Protocol) and _is_busy(one) and one.cycle.more_body:
+                one.transport.abort()
+
 
 def _looked_at(one: H11Protocol | WebSocketsSansIOProtocol, before: _Seen | None, now: float) -> _Seen:
     request = one.cycle if isinstance(one, H11Protocol) else None
