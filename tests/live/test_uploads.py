@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -106,6 +108,24 @@ def test_too_large(served: Served) -> None:
     chunks = (bytes(100_000) for _ in range(6))  # whose length is not declared
     assert is_error(served.client.put("/sessions/large", content=chunks), 413)
     assert is_error(served.client.put("/sessions/empty", content=b""), 422)
+
+
+def test_a_disk_that_is_full(served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """It is told, to the client as to who runs the server; what was written of it goes."""
+    before, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))  # which the system meets like a full disk
+    try:
+        response = served.client.put("/sessions/large", content=bytes(200_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert is_error(response, 507)
+    assert "cannot be kept" in caplog.text
+    assert not kept(served)
+    with monkeypatch.context() as gone:
+        gone.setattr(served.service, "_uploads", Path("/no/such/folder"))
+        assert is_error(served.client.put("/sessions/large", content=b"x"), 507)
+    assert "/no/such" not in response.text
 
 
 def test_one_that_is_cut_off(served: Served) -> None:

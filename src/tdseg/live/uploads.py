@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from starlette.requests import ClientDisconnect, Request
@@ -17,6 +19,7 @@ CHUNK_S = 30.0
 """After which a client that sends nothing more, or hardly anything, is let go, seconds."""
 LEAST_SPEED = 1000
 """Bytes a second, on average: who is slower holds a place for others."""
+_log = logging.getLogger("tdseg")
 
 
 async def receive_file(request: Request, path: Path, most_bytes: int) -> None:
@@ -46,6 +49,25 @@ async def receive_file(request: Request, path: Path, most_bytes: int) -> None:
             raise broken_off("video") from None
     if not count:
         raise RequestError(422, "an empty body", expected="a video", do="send the file: curl -T clip.mp4 …")
+
+
+@contextmanager
+def kept_on_disk() -> Iterator[None]:
+    """A file is written meanwhile.
+
+    Raises:
+        RequestError: it cannot be, on a full disk for one; where it was to be is not told.
+    """
+    try:
+        yield
+    except OSError as error:
+        _log.warning("an upload cannot be kept: %s", error.strerror)
+        raise RequestError(
+            507,
+            f"a video that cannot be kept: {error.strerror}",
+            expected="free space where the server keeps uploads",
+            do="end other sessions, or tell who runs the server",
+        ) from None
 
 
 def check_upload(path: Path, name: str) -> None:
