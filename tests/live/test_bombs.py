@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,13 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from support.serving import receive, serving, until
+from support.serving import is_error, receive, serving, until
+from support.small import write_clip
 from tdseg.live.encoding import MOST_SCANS, read_jpeg
 from tdseg.live.refusal import RequestError
 from tdseg.video import VideoWriter, open_video
 from tdseg.video.container import MOST_PIXELS
 
 SIDE = 2 + int(MOST_PIXELS**0.5)
+CLAIMED = 60_000_000
+"""Pictures: FFmpeg takes 4 GB for the index of so many."""
 
 
 def encoded(side: int, kind: str, *, mode: str = "RGB", progressive: bool = False) -> bytes:
@@ -72,3 +76,11 @@ def test_videos_that_are_too_large_are_not_decoded(tmp_path: Path) -> None:
         with served.websocket("robot") as connection:  # and the server is well
             connection.send(encoded(64, "JPEG"))
             receive(connection, "result")
+
+
+def test_an_index_that_claims_more_than_fits_into_memory(tmp_path: Path) -> None:
+    content = bytearray(write_clip(tmp_path / "clip.mp4", 3).read_bytes())
+    for box, at, values in ((b"stsz", 8, (1, CLAIMED)), (b"stsc", 16, (CLAIMED,)), (b"stts", 12, (CLAIMED,))):
+        struct.pack_into(f">{len(values)}I", content, content.index(box) + at, *values)
+    with serving() as served:
+        assert is_error(served.client.put("/sessions/bomb", content=bytes(content)), 422)

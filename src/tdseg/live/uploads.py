@@ -6,14 +6,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from starlette.requests import ClientDisconnect, Request
 
 from tdseg.errors import VideoError
+from tdseg.live.probe import holds_video
 from tdseg.live.refusal import RequestError
-from tdseg.video.container import open_input, video_stream
 
 CHUNK_S = 30.0
 """After which a client that sends nothing more, or hardly anything, is let go, seconds."""
@@ -74,11 +74,10 @@ def check_upload(path: Path, name: str) -> None:
     """See to it that a file holds a video itself, before anything else opens it.
 
     Raises:
-        VideoError: it is none, or a list of addresses.
+        VideoError: it is none, a list of addresses, or one that takes too much memory or time to open.
     """
-    with suppress(VideoError), open_input(name, f"file:{path}", alone=True) as container:
-        if video_stream(container) is not None:
-            return
+    if holds_video(path):
+        return
     raise VideoError(
         f"{name}: no video in the body",
         expected="a file such as MP4, MOV, Matroska, WebM, AVI or MPEG-TS; no playlist",
