@@ -176,8 +176,14 @@ def test_its_own_page_may_do_all(local: Served) -> None:
     assert local.client.delete("/sessions/mine", headers=headers).status_code == 204
 
 
-def test_every_answer_has_its_headers(local: Served, closed: Served) -> None:
-    for response in (local.client.get("/"), local.client.get("/nothing"), closed.client.get("/sessions")):
+def test_every_answer_has_its_headers(local: Served, closed: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidStatus) as caught, local.websocket("nobody"):
+        pass
+    monkeypatch.delattr(local.service, "allowed")  # a fault of the server's own
+    failed = local.client.post("/sessions", json={"name": "a", "source": "b"})
+    assert is_error(failed, 500)
+    assert caught.value.response.headers["content-security-policy"] == failed.headers["content-security-policy"]
+    for response in (failed, local.client.get("/"), local.client.get("/nothing"), closed.client.get("/sessions")):
         assert response.headers["x-content-type-options"] == "nosniff"
         assert response.headers["x-frame-options"] == "DENY"
         assert response.headers["cache-control"] == "no-store"

@@ -161,6 +161,19 @@ def test_files_of_a_folder(tmp_path: Path) -> None:
     assert len(messages) == 1  # what exists elsewhere is not told
 
 
+def test_a_folder_of_frames_that_leads_out(tmp_path: Path) -> None:
+    frames, secret = tmp_path / "films" / "frames", tmp_path / "secret.png"
+    frames.mkdir(parents=True)
+    for path in (frames / "0.png", secret):
+        path.write_bytes(b"x")
+    (frames / "1.png").symlink_to(frames / "0.png")
+    allowed = AllowedSources([str(tmp_path / "films")])
+    assert allowed.check(str(frames)) == frames
+    (frames / "2.png").symlink_to(secret)
+    with pytest.raises(RequestError):
+        allowed.check(str(frames))
+
+
 def test_cameras() -> None:
     assert AllowedSources(["2"]).check("2") == 2
     for other in ("0", "02x", "-2", "2 ", "²"):

@@ -139,6 +139,17 @@ def test_one_that_sends_nothing_else_is_let_go(served: Served, name: str) -> Non
     until(lambda: served.service.viewers == 0)
 
 
+def test_a_flood_waits_on_its_own_side(served: Served, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tdseg.live.channel.MESSAGES_PER_S", 0.1)
+    with served.websocket(name) as connection:
+        for _ in range(4):
+            connection.send("garbage")
+        receive(connection, "error")
+        with pytest.raises(TimeoutError):
+            connection.recv(timeout=0.3)
+    assert served.client.get("/health").status_code == 200
+
+
 def test_a_message_that_is_too_large(served: Served, name: str) -> None:
     with served.websocket(name) as connection:
         connection.send(bytes(1_100_000))

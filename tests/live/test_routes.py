@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,18 @@ def test_a_session_ends(served: Served) -> None:
     assert "short" not in [session.name for session in served.sessions]
 
 
+def test_many_end_a_session_at_once(served: Served) -> None:
+    def end(name: str) -> int:
+        status: int = served.client.delete(f"/sessions/{name}").status_code
+        return status
+
+    with ThreadPoolExecutor(8) as clients:
+        for number in range(20):
+            assert served.client.post("/sessions", json={"name": f"short{number}"}).status_code == 201
+            assert set(clients.map(end, [f"short{number}"] * 8)) <= {204, 404}
+    assert not served.service._opened.keys() & {f"short{number}" for number in range(20)}
+
+
 def test_a_client_chooses_the_stride_of_its_source(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", 9)
     with serving(allow=[str(tmp_path)]) as served:
@@ -209,8 +222,9 @@ def test_names_that_are_none(served: Served, name: object) -> None:
         (b"\xff\xfe", "application/json", 422),
         (b"[" * 60_000, "application/json", 422),
         (b'{"name": "a", "model": "x"}', "application/json", 422),
-        (b'{"name": "a", "every": "2"}', "application/json", 422),
-        (b'{"name": "a", "every": true}', "application/json", 422),
+        (b'{"name": "a", "every": 2}', "application/json", 422),
+        (b'{"name": "a", "source": "x", "every": "2"}', "application/json", 422),
+        (b'{"name": "a", "source": "x", "every": true}', "application/json", 422),
         (b'{"name": "' + b"a" * 70_000 + b'"}', "application/json", 413),
         (b'{"name": "a"}', "text/plain", 415),
         (b'{"name": "a"}', "application/x-www-form-urlencoded", 415),

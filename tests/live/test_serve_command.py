@@ -35,8 +35,11 @@ def command(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_from_start_to_end(tmp_path: Path, signum: signal.Signals) -> None:
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_from_start_to_end(tmp_path: Path, signum: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
+    uploads = tmp_path / "uploads"
+    uploads.mkdir()
+    monkeypatch.setenv("TMPDIR", str(uploads))
     clip = write_clip(tmp_path / "clip.mp4", 40)
     kept = tmp_path / "kept"
     sources = ["--source", f"road={clip}", "--source", str(clip), "--every", "road=4"]
@@ -46,12 +49,19 @@ def test_from_start_to_end(tmp_path: Path, signum: signal.Signals) -> None:
         assert [one["name"] for one in listed["sessions"]] == ["road", "clip"]
         assert listed["model"] == "td6-lite0s-camvid"
         until(lambda: httpx.get(f"{address}sessions/road/mask.png").status_code == 200)
-        with httpx.stream("GET", f"{address}sessions/road/stream.mjpg") as stream:
+        port = httpx.URL(address).port
+        with (
+            socket.create_connection(("127.0.0.1", port or 0)) as upload,
+            httpx.stream("GET", f"{address}sessions/road/stream.mjpg") as stream,
+        ):
+            upload.sendall(b"PUT /sessions/sent HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nx")
             next(stream.iter_raw())
-            process.send_signal(signum)  # with a stream open
+            until(lambda: list(uploads.glob("*/*")))
+            process.send_signal(signum)  # with a stream open, and an upload on its way
             assert process.wait(20) == 130
         assert process.stderr
         assert process.stderr.read().strip() == "interrupted"
+    assert not list(uploads.iterdir())
     assert sorted(path.name for path in kept.iterdir()) == ["clip.mp4", "road.mp4"]
     for path in kept.iterdir():
         with open_video(path) as reader:

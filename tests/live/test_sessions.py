@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from support.small import SIZE, moving_frames
 from tdseg.errors import ConfigError
 from tdseg.inference.stream import Stream
-from tdseg.live.session import MOST_PIXELS, Session
+from tdseg.live.session import Session
 from tdseg.live.sessions import Sessions
 from tdseg.runtime.network import Network
+from tdseg.video.container import MOST_PIXELS
 from tdseg.zoo.add_memory import add_memory
 
 MANY = 100

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support.serving import Served, is_error, serving, until
 from support.small import write_clip
 from tdseg.live.limits import Limits
+from tdseg.live.session import Session
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +86,46 @@ def test_a_list_of_what_another_sent(served: Served, tmp_path: Path) -> None:
     assert is_error(served.client.put("/sessions/list", content=f"ffconcat version 1.0\nfile {name}\n"), 422)
 
 
+def test_one_that_is_ended_as_soon_as_it_is_there(tmp_path: Path) -> None:
+    """Nothing of it stays behind, whoever is quicker."""
+    content = write_clip(tmp_path / "clip.mp4", 3).read_bytes()
+    with serving() as served:
+        begin = served.sessions.open
+
+        def begin_and_end(name: str, *given: Any, **options: Any) -> Session:
+            session = begin(name, *given, **options)
+            assert served.client.delete(f"/sessions/{name}").status_code == 204
+            return session
+
+        served.sessions.open = begin_and_end  # type: ignore[method-assign]
+        served.client.put("/sessions/sent", content=content)
+        assert not kept(served)
+        assert not served.service._opened
+
+
 def test_too_large(served: Served) -> None:
     assert is_error(served.client.put("/sessions/large", content=bytes(600_000)), 413)
     chunks = (bytes(100_000) for _ in range(6))  # whose length is not declared
     assert is_error(served.client.put("/sessions/large", content=chunks), 413)
     assert is_error(served.client.put("/sessions/empty", content=b""), 422)
+
+
+def test_a_disk_that_is_full(served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """It is told, to the client as to who runs the server; what was written of it goes."""
+    before, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))  # which the system meets like a full disk
+    try:
+        response = served.client.put("/sessions/large", content=bytes(200_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert is_error(response, 507)
+    assert "cannot be kept" in caplog.text
+    assert not kept(served)
+    with monkeypatch.context() as gone:
+        gone.setattr(served.service, "_uploads", Path("/no/such/folder"))
+        assert is_error(served.client.put("/sessions/large", content=b"x"), 507)
+    assert "/no/such" not in response.text
 
 
 def test_one_that_is_cut_off(served: Served) -> None:

@@ -40,6 +40,13 @@ class Served(NamedTuple):
     sessions: Sessions
     service: Service
     client: httpx.Client
+    server: LiveServer
+
+    def has(self, connection: socket.socket) -> bool:
+        """Whether the server still holds its end of a connection."""
+        return connection.getsockname() in {
+            getattr(one, "client", None) for one in self.server.server_state.connections
+        }
 
     def websocket(self, name: str, query: str = "", **options: Any) -> AbstractContextManager[ClientConnection]:
         connection: AbstractContextManager[ClientConnection] = connect(
@@ -75,7 +82,7 @@ def serving(
         try:
             until(lambda: server.started)
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-                yield Served(port, sessions, service, client)
+                yield Served(port, sessions, service, client, server)
         finally:
             server.should_exit = True
             thread.join(20)

@@ -73,7 +73,7 @@ class Gate:
         owner = "cross-origin" if self._token else "same-origin"  # with a token, pages of others may show pictures
 
         async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = {"Cross-Origin-Resource-Policy": owner, **ALWAYS}
                 message["headers"] = [
                     *message["headers"],

@@ -91,9 +91,14 @@ class AllowedSources:
     def _path(self, source: str) -> Path | None:
         try:
             path = Path(source).resolve(strict=True)  # links lead out of a folder
+            within = path.iterdir() if path.is_dir() and self._has(path) else ()  # of frames, each of which is read
+            opened = [path, *(one.resolve() for one in within if one.is_symlink())]
         except (OSError, RuntimeError, ValueError):
             return None
-        return path if any(path.is_relative_to(allowed) for allowed in self._paths) else None
+        return path if all(map(self._has, opened)) else None
+
+    def _has(self, path: Path) -> bool:
+        return any(path.is_relative_to(allowed) for allowed in self._paths)
 
 
 def _allowed_place(text: str) -> _Place:

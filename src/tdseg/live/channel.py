@@ -15,12 +15,15 @@ from tdseg.errors import TdsegError
 from tdseg.inference.stream import Result
 from tdseg.live.encoding import MaskForm, read_jpeg, result_message
 from tdseg.live.feed import ResultFeed
+from tdseg.live.limits import RequestRate
 from tdseg.live.mjpeg import SEND_S
 from tdseg.live.refusal import RequestError, told
 from tdseg.live.service import Service
 
 MOST_REFUSED = 32
 """Messages in a row that are refused before the connection is closed."""
+MESSAGES_PER_S = 500.0
+"""Of one client: more wait on its side of the line, so that a flood of them takes less of the time of others."""
 NORMAL, GOING_AWAY, POLICY = 1000, 1001, 1008
 """Codes of RFC 6455."""
 
@@ -63,6 +66,7 @@ class Channel:
         self._frame: tuple[bytes, float | None] | None = None
         self._sending = asyncio.Lock()
         self._refused = 0
+        self._rate = RequestRate(MESSAGES_PER_S)
         self._pushes = False
 
     async def run(self) -> None:
@@ -128,6 +132,8 @@ class Channel:
         time_s: float | None = None
         with ExitStack() as held:
             while (message := await self._socket.receive())["type"] != "websocket.disconnect":
+                while not self._rate.take(""):
+                    await asyncio.sleep(1 / MESSAGES_PER_S)
                 try:
                     content = message.get("bytes")
                     if content is None:
@@ -172,7 +178,7 @@ class Channel:
             assert self._frame is not None
             content, time_s = self._frame
             try:
-                image = await self._service.draw(partial(read_jpeg, content, self._service.limits.most_pixels))
+                image = await self._service.decode(partial(read_jpeg, content, self._service.limits.most_pixels))
                 self._feed.session.push(image, time_s=time_s)
                 self._refused = 0
             except TdsegError as error:

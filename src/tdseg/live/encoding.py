@@ -20,6 +20,10 @@ QUALITY = 80
 """Of JPEG."""
 STEPS = 20
 """Of opacity from 0 to 1: what bounds how often one frame is drawn, whatever its viewers ask for."""
+MOST_SCANS = 20
+"""Of a JPEG: a progressive one has some ten. Each costs the time of all pixels, however few bytes it has."""
+_SCAN = b"\xff\xda"
+"""What a scan begins with; the data of pictures has no such bytes."""
 
 
 def opacity_of(text: str) -> float:
@@ -94,8 +98,12 @@ def read_jpeg(content: bytes, most_pixels: int) -> NDArray[np.uint8]:
     """A JPEG of a client as uint8 (H, W, 3) RGB.
 
     Raises:
-        RequestError: it is damaged, something else, or of too many pixels, which its header tells in advance.
+        RequestError: it is damaged, something else, or of too many pixels or scans, which is known in advance.
     """
+    if (scans := content.count(_SCAN)) > MOST_SCANS:
+        raise RequestError(
+            422, f"a JPEG of {scans} scans", expected=f"at most {MOST_SCANS}", do="encode it without progression"
+        )
     try:
         with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
             if image.width * image.height > most_pixels:

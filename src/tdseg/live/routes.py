@@ -13,7 +13,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
@@ -21,7 +21,7 @@ from starlette.websockets import WebSocket
 
 from tdseg.errors import TdsegError
 from tdseg.inference.stream import Result
-from tdseg.live.access import Gate
+from tdseg.live.access import ALWAYS, Gate
 from tdseg.live.channel import Channel, wish_of
 from tdseg.live.encoding import mask_png, opacity_of, overlay_jpeg, rounded
 from tdseg.live.exposition import KIND, exposition
@@ -30,7 +30,7 @@ from tdseg.live.limits import RequestRate
 from tdseg.live.mjpeg import MotionJpeg
 from tdseg.live.refusal import RequestError, answer
 from tdseg.live.service import Service
-from tdseg.live.uploads import check_upload, receive_file
+from tdseg.live.uploads import CHUNK_S, broken_off, check_upload, kept_on_disk, receive_file
 from tdseg.system import __version__
 
 MOST_JSON = 1 << 16
@@ -143,20 +143,23 @@ class Routes:
             raise RequestError(
                 422, f"field {sorted(extra)[0][:40]!r}", expected="name, source, every", do="leave it out"
             )
-        every = fields.get("every", 1)
+        every, source = fields.get("every", 1), fields.get("source")
+        if "every" in fields and source is None:
+            raise RequestError(422, "every without a source", expected="a source", do="push fewer frames instead")
         if type(every) is not int:
             raise RequestError(422, f"every of {str(every)[:40]!r}", expected="a whole number", do="leave it out, or 2")
         with self._service.reserve(fields.get("name")) as name:
-            source = fields.get("source")
             checked = None if source is None else await asyncio.to_thread(self._service.allowed.check, source)
             return JSONResponse(self._service.described(await self._service.open(name, checked, every=every)), 201)
 
     async def upload(self, request: Request) -> Response:
         """Open one of the video in the body."""
         with self._service.reserve(request.path_params["name"]) as name:
-            path = self._service.new_upload()
+            with kept_on_disk():
+                path = self._service.new_upload()
             try:
-                await receive_file(request, path, int(self._service.limits.most_upload_mb * 1e6))
+                with kept_on_disk():
+                    await receive_file(request, path, int(self._service.limits.most_upload_mb * 1e6))
                 await asyncio.to_thread(check_upload, path, name)
                 return JSONResponse(self._service.described(await self._service.open(name, path, upload=path)), 201)
             except BaseException:
@@ -218,19 +221,22 @@ async def _read_json(request: Request) -> dict[str, Any]:
     """The fields of a body.
 
     Raises:
-        RequestError: it is too large, or has none.
+        RequestError: it is too large, has none, or stops coming.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise RequestError(
             415, "a body of another type", expected="application/json", do="send it with this Content-Type"
         )
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_JSON:
-            raise RequestError(
-                413, "a body that is too large", expected=f"up to {MOST_JSON} bytes", do="send name and source"
-            )
+    try:
+        async with asyncio.timeout(CHUNK_S):
+            async for chunk in request.stream():
+                if len(body := body + chunk) > MOST_JSON:
+                    raise RequestError(
+                        413, "a body that is too large", expected=f"up to {MOST_JSON} bytes", do="send name and source"
+                    )
+    except (TimeoutError, ClientDisconnect):
+        raise broken_off("body") from None
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError):
@@ -258,6 +264,7 @@ async def _unknown(request: Request, error: Exception) -> Response:
 
 async def _failed(request: Request, error: Exception) -> Response:
     """A mistake of the server's own; it is logged, and told to nobody else."""
-    return answer(
-        RequestError(500, "the server failed", expected="an answer", do="tell who runs it; its log says more")
-    )
+    do = "tell who runs it; its log says more"
+    response = answer(RequestError(500, "the server failed", expected="an answer", do=do))
+    response.headers.update(ALWAYS)  # it does not go by the gate
+    return response

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import secrets
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,6 +20,7 @@ from tdseg.inference.ready import warm_up
 from tdseg.inference.stream import Stream
 from tdseg.live.access import is_local
 from tdseg.live.allowed import AllowedSources
+from tdseg.live.connections import Connections
 from tdseg.live.keeping import KeptOverlay, check_folder
 from tdseg.live.limits import Limits
 from tdseg.live.refusal import RequestError
@@ -37,6 +40,14 @@ MOST_PORT = 65535
 DIGITS = 12
 MORE_CONNECTIONS = 128
 """Beside the viewers."""
+
+_NO_NEWS = (
+    "without completing handshake",
+    "Invalid UTF-8",
+    "timeout graceful shutdown exceeded",
+    "CancelledError",
+    "KeyboardInterrupt",
+)
 
 
 class Opening(NamedTuple):
@@ -58,6 +69,7 @@ class LiveServer(uvicorn.Server):
 
     def __init__(self, service: Service, token: str | None) -> None:
         limits = service.limits
+        most = limits.most_viewers + MORE_CONNECTIONS
         config = uvicorn.Config(
             application(service, token),
             log_config=None,
@@ -65,7 +77,9 @@ class LiveServer(uvicorn.Server):
             access_log=False,  # addresses may hold the token
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=limits.most_viewers + MORE_CONNECTIONS,
+            http="h11",  # these two whatever else is installed: see Connections
+            ws="websockets-sansio",
+            limit_concurrency=2 * most,
             ws_max_size=int(limits.most_frame_mb * 1e6),
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=int(END_S),
@@ -73,10 +87,33 @@ class LiveServer(uvicorn.Server):
         super().__init__(config)
         logging.getLogger("uvicorn.error").addFilter(_is_news)
         self._service = service
+        self._connections = Connections(self.server_state, most)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn, which forgets SIGHUP: that of a terminal that is closed."""
+        number = getattr(signal, "SIGHUP", None)
+        with super().capture_signals():
+            if number is None or threading.current_thread() is not threading.main_thread():
+                yield
+                return
+            before = signal.getsignal(number)
+            if before is not signal.SIG_IGN:  # as under nohup
+                signal.signal(number, self.handle_exit)
+            try:
+                yield
+            finally:
+                signal.signal(number, before)
+
+    async def on_tick(self, counter: int) -> bool:
+        """As uvicorn, ten times a second: see to the connections, then whether it is to end."""
+        self._connections.look()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End what is open, then as uvicorn does."""
         self._service.stopping = True
+        self._connections.end_bodies()
         await super().shutdown(sockets)
 
 
@@ -160,8 +197,12 @@ def serve(
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether a line of uvicorn is more than that a WebSocket was refused, which it takes for a mistake."""
-    return "without completing handshake" not in record.msg
+    """Whether a line of uvicorn tells of a mistake.
+
+    It takes for one, too: a WebSocket that is refused, text that is no UTF-8, and what the end of the server cuts off.
+    """
+    said = record.getMessage() + (record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else "")
+    return not any(words in said for words in _NO_NEWS)
 
 
 def _named(text: str) -> tuple[str, str]:

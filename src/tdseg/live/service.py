@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tdseg.errors import ConfigError
 from tdseg.live.allowed import AllowedSources
 from tdseg.live.encoding import class_shares, rounded
 from tdseg.live.feed import ResultFeed
@@ -90,6 +91,7 @@ class Service:
         self._reserved: set[str] = set()
         self._uploads = Path(tempfile.mkdtemp(prefix="tdseg-"))  # for this user alone
         self._encoders = ThreadPoolExecutor(2, "tdseg-draw")
+        self._decoders = ThreadPoolExecutor(2, "tdseg-decode")
         self._openers = ThreadPoolExecutor(OPENERS, "tdseg-open")
 
     def get(self, name: str) -> Session:
@@ -139,9 +141,9 @@ class Service:
             "latency_ms": _rounded(figures.latency_ms),
         }
 
-    async def draw(self, work: Callable[[], T]) -> T:
-        """Work of a picture's size, done in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._encoders, work)
+    async def decode(self, read: Callable[[], T]) -> T:
+        """What a client sent, read in a thread: of others than those that draw, so that it holds up no viewer."""
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, read)
 
     @contextmanager
     def reserve(self, name: object) -> Iterator[str]:
@@ -186,9 +188,12 @@ class Service:
         def work() -> Session:
             return self.sessions.open(name, source, every=every, alone=True)
 
-        session = await asyncio.get_running_loop().run_in_executor(self._openers, work)
-        self._opened[name] = _Opened(upload, time.monotonic())
-        return session
+        self._opened[name] = _Opened(upload, time.monotonic())  # before it is there to be ended
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._openers, work)
+        except BaseException:
+            self._opened.pop(name, None)
+            raise
 
     async def close(self, name: str) -> None:
         """End a session, whoever opened it.
@@ -197,16 +202,19 @@ class Service:
             RequestError: there is none.
         """
         self.get(name)
+        await self._end(name)
+
+    async def _end(self, name: str) -> None:
         opened = self._opened.pop(name, None)
-        self._feeds.pop(name, None)
 
         def work() -> None:
-            with suppress(KeyError):  # ended by another at the same time
+            with suppress(ConfigError):  # ended by another at the same time
                 self.sessions.close(name)
             if opened and opened.upload:
                 opened.upload.unlink(missing_ok=True)
 
         await asyncio.get_running_loop().run_in_executor(self._openers, work)
+        self._feeds.pop(name, None)  # when nobody can ask for it any more
 
     def new_upload(self) -> Path:
         """A file of its own for a video that a client sends."""
@@ -268,8 +276,7 @@ class Service:
                 if works:
                     opened.active_s = now
                 elif now - opened.active_s > self.limits.idle_s:
-                    with suppress(RequestError):
-                        await self.close(name)
+                    await self._end(name)
 
     def stop(self) -> None:
         """End all that is open; uploads go."""

@@ -19,10 +19,9 @@ from tdseg.inference.stream import Result, Stream
 from tdseg.metrics.basic import percentiles
 from tdseg.video import Frame
 from tdseg.video.arrivals import Arrivals
+from tdseg.video.container import MOST_PIXELS
 from tdseg.video.reconnecting import OVER, LiveSource, Patience, SourceState
 
-MOST_PIXELS = 7680 * 4320
-"""Of a frame, for each session has up to three of them in memory."""
 RECENT = 256
 """Results whose times are kept for figures."""
 RECENT_S = 5.0

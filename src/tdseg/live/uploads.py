@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from starlette.requests import ClientDisconnect, Request
 
 from tdseg.errors import VideoError
+from tdseg.live.probe import holds_video
 from tdseg.live.refusal import RequestError
-from tdseg.video.container import open_input, video_stream
 
 CHUNK_S = 30.0
 """After which a client that sends nothing more, or hardly anything, is let go, seconds."""
 LEAST_SPEED = 1000
 """Bytes a second, on average: who is slower holds a place for others."""
+_log = logging.getLogger("tdseg")
 
 
 async def receive_file(request: Request, path: Path, most_bytes: int) -> None:
@@ -43,25 +46,48 @@ async def receive_file(request: Request, path: Path, most_bytes: int) -> None:
                     raise TimeoutError
                 await asyncio.to_thread(file.write, chunk)
         except (TimeoutError, ClientDisconnect):
-            raise RequestError(408, "a body that broke off", expected="the whole video", do="send it again") from None
+            raise broken_off("video") from None
     if not count:
         raise RequestError(422, "an empty body", expected="a video", do="send the file: curl -T clip.mp4 …")
+
+
+@contextmanager
+def kept_on_disk() -> Iterator[None]:
+    """A file is written meanwhile.
+
+    Raises:
+        RequestError: it cannot be, on a full disk for one; where it was to be is not told.
+    """
+    try:
+        yield
+    except OSError as error:
+        _log.warning("an upload cannot be kept: %s", error.strerror)
+        raise RequestError(
+            507,
+            f"a video that cannot be kept: {error.strerror}",
+            expected="free space where the server keeps uploads",
+            do="end other sessions, or tell who runs the server",
+        ) from None
 
 
 def check_upload(path: Path, name: str) -> None:
     """See to it that a file holds a video itself, before anything else opens it.
 
     Raises:
-        VideoError: it is none, or a list of addresses.
+        VideoError: it is none, a list of addresses, or one that takes too much memory or time to open.
     """
-    with suppress(VideoError), open_input(name, f"file:{path}", alone=True) as container:
-        if video_stream(container) is not None:
-            return
+    if holds_video(path):
+        return
     raise VideoError(
         f"{name}: no video in the body",
         expected="a file such as MP4, MOV, Matroska, WebM, AVI or MPEG-TS; no playlist",
         do="check that it is the right file",
     )
+
+
+def broken_off(what: str) -> RequestError:
+    """The error for a body that does not come to its end."""
+    return RequestError(408, "a body that broke off", expected=f"the whole {what}", do="send it again")
 
 
 def _too_large(most_bytes: int) -> RequestError:

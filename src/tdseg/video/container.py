@@ -29,6 +29,10 @@ ALONE = frozenset(
     }
 )
 """Formats of FFmpeg that hold a video themselves. Others are lists of addresses, which it would open in turn."""
+MOST_PIXELS = 7680 * 4320
+"""Of a frame of what is not to be trusted: a file of a few bytes may claim what fills the memory."""
+BOUNDS = {"max_pixels": str(MOST_PIXELS)}
+"""The same as an option of FFmpeg's decoders."""
 _PROTOCOLS = "http,https,httpproxy,tcp,tls,udp,rtp,srtp,rtmp,rtmps,rtmpt,ffrtmphttp"
 
 
@@ -53,7 +57,7 @@ def open_input(
     """Open a path or URL, or what FFmpeg calls ``address``, for which errors say ``name``; or a pipe that is tapped.
 
     An address may stay silent for ``timeout_s`` seconds, now and later. ``alone``: nothing else is opened for it,
-    neither where a server sends on to, nor what a list names.
+    neither where a server sends on to, nor what a list names, and no frame of more than `MOST_PIXELS` is decoded.
 
     Raises:
         VideoError: it is missing, unreadable or no video.
@@ -70,6 +74,7 @@ def open_input(
     if alone:
         protocols = _PROTOCOLS if is_url(address) else "file"
         options = {"format_whitelist": ",".join(sorted(ALONE)), "protocol_whitelist": protocols, "max_redirects": "0"}
+        options |= BOUNDS
     container = _open(name, tap or address, format, timeout, options)
     if is_url(address) and container.format.name in LIVE_FORMATS:
         container.close()  # what was read to find out has no times yet

@@ -13,12 +13,22 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from av.container import InputContainer
 from av.stream import Disposition
+from av.video.stream import VideoStream
 
 from tdseg.errors import ConfigError, DataError, VideoError
 from tdseg.video.address import is_camera, is_pattern, is_url, matching_images, printable
 from tdseg.video.animation import animation_of
-from tdseg.video.container import LIVE_FORMATS, URL_TIMEOUT_S, open_input, unreachable, video_stream
+from tdseg.video.container import (
+    BOUNDS,
+    LIVE_FORMATS,
+    MOST_PIXELS,
+    URL_TIMEOUT_S,
+    open_input,
+    unreachable,
+    video_stream,
+)
 from tdseg.video.excerpt import Excerpt
 from tdseg.video.extent import FALLBACK_FPS, Extent, declared_extent
 from tdseg.video.frame import FrameGenerator, read_animation, read_images
@@ -53,7 +63,8 @@ def open_video(
         excerpt: which of its frames, the very ones that decoding all of it gives; each keeps its time.
         deinterlace: make frames whole that are flagged as interlaced.
         timeout_s: how long a URL may stay silent, or send what gives no picture, seconds.
-        alone: open nothing else for a video file or URL: no playlist is one then, and no server may send on to another.
+        alone: open nothing else for a video file or URL: no playlist is one then, and no server may send on to another;
+            and decode no frame of more than 33 million pixels.
 
     Raises:
         VideoError: the source is missing, unreadable, not a video, or holds no picture, or none at the times asked for.
@@ -119,6 +130,8 @@ def _open_container(
     if excerpt.fps is not None and has_clock(container):
         container.close()
         raise _has_times(printable(name), excerpt)
+    if alone:
+        _bound(container, stream, name)
     path = name if address is None and os.path.isfile(name) else None
     if path:
         container, stream = sought(path, container, stream, excerpt.start_s)
@@ -156,6 +169,23 @@ def _is_pipe(name: str) -> bool:
         return stat.S_ISFIFO(os.stat(name).st_mode)
     except OSError:
         return False
+
+
+def _bound(container: InputContainer, stream: VideoStream, name: str) -> None:
+    """See to it that no frame is too large, by what the source says and in the decoder, whose frames may grow later.
+
+    Raises:
+        VideoError: they are from the start.
+    """
+    if stream.width * stream.height > MOST_PIXELS:
+        size = f"{stream.width}×{stream.height}"
+        container.close()
+        raise VideoError(
+            f"{printable(name)}: frames of {size} pixels",
+            expected=f"up to {MOST_PIXELS // 10**6} million pixels",
+            do="make the video smaller",
+        )
+    stream.codec_context.options = BOUNDS
 
 
 # --- images ---------------------------------------------------------------------------------------------------------
