@@ -181,6 +181,16 @@ def test_a_signal_that_is_sent_twice_ends_the_command_once(monkeypatch: pytest.M
         signal.signal(signal.SIGTERM, before)
 
 
+def test_a_signal_that_is_to_be_ignored_stays_so() -> None:
+    """As SIGHUP under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert main(["--version"]) == DONE
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_stdin(clip: Path, weights: Path, tmp_path: Path) -> None:
     with clip.open("rb") as stdin:
         command = [sys.executable, "-m", "tdseg.cli", "segment", "-", "-o", str(tmp_path), "--model", str(weights)]

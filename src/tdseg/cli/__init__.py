@@ -5,8 +5,10 @@ A verb is imported when it is run or its own help is asked for: `tdseg --help` a
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from types import FrameType
 from typing import Literal
@@ -21,6 +23,10 @@ from tdseg.system import __version__
 
 __all__ = ["BROKEN", "DONE", "INTERRUPTED", "IN_PART", "REFUSED", "app", "main"]
 
+TWICE_S = 1.0
+"""Signals of one kind that come so shortly after each other are one, seconds."""
+_asked: dict[int, float] = {}
+"""When each of them came last."""
 VERBS = {
     "segment": "Segment videos, each into a folder: overlay.mp4, masks/000000.png ..., summary.json.",
     "demo": "Segment a rendered street whose true labels are known, offline, and print how well it went.",
@@ -77,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: done, 1: done in part, 2: refused, 70: a fault of tdseg itself, 130: interrupted.
     """
     for name in ("SIGTERM", "SIGHUP"):  # as an interrupt, which leaves what was done
-        if hasattr(signal, name):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:  # as under nohup
             signal.signal(getattr(signal, name), _interrupt_once)
     try:
         given = completed(sys.argv[1:] if arguments is None else arguments)
@@ -97,9 +103,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _interrupt_once(number: int, frame: FrameType | None) -> None:
-    """End as at an interrupt; what sends a signal twice, as `timeout` does, is not to break that off."""
-    signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
+    """End as at an interrupt; what sends a signal twice at once, as `timeout` does, is not to break that off."""
+    before, _asked[number] = _asked.get(number, -math.inf), time.monotonic()
+    if _asked[number] - before > TWICE_S:
+        raise KeyboardInterrupt
 
 
 def _refuse(error: TdsegError | str) -> int:
