@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,16 @@ def test_a_damaged_export_is_made_anew(weights: Path) -> None:
     (folder / "tdseg.json").write_text("{")
     assert cached_export(model, weights, SIZE, "onnxruntime") == folder
     assert exported_files(folder)
+
+
+@pytest.mark.slow
+def test_what_several_want_is_made_once(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "tdseg")
+    model = create_model("lite0s", head_channels=8, size=SIZE)
+    with ThreadPoolExecutor(3) as pool:
+        folders = set(pool.map(lambda _: cached_export(model, weights, SIZE, "onnxruntime"), range(3)))
+    assert len(folders) == 1
+    assert caplog.text.count("this is done once") == 1
 
 
 def test_without_a_place_for_it_torch_runs(

@@ -74,6 +74,20 @@ def claimed(place: Path) -> Iterator[Path]:
             os.close(lock)
 
 
+@contextmanager
+def in_turn(path: Path) -> Iterator[None]:
+    """One after the other makes a file or folder meanwhile, of all processes; a hidden file stays beside it.
+
+    Raises:
+        OSError: that file cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.with_name(f".{path.name}.{LOCK}"), "ab") as lock:
+        if fcntl:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def contents(place: Path) -> set[str]:
     """Names of what is in the folder of a result, when what a run that was killed had left is in its place.
 

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 
 from tdseg.errors import WeightsError
+from tdseg.files import unwritable
+from tdseg.files.publishing import in_turn
 from tdseg.models.tdnet import TDNet
 from tdseg.runtime.manifest import checksum, exported_files, is_exported, read_manifest
 from tdseg.runtime.network import RuntimeName
@@ -44,6 +46,14 @@ def cached_export(model: TDNet, weights: Path, size: tuple[int, int], runtime: R
     """
     made_of = f"{checksum(weights)[:16]}-{size[0]}x{size[1]}-{__version__}.{_code_digest()}"
     folder = cache_folder() / f"{weights.stem}-{made_of}"
+    try:
+        with in_turn(folder):
+            return _export(model, weights, size, runtime, folder)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def _export(model: TDNet, weights: Path, size: tuple[int, int], runtime: RuntimeName, folder: Path) -> Path:
     if is_exported(folder):
         try:
             read_manifest(folder)
