@@ -13,7 +13,7 @@ from support.results import assert_equal, clip
 from support.small import moving_frames, small_model
 from support.videos import make_clip
 from tdseg.errors import OutputError
-from tdseg.inference import recording
+from tdseg.inference import selection
 from tdseg.inference.parts import PART_FRAMES
 from tdseg.inference.pipeline import segment_to
 from tdseg.inference.ready import networks
@@ -21,7 +21,8 @@ from tdseg.inference.recording import Recording, asked_of
 from tdseg.inference.selection import Order
 from tdseg.inference.span import Span
 from tdseg.runtime.network import Execution
-from tdseg.video import Excerpt, open_video
+from tdseg.video import Excerpt
+from tdseg.video.reconnecting import open_lasting
 
 ALL = ("masks", "overlay", "video", "csv", "rle", "npz", "matte")
 CLASSES = ("Road", "Sky", "Car")
@@ -143,14 +144,13 @@ def test_an_interrupt_keeps_or_publishes(whole: Path, tmp_path: Path) -> None:
 def test_a_live_source_does_not_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = clip(tmp_path / "clip.mkv", 40)
     make(source, tmp_path / "out", [Span(0, 32)], finish=False)
-    opened = open_video
 
     def live(*args: Any, **options: Any) -> Any:
-        reader = opened(*args, **options)
+        reader = open_lasting(*args, **options)
         reader.info = dataclasses.replace(reader.info, num_frames=None)
         return reader
 
-    monkeypatch.setattr(recording, "open_video", live)
+    monkeypatch.setattr(selection, "open_lasting", live)
     with pytest.raises(OutputError, match=r"clip\.mkv, a live source, cannot go on"):
         segment_to(source, tmp_path / "out", model=small_model(), resume=True, **OPTIONS)
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from support.small import FPS, SIZE, moving_frames, small_model, write_clip
 from tdseg.errors import ConfigError, OutputError, VideoError
-from tdseg.inference import ready, recording
+from tdseg.inference import ready, selection
 from tdseg.inference.pipeline import default_output, segment, segment_to
 from tdseg.inference.stream import Stream
 from tdseg.masks import draw
@@ -227,7 +227,7 @@ def test_sound_that_cannot_be_read_again_is_left_out(
 
     clip_again = tmp_path / "clip.mp4"
     clip_again.write_bytes(clip.read_bytes())
-    monkeypatch.setattr(recording, "open_video", with_audio)
+    monkeypatch.setattr(selection, "open_lasting", with_audio)
     summary = segment_to(clip_again, tmp_path / "result", model=model)
     assert summary.complete
     assert "no sound" in str(summary.problem)

@@ -10,7 +10,8 @@ import pytest
 from support.serving import packaged_model, until
 from support.small import FPS, SIZE, moving_frames, write_clip
 from tdseg.errors import OutputError
-from tdseg.live.keeping import KeptOverlay, check_folder
+from tdseg.files import check_folder
+from tdseg.live.keeping import KeptOverlay
 from tdseg.live.sessions import Sessions
 from tdseg.video import open_video
 

@@ -21,7 +21,7 @@ from safetensors import safe_open
 from torch._dynamo.backends.debugging import aot_eager
 
 import tdseg
-from tdseg.errors import ConfigError, DataError
+from tdseg.errors import ConfigError, DataError, OutputError
 
 pytest.importorskip("lightning", reason="training needs: pip install -e '.[train]'")
 
@@ -180,6 +180,17 @@ def test_a_run_is_not_overwritten(values: dict[str, Any], tmp_path: Path) -> Non
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(ConfigError, match="--resume"):
         fit(parse(values), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["file/run", "9" * 300])
+def test_a_place_that_cannot_be_written_is_refused_before_the_first_step(
+    name: str, values: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    kept = Kept()
+    with pytest.raises(OutputError, match="cannot write"):
+        fit(parse(values), tmp_path / name, watchers=[kept])
+    assert not kept.steps
 
 
 def test_asked_to_end_it_can_go_on(

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import yaml
@@ -170,6 +171,20 @@ def check_target(path: Path, *, overwrite: bool = True) -> None:
             expected="a file that does not exist yet",
             do="choose another with --output, or replace it with --overwrite",
         )
+
+
+def check_folder(path: Path) -> None:
+    """Make a folder, if need be, and see to it that files can be written in it, before work is done for them.
+
+    Raises:
+        OutputError: they cannot.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from tdseg.errors import OutputError
-from tdseg.files import check_target, unwritable, whole_file
+from tdseg.files import check_target, whole_file
 from tdseg.live.feed import WAIT_S
 from tdseg.live.session import Session
 from tdseg.masks.legend import Legend
@@ -78,15 +78,3 @@ class KeptOverlay:
     @property
     def _is_over(self) -> bool:
         return self._stopped or self._session.state in OVER
-
-
-def check_folder(folder: Path) -> None:
-    """Make the folder that videos are kept in.
-
-    Raises:
-        OutputError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(folder, error) from error

@@ -15,13 +15,14 @@ from typing import NamedTuple
 import uvicorn
 
 from tdseg.errors import ConfigError
+from tdseg.files import check_folder
 from tdseg.inference.pipeline import DEFAULT_MODEL, default_output
 from tdseg.inference.ready import warm_up
 from tdseg.inference.stream import Stream
 from tdseg.live.access import is_local
 from tdseg.live.allowed import AllowedSources
 from tdseg.live.connections import Connections
-from tdseg.live.keeping import KeptOverlay, check_folder
+from tdseg.live.keeping import KeptOverlay
 from tdseg.live.limits import Limits
 from tdseg.live.refusal import RequestError
 from tdseg.live.routes import application

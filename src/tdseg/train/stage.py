@@ -14,6 +14,7 @@ from lightning.fabric import Fabric
 
 from tdseg.data.clip import ClipDataset
 from tdseg.errors import ConfigError
+from tdseg.files import check_folder
 from tdseg.masks.classes import class_difference
 from tdseg.measure.evaluate import open_evaluation
 from tdseg.models.propagation import kind_of
@@ -127,6 +128,7 @@ def open_stages(recipe: Recipe, output: Path, watchers: Sequence[Watcher], *, re
         if folder == output or not os.path.isfile(folder / WEIGHTS):  # no finished first stage
             before = opened[-1] if opened else None
             opened.append(TrainingStage(stage, folder, init, watchers, before, resume=resume))
+            check_folder(folder)
     return opened
 
 
