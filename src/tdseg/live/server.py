@@ -235,7 +235,7 @@ def strides_of(every: Sequence[str], names: Sequence[str]) -> dict[str, int]:
         if (mark and name not in strides) or not (number.isascii() and number.isdecimal() and len(number) < DIGITS):
             raise ConfigError(
                 f"--every {text}",
-                expected=f"N or NAME=N, a number and one of {', '.join(names) or 'no sources'}",
+                expected=f"N or NAME=N, a number and the name of a --source: {', '.join(names) or 'there is none'}",
                 do="write it as in --every 2 --every door=5",
             )
         strides.update(dict.fromkeys([name] if mark else names, Excerpt(every=int(number)).every))
