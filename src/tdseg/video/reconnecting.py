@@ -140,7 +140,7 @@ class LiveSource:
             left_s = min(self._patience.away_s - self._arrivals.silence_s, self._left_s - LEAST_S)
             if left_s <= 0:
                 break
-            self._tell(f"{self._problem}; it is opened again")
+            self._tell(f"{self._problem}; trying again")
             self._stopped.wait(min(pause_s, left_s))
             pause_s = min(2 * pause_s, self._patience.most_pause_s)
         if self._state not in OVER:
