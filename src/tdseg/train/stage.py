@@ -128,7 +128,8 @@ def open_stages(recipe: Recipe, output: Path, watchers: Sequence[Watcher], *, re
         if folder == output or not os.path.isfile(folder / WEIGHTS):  # no finished first stage
             before = opened[-1] if opened else None
             opened.append(TrainingStage(stage, folder, init, watchers, before, resume=resume))
-            check_folder(folder)
+    for _, folder, _ in stages:
+        check_folder(folder)
     return opened
 
 
