@@ -69,7 +69,7 @@ class Session:
         self._stream, self._live, self._ask, self._latest = stream, source, ask, latest
         self._slot: NewestSlot[Frame] = NewestSlot()
         self._arrivals = Arrivals(patience.stall_s if latest else math.inf)  # else it is the owner who waits
-        self._pushed, self._push_lock = 0, threading.Lock()
+        self._push_lock = threading.Lock()
         self._changed = threading.Condition()
         self._newest: Result | None = None
         self._closed = self._works = False
@@ -116,8 +116,7 @@ class Session:
         _check_pushed(image)
         with self._push_lock:
             elapsed_s = self._arrivals.elapsed_s if time_s is None else time_s
-            frame = self._arrivals.note(Frame(self._pushed, elapsed_s, image))
-            self._pushed += 1
+            frame = self._arrivals.note(Frame(self._arrivals.count, elapsed_s, image))
         self._hand_on(frame)
 
     def _read(self, source: LiveSource) -> None:
@@ -178,7 +177,7 @@ class Session:
             return "ended"
         if self._live:
             return self._live.state
-        if not self._pushed:
+        if not self._arrivals.count:
             return "opening"
         return "stalled" if self._arrivals.has_stalled else "running"
 

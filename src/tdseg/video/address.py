@@ -19,6 +19,11 @@ def is_url(source: str) -> bool:
     return URL.match(source) is not None
 
 
+def is_http(source: str | Path | int) -> bool:
+    """Whether it is an address of HTTP, which says where what it sends ends."""
+    return str(source).lower().startswith(("http:", "https:"))
+
+
 def is_camera(source: str | Path | int) -> bool:
     """Whether it is the index of a camera: an int, or digits that are no file or folder here."""
     if isinstance(source, Path):

@@ -12,13 +12,16 @@ class Arrivals:
 
     Args:
         stall_s: a silence of so many seconds is a gap.
+
+    Attributes:
+        count: of the frames.
     """
 
     def __init__(self, stall_s: float) -> None:
         self.stall_s = stall_s
         self._first_s: float | None = None
         self._last_s = time.perf_counter()
-        self._count = self._part = 0
+        self.count = self._part = 0
         self._origin_s = self._base_s = self._time_s = 0.0
         self._is_broken = False
 
@@ -66,5 +69,5 @@ class Arrivals:
             self._base_s, self._is_broken = self.time_s - frame.time_s, False
         self._last_s = now
         self._time_s = max(self._time_s, self._base_s + frame.time_s)
-        self._count += 1
-        return frame._replace(index=self._count - 1, time_s=self._time_s, arrived_s=now, part=self._part)
+        self.count += 1
+        return frame._replace(index=self.count - 1, time_s=self._time_s, arrived_s=now, part=self._part)

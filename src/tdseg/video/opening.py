@@ -18,7 +18,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from tdseg.errors import ConfigError, DataError, VideoError
-from tdseg.video.address import is_camera, is_pattern, is_url, matching_images, printable
+from tdseg.video.address import is_camera, is_http, is_pattern, is_url, matching_images, printable
 from tdseg.video.animation import animation_of
 from tdseg.video.container import (
     BOUNDS,
@@ -40,7 +40,6 @@ from tdseg.video.waiting import waited_for
 
 PIPE = "pipe:0"
 WHOLE = Excerpt()
-HTTP = ("http:", "https:")
 ENDLESS = LIVE_FORMATS | {"hls"}
 """Of what is live over HTTP: what is no film that a server sends from its beginning, whenever it is asked for it."""
 
@@ -150,7 +149,7 @@ def _open_container(
             ) from None
         raise
     reader.is_live = is_live
-    reader.is_endless = is_live and (not name.lower().startswith(HTTP) or container.format.name in ENDLESS)
+    reader.is_endless = is_live and (not is_http(name) or container.format.name in ENDLESS)
     return reader
 
 

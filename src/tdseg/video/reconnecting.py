@@ -15,7 +15,7 @@ from typing import Literal
 import av
 
 from tdseg.errors import ConfigError, VideoError
-from tdseg.video.address import is_camera, is_url, printable
+from tdseg.video.address import is_camera, is_http, is_url, printable
 from tdseg.video.arrivals import Arrivals
 from tdseg.video.excerpt import Excerpt
 from tdseg.video.frame import Frame, FrameGenerator
@@ -99,7 +99,6 @@ class LiveSource:
         self._stopped = threading.Event()
         self._state: SourceState = "opening"
         self._problem: str | None = None
-        self._tells_its_end = str(source).lower().startswith(("http:", "https:"))
         self._was_open = self._is_away = False
 
     @property
@@ -174,7 +173,7 @@ class LiveSource:
                 yield arrived
                 self._arrivals.begin()
         self._problem = reader.problem
-        is_whole = not reader.problem and self._tells_its_end
+        is_whole = not reader.problem and is_http(self._source)
         if self._returns and reader.is_live and not is_whole and self._left_s > LEAST_S:
             self._state, self._problem = "reconnecting", reader.problem or "the source ended"
         else:

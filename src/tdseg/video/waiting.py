@@ -23,13 +23,15 @@ C = TypeVar("C", bound=Closable)
 
 
 def waited_for(make: Callable[[], C]) -> C:
-    """What a function makes, in a thread of its own.
+    """What a function makes; for the main thread, which signals reach, in a thread of its own.
 
     Where FFmpeg waits, no signal reaches Python; here it does, and what is made after that is closed again.
 
     Raises:
         BaseException: what the function raises; or an interrupt, at once.
     """
+    if threading.current_thread() is not threading.main_thread():
+        return make()
     made: Future[C] = Future()
 
     def run() -> None:
